@@ -1,0 +1,118 @@
+"""`Document`: a text and the character spans of it that each get one vector.
+
+A plain text is a document with one span over all of it, so late chunking is the same thing with more spans.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, TypeAlias
+
+from twofold.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Span: TypeAlias = tuple[int, int]
+"""Character offsets of a piece of a text, `text[start:end]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text and its spans; a backend gives one vector for each span, in the order of `spans`.
+
+    Raises:
+        InputError: no span, or one that is empty or lies outside of the text; it is named.
+    """
+
+    text: str
+    spans: tuple[Span, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse spans that can not hold a token."""
+        check_text(self.text)
+        if not self.spans:
+            raise InputError("a document needs at least one span")
+        for number, (start, end) in enumerate(self.spans):
+            if not 0 <= start < end <= len(self.text):
+                raise InputError(
+                    f"span {number}, ({start}, {end}), is empty or lies outside of its {len(self.text)} characters"
+                )
+
+    @classmethod
+    def whole(cls, text: str) -> Document:
+        """One span over all of `text`: a query, or a passage."""
+        check_text(text)
+        return cls(text, ((0, len(text)),))
+
+    @classmethod
+    def from_chunks(cls, chunks: Iterable[str]) -> Document:
+        """Consecutive chunks of one document, joined as they are: keep the white space between them in the chunks."""
+        chunks = check_texts(chunks, "chunk")
+        ends = [0, *accumulate(map(len, chunks))]
+        return cls("".join(chunks), tuple(pairwise(ends)))
+
+    @classmethod
+    def from_spans(cls, text: str, spans: Iterable[Span]) -> Document:
+        """Any spans of `text`, in any order; they may overlap, and need not cover it."""
+        return cls(text, tuple((int(start), int(end)) for start, end in spans))
+
+
+def check_text(text: object, index: int | None = None, name: str = "text") -> str:
+    """Return `text`, or say what is wrong with it.
+
+    Raises:
+        InputError: not a string, empty or blank, or with a lone surrogate, which has no UTF-8 form.
+    """
+    which = name if index is None else f"{name} {index}"
+    if not isinstance(text, str):
+        raise InputError(f"{which} is of type {type(text).__name__}, not a string", index=index)
+    if not text or text.isspace():
+        raise InputError(
+            f"{which} is {'blank' if text else 'empty'}: leave it out, it has no meaning to embed", index=index
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{which} has a lone surrogate, {text[error.start]!r}, at character {error.start}: "
+            "decode its source again, or replace it by text.encode(errors='replace').decode()",
+            index=index,
+        ) from None
+    return text
+
+
+def check_texts(texts: Iterable[str], name: str = "text") -> list[str]:
+    """Return `texts` as a list, each one checked, the first bad one named by its index.
+
+    Raises:
+        InputError: `texts` is one string, or no list, or a text in it can not be embedded.
+    """
+    if isinstance(texts, str | bytes):
+        raise InputError(f"a list of {name}s is wanted, not one: pass [{name}]")
+    try:
+        items = list(texts)
+    except TypeError:
+        raise InputError(f"a list of {name}s is wanted, not {type(texts).__name__}") from None
+    return [check_text(item, index, name) for index, item in enumerate(items)]
+
+
+def check_documents(documents: Iterable[Document]) -> list[Document]:
+    """Return `documents` as a list.
+
+    Raises:
+        InputError: one of them is no `Document`, named by its index.
+    """
+    if isinstance(documents, Document):
+        raise InputError("a list of documents is wanted, not one: pass [document]")
+    items = list(documents)
+    for index, item in enumerate(items):
+        if not isinstance(item, Document):
+            raise InputError(f"document {index} is of type {type(item).__name__}, not a Document", index=index)
+    return items
+
+
+def span_counts(documents: Sequence[Document]) -> list[int]:
+    """How many vectors each document gets."""
+    return [len(document.spans) for document in documents]

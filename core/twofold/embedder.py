@@ -1,0 +1,310 @@
+"""`Embedder`: the public face. One embedder, two sides."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from contextlib import nullcontext
+from dataclasses import asdict
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from twofold import vectors
+from twofold.backend import known_card, load_backend
+from twofold.documents import Document, check_documents, check_texts, span_counts
+from twofold.errors import DimensionsWarning
+from twofold.hosted.keys import Key
+from twofold.models import AUTO
+from twofold.settings import Settings
+from twofold.space import CANARIES, Space, SpaceRecord
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from twofold.backend import Backend, Report
+    from twofold.hosted.keys import KeySource
+    from twofold.models import ModelCard, Task
+    from twofold.settings import Dtype, Truncate
+    from twofold.vectors import FloatArray
+
+
+def _whole(texts: Iterable[str]) -> list[Document]:
+    return [Document.whole(text) for text in check_texts(texts)]
+
+
+def _split(rows: FloatArray, documents: Sequence[Document]) -> list[FloatArray]:
+    return np.split(rows, np.cumsum(span_counts(documents))[:-1]) if documents else []
+
+
+def _reporting(documents: Sequence[Document], progress: bool) -> AbstractContextManager[Report | None]:
+    if not progress:
+        return nullcontext()
+    from twofold.progress import reporting  # noqa: PLC0415 - draws with a library of the extra `cli`
+
+    return reporting(len(documents))
+
+
+@cache
+def _warn_untrained(card: ModelCard, dimensions: int) -> None:
+    """Say it once for each model and size."""
+    trained = (
+        f"trained to be cut to {', '.join(map(str, card.matryoshka))}" if card.matryoshka else "not trained to be cut"
+    )
+    warnings.warn(
+        f"dimensions={dimensions}: {card.name} was {trained}; shorter vectors are allowed, measure what they cost you",
+        DimensionsWarning,
+        stacklevel=5,
+    )
+
+
+class Embedder:
+    """Text to vectors, with the query and the document side each sent as the model was trained for.
+
+    Cheap to make: weights are loaded, and connections opened, at the first use, and loaded weights are shared by the
+    whole process. Its repr and its pickle hold its settings and no secret. Safe to use from several threads.
+
+    Args:
+        model: a hub id ("jinaai/jina-embeddings-v3"), a checkpoint folder, or a hosted model
+            ("jina:jina-embeddings-v3").
+        api_key: the key of a hosted model: a string, or a callable that is asked for each request.
+        http_client: an httpx client of your own, sync or async, for proxies and certificates.
+        dimensions, query_task, document_task, normalize, truncate, batch_tokens, late_window, late_overlap, device,
+        dtype, revision, api_key_env, base_url, timeout, concurrency: see `Settings`.
+
+    Raises:
+        InputError: an option that the model can not take. For a model whose card is known this is said here;
+            for another at the first use.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        dimensions: int | None = None,
+        query_task: str | None = AUTO,
+        document_task: str | None = AUTO,
+        normalize: bool = True,
+        truncate: Truncate = "error",
+        batch_tokens: int | None = None,
+        late_window: int | None = None,
+        late_overlap: int = 512,
+        device: str = "auto",
+        dtype: Dtype = "auto",
+        revision: str | None = None,
+        api_key: KeySource = None,
+        api_key_env: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 600.0,
+        concurrency: int = 4,
+        http_client: Any = None,
+    ) -> None:
+        """Check the options; touch neither a weight nor the network."""
+        settings = Settings(
+            model=str(model),
+            dimensions=dimensions,
+            query_task=query_task,
+            document_task=document_task,
+            normalize=normalize,
+            truncate=truncate,
+            batch_tokens=batch_tokens,
+            late_window=late_window,
+            late_overlap=late_overlap,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            api_key_env=api_key_env,
+            base_url=base_url,
+            timeout=timeout,
+            concurrency=concurrency,
+        )
+        self.settings = settings
+        self._key = Key(api_key, api_key_env)
+        self._http_client = http_client
+        self._loading = threading.Lock()
+        self._backend: Backend | None = None
+        if (card := known_card(settings.model)) is not None:
+            self._check_options(card)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, api_key: KeySource = None, http_client: Any = None) -> Self:
+        """The embedder that `settings` describe: how adapters and stored configurations make one."""
+        return cls(**asdict(settings), api_key=api_key, http_client=http_client)
+
+    # -- what it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def backend(self) -> Backend:
+        """What computes; made at the first use."""
+        if self._backend is None:
+            with self._loading:
+                if self._backend is None:
+                    backend = load_backend(self.settings, self._key, self._http_client)
+                    self._check_options(backend.card)
+                    self._backend = backend
+        return self._backend
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card: width, length, tasks, licence."""
+        return self.backend.card
+
+    @property
+    def dimensions(self) -> int:
+        """The size of the vectors."""
+        return self.card.check_dimensions(self.settings.dimensions)
+
+    @property
+    def query_task(self) -> Task:
+        """How queries go in."""
+        return self.card.side("query", self.settings.query_task)
+
+    @property
+    def document_task(self) -> Task:
+        """How documents go in."""
+        return self.card.side("document", self.settings.document_task)
+
+    @cached_property
+    def space(self) -> Space:
+        """What these vectors are; see `Space`. Reads the weights' files once to digest them."""
+        card, settings = self.card, self.settings
+        window = min(settings.late_window or card.max_tokens, card.max_tokens)
+        return Space(
+            model=card.name,
+            weights=self.backend.weights,
+            provider=self.backend.provider,
+            query_task=self.query_task.name,
+            query_prefix=self.query_task.prefix,
+            document_task=self.document_task.name,
+            document_prefix=self.document_task.prefix,
+            dimensions=self.dimensions,
+            width=card.width,
+            pooling=card.pooling,
+            normalized=settings.normalize,
+            late_chunking=f"window {window}, overlap {settings.late_overlap}",
+            truncation=settings.truncate,
+        )
+
+    def record(self) -> SpaceRecord:
+        """The space with its canary vectors: what to store beside the vectors. Embeds a few short texts."""
+        return SpaceRecord(self.space, self._canaries())
+
+    def check(self, record: SpaceRecord) -> None:
+        """Let this embedder work on vectors that were stored with `record`, or refuse.
+
+        Raises:
+            SpaceMismatch: they are of another space; the message names both and what differs.
+        """
+        record.require(self.space, self._canaries)
+
+    def count_tokens(self, texts: Iterable[str], *, task: str | None = AUTO) -> list[int]:
+        """The length of each text in tokens as the model sees it; "auto" counts it as a document."""
+        chosen = self.document_task if task == AUTO else self.card.task(task)
+        return self.backend.count_tokens(check_texts(texts), chosen)
+
+    # -- embedding ----------------------------------------------------------------------------------------------------
+
+    def embed_query(self, text: str) -> FloatArray:
+        """The vector of one query, shape (dimensions,).
+
+        Raises:
+            InputError: see `embed_documents`; a list is refused too.
+        """
+        return self._embed([Document.whole(text)], self.query_task).reshape(-1)
+
+    def embed_queries(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
+        """The vectors of queries, shape (n, dimensions), in the order of `texts`."""
+        return self._embed(_whole(texts), self.query_task, progress)
+
+    def embed_documents(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
+        """The vectors of documents, shape (n, dimensions), in the order of `texts`.
+
+        Raises:
+            InputError: an empty or blank text, one over the model's length, a lone surrogate, or something that is
+                not a string; named by its index, before any work.
+            ProviderError: a hosted model failed; what was done is in its `partial`.
+        """
+        return self._embed(_whole(texts), self.document_task, progress)
+
+    def embed_chunks(self, chunks: Iterable[str]) -> FloatArray:
+        """The vectors of the consecutive chunks of ONE document, late-chunked, shape (n, dimensions).
+
+        The whole document goes through the model, so each chunk knows its context. Chunks are joined as they are.
+        """
+        return self._embed([Document.from_chunks(chunks)], self.document_task)
+
+    def embed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
+        """The vectors of each document's spans, late-chunked: a list of arrays of shape (n_spans, dimensions)."""
+        documents = check_documents(documents)
+        return _split(self._embed(documents, self.document_task, progress), documents)
+
+    def embed(self, texts: Iterable[str], *, task: str | None, progress: bool = False) -> FloatArray:
+        """The vectors of `texts` under any task of the model, shape (n, dimensions); None is the bare model."""
+        return self._embed(_whole(texts), self.card.task(task), progress)
+
+    async def aembed_query(self, text: str) -> FloatArray:
+        """`embed_query`, without holding up the event loop."""
+        return (await self._aembed([Document.whole(text)], self.query_task)).reshape(-1)
+
+    async def aembed_queries(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
+        """`embed_queries`, without holding up the event loop."""
+        return await self._aembed(_whole(texts), self.query_task, progress)
+
+    async def aembed_documents(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
+        """`embed_documents`, without holding up the event loop."""
+        return await self._aembed(_whole(texts), self.document_task, progress)
+
+    async def aembed_chunks(self, chunks: Iterable[str]) -> FloatArray:
+        """`embed_chunks`, without holding up the event loop."""
+        return await self._aembed([Document.from_chunks(chunks)], self.document_task)
+
+    async def aembed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
+        """`embed_late`, without holding up the event loop."""
+        documents = check_documents(documents)
+        return _split(await self._aembed(documents, self.document_task, progress), documents)
+
+    async def aembed(self, texts: Iterable[str], *, task: str | None, progress: bool = False) -> FloatArray:
+        """`embed`, without holding up the event loop."""
+        return await self._aembed(_whole(texts), self.card.task(task), progress)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _embed(self, documents: Sequence[Document], task: Task, progress: bool = False) -> FloatArray:
+        if not documents:
+            return np.empty((0, self.dimensions), np.float32)
+        with _reporting(documents, progress) as report:
+            raw = self.backend.embed(documents, task, self.dimensions, report=report)
+        return self._finish(raw, documents)
+
+    async def _aembed(self, documents: Sequence[Document], task: Task, progress: bool = False) -> FloatArray:
+        if not documents:
+            return np.empty((0, self.dimensions), np.float32)
+        with _reporting(documents, progress) as report:
+            raw = await self.backend.aembed(documents, task, self.dimensions, report=report)
+        return self._finish(raw, documents)
+
+    def _finish(self, raw: FloatArray, documents: Sequence[Document]) -> FloatArray:
+        return vectors.finish(raw, sum(span_counts(documents)), self.dimensions, unit=self.settings.normalize)
+
+    def _canaries(self) -> FloatArray:
+        return np.concatenate([self.embed_queries(CANARIES), self.embed_documents(CANARIES)])
+
+    def _check_options(self, card: ModelCard) -> None:
+        dimensions = card.check_dimensions(self.settings.dimensions)
+        card.side("query", self.settings.query_task)
+        card.side("document", self.settings.document_task)
+        if dimensions != card.width and dimensions not in card.matryoshka:
+            _warn_untrained(card, dimensions)
+
+    def __repr__(self) -> str:
+        """The settings that were given, and nothing secret."""
+        given = self.settings.to_dict()
+        options = "".join(f", {name}={value!r}" for name, value in given.items() if name != "model")
+        return f"{type(self).__name__}({self.settings.model!r}{options})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle to the settings: neither weights, nor a client, nor a key."""
+        return type(self).from_settings, (self.settings,)

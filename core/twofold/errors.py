@@ -1,0 +1,128 @@
+"""Every error that Twofold raises.
+
+    TwofoldError
+    ├── InputError          a text, task or option that can not be embedded; `.index` names the item
+    ├── ModelError          a checkpoint that can not be used, with what is wrong with it
+    ├── DeviceError         a device that is not there, or has too little memory for one sequence
+    ├── OutputError         a backend gave vectors that can not be right; none of them leaves
+    ├── MissingExtra        a part of Twofold whose extra is not installed
+    ├── SpaceMismatch       vectors of two spaces were about to meet; both tags, the fields that differ
+    ├── StoreError          a vector store refused or lost something; `.failed` says which ids and why
+    └── ProviderError       a hosted API failed for good; `.partial` and `.failed` keep what was done
+        ├── RequestRefused      the provider will never take it: 400, 401, 402, 403, 404, 413, 422
+        ├── ProviderUnavailable every retry was spent, or the retry budget was
+        ├── DeadlineExceeded    the call's own `timeout` ran out
+        └── ResponseInvalid     an answer came, twice, and it was not what was asked for
+
+Warnings, so that `warnings.filterwarnings` can silence each by class:
+
+    TwofoldWarning
+    ├── LicenceWarning      the weights may not be used for everything; said once for each model
+    └── DimensionsWarning   a size that the model was not trained to be cut to; said once
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+
+class TwofoldError(Exception):
+    """The root of the tree."""
+
+
+class InputError(TwofoldError, ValueError):
+    """An input that can not be embedded. `index` is its place in the list that was passed, if it has one."""
+
+    def __init__(self, message: str, *, index: int | None = None) -> None:
+        """Keep the index beside the message."""
+        super().__init__(message)
+        self.index = index
+
+
+class ModelError(TwofoldError):
+    """A checkpoint that can not be used: missing, truncated, in an unknown layout, or with the wrong tensors."""
+
+
+class DeviceError(TwofoldError, RuntimeError):
+    """A device that is not there, or that can not hold a single sequence."""
+
+
+class OutputError(TwofoldError):
+    """A backend returned vectors that can not be right: a wrong count or width, NaN, or all zeros."""
+
+
+class MissingExtra(TwofoldError, ImportError):
+    """A part of Twofold was used whose extra is not installed; the message is the command that installs it."""
+
+
+class SpaceMismatch(TwofoldError, ValueError):
+    """Vectors of two spaces were about to meet. The message names both spaces and the fields that differ."""
+
+
+class StoreError(TwofoldError):
+    """A vector store refused or lost something. `failed` maps each id concerned to the reason."""
+
+    def __init__(self, message: str, *, failed: Mapping[str, str] | None = None) -> None:
+        """Keep the failed ids beside the message."""
+        super().__init__(message)
+        self.failed: dict[str, str] = dict(failed or {})
+
+
+class ProviderError(TwofoldError):
+    """A hosted API failed for good.
+
+    Attributes:
+        status: the HTTP status of the answer that decided it, or None when there was none.
+        request_id: the provider's name for that request, for its support, or None.
+        partial: index of an input -> its finished vectors, shape (n_spans, dimensions); what is paid for is kept.
+        failed: index of an input -> why it has no vector.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        partial: Mapping[int, np.ndarray] | None = None,
+        failed: Mapping[int, str] | None = None,
+    ) -> None:
+        """Keep what was done, and what was not, beside the message."""
+        super().__init__(message)
+        self.status = status
+        self.request_id = request_id
+        self.partial: dict[int, np.ndarray] = dict(partial or {})
+        self.failed: dict[int, str] = dict(failed or {})
+
+
+class RequestRefused(ProviderError):
+    """The provider will never take this request: a key, a balance, a model, or an input that it refuses."""
+
+
+class ProviderUnavailable(ProviderError):
+    """The provider did not answer rightly, and the retries, or the retry budget, are spent."""
+
+
+class DeadlineExceeded(ProviderError, TimeoutError):
+    """The `timeout` of the whole call ran out."""
+
+
+class ResponseInvalid(ProviderError):
+    """The provider answered 200, again after a retry, with something other than what was asked for."""
+
+
+class TwofoldWarning(UserWarning):
+    """The root of Twofold's warnings."""
+
+
+class LicenceWarning(TwofoldWarning):
+    """The weights may not be used for everything."""
+
+
+class DimensionsWarning(TwofoldWarning):
+    """Vectors are cut to a size that the model was not trained to be cut to."""

@@ -1,0 +1,1 @@
+"""Hosted models: a provider's API over HTTP. Needs the extra `hosted`."""

@@ -1,0 +1,1 @@
+"""Long jobs over a store: index, re-index."""

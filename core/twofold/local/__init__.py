@@ -1,0 +1,1 @@
+"""Local models: torch on this machine. Needs the extra `local`."""

@@ -1,0 +1,86 @@
+"""How long work shows itself: a bar on a terminal, one line now and then otherwise, always on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from twofold.extras import extra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twofold.backend import Report
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def reporting(total: int, title: str = "embedding") -> Iterator[Report]:
+    """Give a `Report` to call with the documents and tokens newly done, and show the rate and the time left.
+
+    Raises:
+        MissingExtra: standard error is a terminal and the extra `cli`, which draws the bar, is not installed.
+    """
+    with _bar(total, title) if sys.stderr.isatty() else _lines(total, title) as report:
+        yield report
+
+
+@contextmanager
+def _bar(total: int, title: str) -> Iterator[Report]:
+    with extra("cli"):
+        from rich.console import Console  # noqa: PLC0415
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=total, rate="")
+        tally = _Tally(total)
+
+        def report(documents: int, tokens: int) -> None:
+            tally.add(documents, tokens)
+            progress.update(task, advance=documents, rate=tally.rate())
+
+        yield report
+
+
+@contextmanager
+def _lines(total: int, title: str) -> Iterator[Report]:
+    tally = _Tally(total)
+    last = time.monotonic()
+
+    def report(documents: int, tokens: int) -> None:
+        nonlocal last
+        tally.add(documents, tokens)
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES or tally.documents == total:
+            last = time.monotonic()
+            sys.stderr.write(f"{title}: {tally.documents} of {total}, {tally.rate()}, {tally.left()}\n")
+
+    yield report
+
+
+class _Tally:
+    """What is done so far, and how fast."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.documents, self.tokens = total, 0, 0
+        self.start = time.monotonic()
+
+    def add(self, documents: int, tokens: int) -> None:
+        self.documents += documents
+        self.tokens += tokens
+
+    def rate(self) -> str:
+        seconds = max(time.monotonic() - self.start, 1e-9)
+        return f"{self.documents / seconds:,.0f} documents/s, {self.tokens / seconds:,.0f} tokens/s"
+
+    def left(self) -> str:
+        seconds = (time.monotonic() - self.start) * (self.total - self.documents) / max(self.documents, 1)
+        return f"{seconds:.0f} s left"

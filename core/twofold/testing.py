@@ -1,0 +1,113 @@
+"""For tests, yours and ours: an embedder without a model, and the contract that every adapter keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twofold.embedder import Embedder
+from twofold.errors import InputError
+from twofold.models import ModelCard, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twofold.backend import Report
+    from twofold.documents import Document
+    from twofold.vectors import FloatArray
+
+FAKE_CARD = ModelCard(
+    "twofold/fake",
+    width=64,
+    max_tokens=512,
+    tasks=(Task("query", "query: "), Task("document"), Task("topic", "topic: ")),
+    query_task="query",
+    document_task="document",
+    matryoshka=(8, 16, 32, 64),
+    licence="Apache-2.0",
+)
+CONTEXT = 0.25
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that a fake backend was given."""
+
+    texts: tuple[str, ...]
+    task: str | None
+    dimensions: int
+
+
+class FakeBackend:
+    """A two-sided model that is a hash: deterministic, without weights, recording its calls.
+
+    Texts that share words are near; a query's and a document's vector of the same text differ; the chunks of a
+    document know their context. A token is a word, and the instruction's words count.
+    """
+
+    provider = None
+    weights = "fake"
+
+    def __init__(self, name: str = "") -> None:
+        """Take any name; `Embedder("fake:")` gets here."""
+        self.card = FAKE_CARD
+        self.name = name
+        self.calls: list[Call] = []
+
+    def embed(
+        self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
+    ) -> FloatArray:
+        """Hash the words of each span, with some of the whole text's and of the task's."""
+        counts = self.count_tokens([document.text for document in documents], task)
+        for index, count in enumerate(counts):
+            if count > self.card.max_tokens:
+                raise InputError(f"text {index} has {count} tokens, the limit is {self.card.max_tokens}", index=index)
+        self.calls.append(Call(tuple(document.text for document in documents), task.name, dimensions))
+        side = CONTEXT * _hashed(f"task {task.name}")
+        rows = [
+            _hashed(document.text[start:end]) + CONTEXT * _hashed(document.text) + side
+            for document in documents
+            for start, end in document.spans
+        ]
+        if report is not None:
+            report(len(documents), sum(counts))
+        return np.array(rows, np.float32).reshape(-1, self.card.width)
+
+    async def aembed(
+        self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
+    ) -> FloatArray:
+        """The same; there is nothing to wait for."""
+        return self.embed(documents, task, dimensions, report=report)
+
+    def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
+        """Count words, the instruction's included."""
+        return [len((task.prefix + text).split()) for text in texts]
+
+
+class FakeEmbedder(Embedder):
+    """`Embedder("fake:")` with its calls at hand: `FakeEmbedder(dimensions=16).calls`."""
+
+    def __init__(self, model: str = "fake:", **options: Any) -> None:
+        """Take any option of an `Embedder`."""
+        super().__init__(model, **options)
+
+    @property
+    def calls(self) -> list[Call]:
+        """What the backend was asked, in order."""
+        assert isinstance(self.backend, FakeBackend)  # noqa: S101 - holds by construction
+        return self.backend.calls
+
+
+def _hashed(text: str) -> FloatArray:
+    """The mean of a random vector for each word, the same on every machine."""
+    words = re.findall(r"\w+", text.lower()) or [text]
+    return np.asarray(np.mean([_word(word) for word in words], axis=0), np.float32)
+
+
+def _word(word: str) -> FloatArray:
+    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
+    return np.random.default_rng(seed).standard_normal(FAKE_CARD.width, dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Twofold for llama_index."""
