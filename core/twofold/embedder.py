@@ -91,7 +91,7 @@ class Embedder:
         truncate: Truncate = "error",
         batch_tokens: int | None = None,
         late_window: int | None = None,
-        late_overlap: int = 512,
+        late_overlap: int | None = None,
         device: str = "auto",
         dtype: Dtype = "auto",
         revision: str | None = None,
@@ -171,7 +171,7 @@ class Embedder:
     def space(self) -> Space:
         """What these vectors are; see `Space`. Reads the weights' files once to digest them."""
         card, settings = self.card, self.settings
-        window = min(settings.late_window or card.max_tokens, card.max_tokens)
+        window, overlap = card.late_policy(settings.late_window, settings.late_overlap)
         return Space(
             model=card.name,
             weights=self.backend.weights,
@@ -184,7 +184,7 @@ class Embedder:
             width=card.width,
             pooling=card.pooling,
             normalized=settings.normalize,
-            late_chunking=f"window {window}, overlap {settings.late_overlap}",
+            late_chunking=f"window {window}, overlap {overlap}",
             truncation=settings.truncate,
         )
 
@@ -296,6 +296,7 @@ class Embedder:
         dimensions = card.check_dimensions(self.settings.dimensions)
         card.side("query", self.settings.query_task)
         card.side("document", self.settings.document_task)
+        card.late_policy(self.settings.late_window, self.settings.late_overlap)
         if dimensions != card.width and dimensions not in card.matryoshka:
             _warn_untrained(card, dimensions)
 

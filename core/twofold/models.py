@@ -14,6 +14,8 @@ Pooling: TypeAlias = Literal["mean", "cls", "last"]
 AUTO = "auto"
 """The value of `query_task` and `document_task` that takes the card's own."""
 
+LATE_OVERLAP = 512
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -88,6 +90,22 @@ class ModelCard:
         if not 1 <= dimensions <= self.width:
             raise InputError(f"dimensions={dimensions}, but {self.name} has 1 to {self.width}")
         return dimensions
+
+    def late_policy(self, window: int | None, overlap: int | None) -> tuple[int, int]:
+        """Tokens in one pass over a long document, and tokens that two such passes share.
+
+        By default the model's length and 512 (Algorithm 2 of arXiv 2409.04701), at most half a window.
+
+        Raises:
+            InputError: a window over the model's length, or an overlap that leaves it no step.
+        """
+        window = self.max_tokens if window is None else window
+        if window > self.max_tokens:
+            raise InputError(f"late_window={window}, but {self.name} takes at most {self.max_tokens} tokens")
+        overlap = min(LATE_OVERLAP, window // 2) if overlap is None else overlap
+        if overlap >= window:
+            raise InputError(f"late_overlap={overlap}: it must be less than the window of {window} tokens")
+        return window, overlap
 
 
 def _sides(query: str, document: str) -> tuple[Task, ...]:

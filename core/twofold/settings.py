@@ -28,7 +28,7 @@ class Settings:
         truncate: refuse a text over the model's length ("error"), or cut its end ("end").
         batch_tokens: tokens in one batch (local) or request (hosted); None chooses.
         late_window: tokens in one pass over a long document that is late-chunked; None is the model's length.
-        late_overlap: tokens that two such windows share.
+        late_overlap: tokens that two such windows share; None is 512, and at most half a window.
         device: "auto", "cpu", "cuda", "cuda:1", "mps"; local only.
         dtype: "auto" is bfloat16 where the hardware computes in it, float32 elsewhere; local only.
         revision: a commit, tag or branch of a hub id.
@@ -49,7 +49,7 @@ class Settings:
     truncate: Truncate = "error"
     batch_tokens: int | None = None
     late_window: int | None = None
-    late_overlap: int = 512
+    late_overlap: int | None = None
     device: str = "auto"
     dtype: Dtype = "auto"
     revision: str | None = None
@@ -67,8 +67,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise InputError(f"{name}={value!r}: it must be a whole number of at least 1")
-        if self.late_overlap < 0 or (self.late_window is not None and self.late_overlap >= self.late_window):
-            raise InputError(f"late_overlap={self.late_overlap}: it must be 0 or more, and less than late_window")
+        if self.late_overlap is not None and self.late_overlap < 0:
+            raise InputError(f"late_overlap={self.late_overlap}: it must be 0 or more")
         if not self.timeout > 0:
             raise InputError(f"timeout={self.timeout!r}: it must be a number of seconds above 0")
         for name, choices in (("truncate", get_args(Truncate)), ("dtype", get_args(Dtype))):
