@@ -1,0 +1,71 @@
+# Everything from a clean clone, with nothing but Python 3.11 or newer, make and git. `make help` lists it.
+
+PYTHON ?= python3
+# uv is used where it is installed, and fetched into the clone where it is not.
+UV := $(or $(shell command -v uv 2>/dev/null),./.uv/bin/uv)
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.uv/bin:$(PATH)
+
+.PHONY: help demo test lint format bench soak constraints clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+demo: $(if $(wildcard .venv/.ready),.venv/.ready,.venv/.demo)  ## index the standard library's documentation, and ask it questions
+	twofold demo
+
+test: lint  ## what CI runs: lint, types, every test with coverage, the built wheel
+	pytest --cov --cov-report=term
+
+lint: .venv/.ready  ## ruff, and mypy in strict mode
+	ruff check
+	ruff format --check
+	mypy
+
+format: .venv/.ready  ## let ruff rewrite what it can
+	ruff check --fix
+	ruff format
+
+bench: .venv/.ready  ## measure this machine, side by side with peers
+	python benchmarks/run.py
+
+soak: .venv/.ready  ## the hosted client against a faulty server, for minutes
+	pytest -m soak
+
+constraints: | $(UV)  ## refresh the pins of the developers' environment
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
+		--group test --group lint --group bench --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make constraints" \
+		--output-file constraints.txt pyproject.toml
+
+clean:  ## remove what these commands made, the environment included
+	rm -rf .uv .venv build dist demo-store .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# The environment. A stamp says what is installed; it is remade when the pins or the dependencies change.
+
+# torch's CPU build is far smaller than the one for NVIDIA GPUs. uv knows the index that has it: where that does not
+# answer within seconds, or there is a GPU, the ordinary build is taken.
+TORCH = $$(nvidia-smi -L >/dev/null 2>&1 || { \
+	UV_HTTP_TIMEOUT=5 UV_HTTP_CONNECT_TIMEOUT=5 UV_HTTP_RETRIES=0 $(UV) pip install --dry-run --no-deps \
+		--python .venv --torch-backend=cpu --reinstall-package torch -c constraints.txt torch >/dev/null 2>&1 \
+	&& echo --torch-backend=cpu; })
+INSTALL = $(UV) pip install --quiet --python .venv -c constraints.txt $(TORCH)
+
+.venv/.ready: pyproject.toml constraints.txt .venv/pyvenv.cfg
+	@echo 'installing twofold[all] and its tests into .venv'
+	@$(INSTALL) -e '.[all]' --group test --group lint --group bench
+	@touch $@
+
+.venv/.demo: pyproject.toml constraints.txt .venv/pyvenv.cfg
+	@echo 'installing twofold[demo] into .venv'
+	@$(INSTALL) -e '.[demo]'
+	@touch $@
+
+.venv/pyvenv.cfg: | $(UV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Twofold needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv
+
+# Into a folder of its own, which a Python that its system manages allows too; through a venv where pip is missing.
+./.uv/bin/uv:
+	@$(PYTHON) -m pip install --quiet --target .uv uv 2>/dev/null \
+		|| { $(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet uv; } \
+		|| { echo "uv can not be fetched: install it, or give $(PYTHON) its pip or venv module" >&2; exit 1; }
