@@ -1,0 +1,198 @@
+"""A real Weaviate server for tests: the one at WEAVIATE_URL, or a `weaviate` from PATH, started and stopped here.
+
+Ask for the fixture `weaviate_server`; where there is no server the test is skipped and says why. `weaviate_name` gives
+the name of a collection that no other test uses, and deletes it afterwards. A server of your own at WEAVIATE_URL
+should be one for tests; its gRPC port is WEAVIATE_GRPC_PORT, or 50051.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from weaviate import WeaviateAsyncClient, WeaviateClient
+
+HOST = "127.0.0.1"
+SECONDS_TO_START = 90.0
+MODULES = "text2vec-transformers,text2vec-jinaai"
+
+
+class NoServer(Exception):
+    """Neither a server nor an executable; the message says which was looked for."""
+
+
+@dataclass(frozen=True)
+class WeaviateServer:
+    """Where a server answers, and how to connect to it."""
+
+    host: str
+    port: int
+    grpc_port: int
+    version: str
+
+    @property
+    def url(self) -> str:
+        """What the store's name says: `weaviate:<url>`."""
+        return f"http://{self.host}:{self.port}?grpc_port={self.grpc_port}"
+
+    def connect(self) -> WeaviateClient:
+        """A connected client: `with server.connect() as client`."""
+        import weaviate
+
+        return weaviate.connect_to_local(self.host, self.port, self.grpc_port)
+
+    def connect_async(self) -> WeaviateAsyncClient:
+        """A client that connects in `async with server.connect_async() as client`."""
+        import weaviate
+
+        return weaviate.use_async_with_local(self.host, self.port, self.grpc_port)
+
+
+@contextmanager
+def running_weaviate(modules: str = MODULES) -> Iterator[WeaviateServer]:
+    """The server at WEAVIATE_URL where it answers, else one that is started, and stopped at the end.
+
+    Raises:
+        NoServer: there is neither.
+    """
+    url = os.environ.get("WEAVIATE_URL")
+    if url and (version := _version(url)):
+        parts = urlsplit(url)
+        grpc_port = int(os.environ.get("WEAVIATE_GRPC_PORT", "50051"))
+        yield WeaviateServer(parts.hostname or HOST, parts.port or 80, grpc_port, version)
+        return
+    executable = shutil.which("weaviate")
+    if executable is None:
+        looked = f"no server answers at WEAVIATE_URL={url}" if url else "WEAVIATE_URL is not set"
+        raise NoServer(f"{looked}, and there is no 'weaviate' on PATH")
+    with _started(executable, modules) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def weaviate_server() -> Iterator[WeaviateServer]:
+    """One server for the whole session."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(running_weaviate())
+        except NoServer as reason:
+            pytest.skip(f"Weaviate tests were skipped: {reason}")
+        yield server
+
+
+@pytest.fixture
+def weaviate_name(weaviate_server: WeaviateServer) -> Iterator[str]:
+    """A name for a collection; what the test makes under it, or under names that start with it, is deleted."""
+    name = f"Test{uuid.uuid4().hex}"
+    yield name
+    with weaviate_server.connect() as client:
+        client.collections.delete([one for one in client.collections.list_all() if one.startswith(name)])
+
+
+@contextmanager
+def _started(executable: str, modules: str) -> Iterator[WeaviateServer]:
+    port, grpc_port, raft, raft_rpc, gossip, data = free_ports()
+    with tempfile.TemporaryDirectory(prefix="weaviate-") as folder, (Path(folder) / "log").open("wb") as log:
+        environment = os.environ | {
+            "PERSISTENCE_DATA_PATH": f"{folder}/data",
+            "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true",
+            "CLUSTER_HOSTNAME": "node1",
+            "CLUSTER_IN_LOCALHOST": "true",
+            "CLUSTER_ADVERTISE_ADDR": HOST,
+            "CLUSTER_GOSSIP_BIND_PORT": str(gossip),
+            "CLUSTER_DATA_BIND_PORT": str(data),
+            "RAFT_PORT": str(raft),
+            "RAFT_INTERNAL_RPC_PORT": str(raft_rpc),
+            "RAFT_BOOTSTRAP_EXPECT": "1",
+            "GRPC_PORT": str(grpc_port),
+            "DISABLE_TELEMETRY": "true",
+            "GO_PROFILING_DISABLE": "true",
+            "QUERY_DEFAULTS_LIMIT": "25",
+            "ENABLE_MODULES": modules,
+            "TRANSFORMERS_INFERENCE_API": f"http://{HOST}:9",  # compulsory; collections name their own
+            "TRANSFORMERS_WAIT_FOR_STARTUP": "false",
+            "JINAAI_APIKEY": "unused",
+        }
+        arguments = [executable, "--host", HOST, "--port", str(port), "--scheme", "http"]
+        process = subprocess.Popen(arguments, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            version = _wait(process, f"http://{HOST}:{port}", Path(log.name))
+            yield WeaviateServer(HOST, port, grpc_port, version)
+        finally:
+            _stop(process)
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> str:
+    """Wait until the server answers, and give its version."""
+    deadline = time.monotonic() + SECONDS_TO_START
+    while time.monotonic() < deadline and process.poll() is None:
+        if _get(f"{url}/v1/.well-known/ready") is not None and (version := _version(url)):
+            return version
+        time.sleep(0.2)
+    last = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+    state = f"ended with code {process.returncode}" if process.returncode is not None else "does not answer"
+    raise RuntimeError(f"the Weaviate server {state}; the end of its log:\n{last}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _version(url: str) -> str | None:
+    body = _get(f"{url.rstrip('/')}/v1/meta")
+    return cast("str", json.loads(body)["version"]) if body else None
+
+
+def _get(url: str) -> bytes | None:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return cast("bytes", answer.read())
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+
+
+def free_ports() -> tuple[int, ...]:
+    """Six free ports: two single ones and two pairs of neighbours, which the server wants for raft and for gossip."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(_listen(0)), stack.enter_context(_listen(0))]
+        while len(listeners) < 6:
+            first = stack.enter_context(_listen(0))
+            try:
+                second = stack.enter_context(_listen(first.getsockname()[1] + 1))
+            except (OSError, OverflowError):
+                continue
+            listeners += [first, second]
+        return tuple(listener.getsockname()[1] for listener in listeners)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    try:
+        listener.bind((HOST, port))
+    except BaseException:
+        listener.close()
+        raise
+    return listener
