@@ -93,7 +93,7 @@ def load_backend(settings: Settings, key: Key, http_client: Any = None) -> Backe
     if provider == FAKE:
         from twofold.testing import FakeBackend  # noqa: PLC0415
 
-        return FakeBackend(name)
+        return FakeBackend(name, settings.truncate)
     if provider is not None:
         from twofold.hosted.backend import HostedBackend  # noqa: PLC0415
 

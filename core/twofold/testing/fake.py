@@ -1,4 +1,4 @@
-"""For tests, yours and ours: an embedder without a model, and the contract that every adapter keeps."""
+"""An embedder without a model: deterministic, two-sided, and it records what it was asked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twofold.documents import Document
 from twofold.embedder import Embedder
 from twofold.errors import InputError
 from twofold.models import ModelCard, Task
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twofold.backend import Report
-    from twofold.documents import Document
+    from twofold.settings import Truncate
     from twofold.vectors import FloatArray
 
 FAKE_CARD = ModelCard(
@@ -52,10 +53,11 @@ class FakeBackend:
     provider = None
     weights = "fake"
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", truncate: Truncate = "error") -> None:
         """Take any name; `Embedder("fake:")` gets here."""
         self.card = FAKE_CARD
         self.name = name
+        self.truncate = truncate
         self.calls: list[Call] = []
 
     def embed(
@@ -63,9 +65,8 @@ class FakeBackend:
     ) -> FloatArray:
         """Hash the words of each span, with some of the whole text's and of the task's."""
         counts = self.count_tokens([document.text for document in documents], task)
-        for index, count in enumerate(counts):
-            if count > self.card.max_tokens:
-                raise InputError(f"text {index} has {count} tokens, the limit is {self.card.max_tokens}", index=index)
+        fitting = enumerate(zip(documents, counts, strict=True))
+        documents = [self._fit(index, document, count, task) for index, (document, count) in fitting]
         self.calls.append(Call(tuple(document.text for document in documents), task.name, dimensions))
         side = CONTEXT * _hashed(f"task {task.name}")
         rows = [
@@ -86,6 +87,15 @@ class FakeBackend:
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
         """Count words, the instruction's included."""
         return [len((task.prefix + text).split()) for text in texts]
+
+    def _fit(self, index: int, document: Document, count: int, task: Task) -> Document:
+        """`document` within the model's length; one of several spans may be longer, as windows would see to it."""
+        if count <= self.card.max_tokens or len(document.spans) > 1:
+            return document
+        if self.truncate == "error":
+            raise InputError(f"text {index} has {count} tokens, the limit is {self.card.max_tokens}", index=index)
+        room = self.card.max_tokens - len(task.prefix.split())
+        return Document.whole(" ".join(document.text.split()[:room]))
 
 
 class FakeEmbedder(Embedder):
