@@ -1,0 +1,174 @@
+"""A checkpoint's card: what its tensors and its own files say of it, never what its folder is called."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from twofold.errors import ModelError
+from twofold.local.weights import read_json
+from twofold.models import JINA_V3, ModelCard, Task, find_card
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from twofold.local.encoder import EncoderConfig
+    from twofold.models import Pooling
+
+POOLING: dict[str, Pooling] = {
+    "mean": "mean",
+    "mean_tokens": "mean",
+    "cls": "cls",
+    "cls_token": "cls",
+    "lasttoken": "last",
+}
+"""Sentence-transformers' names of the poolings that the encoder has."""
+NATIVE_MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
+SANE_LENGTH = 1_000_000
+"""Tokenizer files say a length of 1e30 where they mean none."""
+
+
+@dataclass(frozen=True)
+class OwnFiles:
+    """What a checkpoint's own files say, by sentence-transformers' conventions."""
+
+    config: dict[str, Any]
+    modules: tuple[str, ...]
+    pooling: dict[str, Any]
+    prompts: dict[str, str]
+    default_prompt: str | None
+    max_tokens: int | None
+    names: tuple[str, ...]
+    licence: str | None
+
+    @classmethod
+    def read(cls, folder: Path) -> OwnFiles:
+        """Read the small files of a checkpoint.
+
+        Raises:
+            ModelError: one of them is not JSON.
+        """
+        modules = _modules(folder)
+        prompts = read_json(folder / "config_sentence_transformers.json")
+        length = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+        length = length or read_json(folder / "tokenizer_config.json").get("model_max_length")
+        config = read_json(folder / "config.json")
+        names, licence = _readme(folder / "README.md")
+        return cls(
+            config=config,
+            modules=tuple(modules),
+            pooling=read_json(folder / modules.get("Pooling", "1_Pooling") / "config.json"),
+            prompts={name: text for name, text in (prompts.get("prompts") or {}).items() if text},
+            default_prompt=prompts.get("default_prompt_name"),
+            max_tokens=int(length) if length and length < SANE_LENGTH else None,
+            names=(*names, str(config.get("_name_or_path", ""))),
+            licence=licence,
+        )
+
+    @property
+    def pooling_modes(self) -> set[str]:
+        """The poolings that are switched on, in sentence-transformers' words."""
+        mode = self.pooling.get("pooling_mode")
+        modes = {mode} if isinstance(mode, str) else set(mode or ())
+        return modes | {
+            key.removeprefix("pooling_mode_")
+            for key, on in self.pooling.items()
+            if key.startswith("pooling_mode_") and on is True
+        }
+
+    @property
+    def native(self) -> bool:
+        """Whether the encoder and its pooling do all that the files ask for."""
+        modes = self.pooling_modes
+        leaves_prompt_out = self.pooling.get("include_prompt") is False and bool(self.prompts)
+        return (
+            set(self.modules) <= NATIVE_MODULES and len(modes) <= 1 and modes <= set(POOLING) and not leaves_prompt_out
+        )
+
+    def sides(self) -> dict[str, Any]:
+        """The prompts as tasks, each side by the name that `encode_query` and `encode_document` use."""
+
+        def first(*names: str) -> str | None:
+            return next((name for name in names if name in self.prompts), self.default_prompt)
+
+        return {
+            "tasks": tuple(Task(name, prefix) for name, prefix in self.prompts.items()),
+            "query_task": first("query"),
+            "document_task": first("document", "passage", "corpus"),
+        }
+
+
+def _modules(folder: Path) -> dict[str, str]:
+    """Module class -> its folder, in order; the class without its path, which has changed between versions."""
+    file = folder / "modules.json"
+    if not file.exists():
+        return {}
+    try:
+        return {
+            entry["type"].rpartition(".")[2]: entry.get("path", "") for entry in json.loads(file.read_text("utf-8"))
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError(f"{file} is not a list of sentence-transformers modules") from None
+
+
+def _readme(file: Path) -> tuple[tuple[str, ...], str | None]:
+    """The names and the licence that a model's README states: in its front matter, and as its first heading."""
+    text = file.read_text("utf-8", errors="replace") if file.exists() else ""
+    front = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
+    header = front[1] if front else ""
+    names = re.findall(r"^model-index:\s*\n-\s*name:\s*(\S+)", header, re.MULTILINE)
+    names += re.findall(r"^#\s+(\S+)\s*$", text[len(header) :], re.MULTILINE)[:1]
+    licence = re.search(r"^license:\s*(\S+)", header, re.MULTILINE)
+    return tuple(names), licence[1] if licence else None
+
+
+def derive(files: OwnFiles, encoder: EncoderConfig, adapters: Collection[str]) -> ModelCard:
+    """The card of a checkpoint: of the model that it is where that is known, with what its own files say on top."""
+    known = _known(files, encoder)
+    card = known or ModelCard(
+        f"{encoder.family}-{encoder.layers}x{encoder.width}", encoder.width, encoder.max_positions
+    )
+    if encoder.family.startswith("jina-v3"):
+        card = replace(card, tasks=_v3_tasks(files.config, adapters))
+    elif files.prompts:
+        card = replace(card, **files.sides())
+    modes = files.pooling_modes
+    own_length = files.max_tokens or (card.max_tokens if known else encoder.max_positions)
+    return replace(
+        card,
+        width=encoder.width,
+        max_tokens=min(own_length, encoder.max_positions),
+        pooling=POOLING[modes.pop()] if modes else card.pooling,
+        **_licence(files, card),
+    )
+
+
+def _known(files: OwnFiles, encoder: EncoderConfig) -> ModelCard | None:
+    """The table's card: v3 by its tensors, another by the name that its own files give it and a width that fits."""
+    if encoder.family.startswith("jina-v3"):
+        if (encoder.width, encoder.layers) == (JINA_V3.width, 24):
+            return JINA_V3
+        sizes = tuple(size for size in JINA_V3.matryoshka if size <= encoder.width)
+        return replace(JINA_V3, name=f"jina-v3-{encoder.layers}x{encoder.width}", width=encoder.width, matryoshka=sizes)
+    for name in files.names:
+        card = find_card(name)
+        if card is not None and card.width == encoder.width and card is not JINA_V3:
+            return card
+    return None
+
+
+def _v3_tasks(config: Mapping[str, Any], adapters: Collection[str]) -> tuple[Task, ...]:
+    """V3's tasks that the checkpoint has adapters for, with the instructions of its own config where it states them."""
+    own: Mapping[str, str] = config.get("task_instructions") or {}
+    published = {task.name: task.prefix for task in JINA_V3.tasks}
+    return tuple(Task(name, own.get(name, published.get(name, "")), name) for name in adapters)
+
+
+def _licence(files: OwnFiles, card: ModelCard) -> dict[str, Any]:
+    """The licence that the files state; the known one, with its terms, where they say the same or nothing."""
+    if files.licence is None or files.licence.lower() == card.licence.lower():
+        return {"licence": card.licence, "terms": card.terms}
+    return {"licence": files.licence, "terms": ""}

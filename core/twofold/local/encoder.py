@@ -1,0 +1,363 @@
+"""The encoder: BERT, XLM-RoBERTa, JinaBERT v2 and Jina v3, over packed text.
+
+One batch is one long row of tokens: sequences lie end to end, T tokens in all, without padding. Shapes in comments:
+T tokens of the batch, H width, N heads, D head width, I inner width, B sequences of one length S.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that all torch code uses
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+try:
+    from torch.nn.attention import varlen
+except ImportError:  # pragma: no cover - a torch before 2.10
+    varlen = None  # type: ignore[assignment]
+
+Positions: TypeAlias = Literal["learned", "alibi", "rotary"]
+
+MLP_ROWS = 1024
+"""Rows that go through the MLP at once on a CPU: its inner activations then stay in cache."""
+BIAS_ELEMENTS = 2**24
+"""The most ALiBi biases held at once: long sequences are attended by blocks of queries."""
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The shape of an encoder, and where the families differ.
+
+    `gate` says which half of a gated MLP's projection is activated; None is a plain MLP. `first_position` is the row of
+    the table of learned positions that the first token takes (RoBERTa leaves two rows out).
+    """
+
+    family: str
+    width: int
+    layers: int
+    heads: int
+    inner: int
+    vocabulary: int
+    norm_eps: float
+    positions: Positions
+    max_positions: int
+    first_position: int = 0
+    rotary_base: float = 10_000.0
+    gate: Literal["first", "second"] | None = None
+
+    @property
+    def head_width(self) -> int:
+        """D."""
+        return self.width // self.heads
+
+
+@dataclass
+class Lora:
+    """A low-rank term: x @ a.T @ b.T for a linear layer, a[ids] @ b.T for a table; its scale is folded into b."""
+
+    a: Tensor  # (rank, in), or (entries, rank) for a table
+    b: Tensor  # (out, rank)
+
+
+@dataclass
+class Linear:
+    """y = x @ weight.T + bias, and the adapter's low-rank term. An int8 weight has one scale for each output."""
+
+    weight: Tensor  # (out, in)
+    bias: Tensor | None = None
+    scale: Tensor | None = None  # (out,) for an int8 weight
+    loras: dict[str, Lora] = field(default_factory=dict)
+
+    def __call__(self, x: Tensor, adapter: str | None) -> Tensor:
+        """X (T, in) -> (T, out)."""
+        if self.scale is None:
+            y = F.linear(x, self.weight, self.bias)
+        else:
+            y = F.linear(x, self.weight.to(x.dtype)).mul_(self.scale)
+            y = y if self.bias is None else y.add_(self.bias)
+        if adapter is not None and (lora := self.loras.get(adapter)) is not None:
+            y.addmm_(x @ lora.a.T, lora.b.T)
+        return y
+
+
+@dataclass
+class Norm:
+    """Layer normalisation."""
+
+    weight: Tensor
+    bias: Tensor
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """X (T, H) -> (T, H)."""
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+@dataclass
+class Embedding:
+    """Word, type and learned position embeddings, then a norm.
+
+    An adapter's term of the words is looked up and multiplied for the batch's own tokens: there is one copy of the
+    table whatever the number of adapters.
+    """
+
+    word: Tensor  # (vocabulary, H)
+    kind: Tensor  # (H,) the embedding of token type 0, which every token has
+    position: Tensor | None  # (positions, H)
+    norm: Norm
+    word_loras: dict[str, Lora] = field(default_factory=dict)  # a (vocabulary, rank), b (H, rank)
+    kind_loras: dict[str, Tensor] = field(default_factory=dict)  # (H,)
+
+    def __call__(self, ids: Tensor, positions: Tensor, adapter: str | None) -> Tensor:
+        """ids, positions (T,) -> (T, H)."""
+        h = F.embedding(ids, self.word)
+        if adapter is not None and (lora := self.word_loras.get(adapter)) is not None:
+            h.addmm_(F.embedding(ids, lora.a), lora.b.T)
+        h += self.kind
+        if adapter is not None and (kind := self.kind_loras.get(adapter)) is not None:
+            h += kind
+        if self.position is not None:
+            h += F.embedding(positions, self.position)
+        return self.norm(h)
+
+
+@dataclass
+class Layer:
+    """One block, normalised after each half; `q_norm`, `k_norm` and `norm_again` are JinaBERT v2's second form."""
+
+    qkv: Linear  # (3H, H)
+    out: Linear  # (H, H)
+    norm_attention: Norm
+    up: Linear  # (I, H), or (2I, H) with a gate
+    down: Linear  # (H, I)
+    norm_mlp: Norm
+    q_norm: Norm | None = None
+    k_norm: Norm | None = None
+    norm_again: Norm | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Packed sequences: their ids end to end, and their lengths in the same order."""
+
+    ids: Tensor  # (T,)
+    lengths: Sequence[int]
+
+    @property
+    def positions(self) -> Tensor:
+        """Each token's place in its own sequence, (T,)."""
+        return torch.cat([torch.arange(n, device=self.ids.device) for n in self.lengths])
+
+    def runs(self) -> Iterator[tuple[int, int, int]]:
+        """Neighbours of one length: where they start, how many, how long. One attention call serves each run."""
+        start = 0
+        for length, group in groupby(self.lengths):
+            count = len(list(group))
+            yield start, count, length
+            start += count * length
+
+
+class Encoder:
+    """The model. `encoder(batch, adapter)` gives the last hidden states, (T, H)."""
+
+    def __init__(self, config: EncoderConfig, embedding: Embedding, layers: Sequence[Layer]) -> None:
+        """Take the parts as `build` made them, and compute what follows from the shape alone."""
+        self.config = config
+        self.embedding = embedding
+        self.layers = list(layers)
+        device, dtype = embedding.word.device, embedding.norm.weight.dtype
+        self.rotary = (
+            rotary_tables(config.max_positions, config.head_width, config.rotary_base, device, dtype)
+            if config.positions == "rotary"
+            else None
+        )
+        self.slopes = alibi_slopes(config.heads).to(device) if config.positions == "alibi" else None
+        self.packed_kernel = config.positions != "alibi" and can_pack(device, dtype, config.head_width)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors held."""
+        return sum(tensor.nbytes for part in (self.embedding, *self.layers) for tensor in _tensors(part))
+
+    @torch.inference_mode()
+    def __call__(self, batch: Batch, adapter: str | None = None) -> Tensor:
+        """Batch of T tokens -> (T, H)."""
+        positions = batch.positions
+        h = self.embedding(batch.ids, positions + self.config.first_position, adapter)
+        rotary = None if self.rotary is None else (self.rotary[0][positions], self.rotary[1][positions])
+        for layer in self.layers:
+            h = self.block(layer, h, rotary, batch, adapter)
+        return h
+
+    def block(
+        self, layer: Layer, h: Tensor, rotary: tuple[Tensor, Tensor] | None, batch: Batch, adapter: str | None
+    ) -> Tensor:
+        """H (T, H) -> (T, H)."""
+        a = layer.out(self.attention(layer, h, rotary, batch, adapter), adapter)
+        x = layer.norm_attention(a.add_(h))
+        if layer.norm_again is not None:
+            x = layer.norm_again(x.add_(h))
+        return layer.norm_mlp(self.mlp(layer, x, adapter).add_(x))
+
+    def attention(
+        self, layer: Layer, h: Tensor, rotary: tuple[Tensor, Tensor] | None, batch: Batch, adapter: str | None
+    ) -> Tensor:
+        """H (T, H) -> (T, H), each sequence attending to itself alone."""
+        qkv = layer.qkv(h, adapter).view(len(h), 3, self.config.heads, -1)  # (T, 3, N, D)
+        if layer.q_norm is not None and layer.k_norm is not None:
+            for part, norm in ((0, layer.q_norm), (1, layer.k_norm)):
+                qkv[:, part] = norm(qkv[:, part].flatten(1)).view_as(qkv[:, part])
+        if rotary is not None:
+            rotate_(qkv[:, :2], *rotary)
+        if self.packed_kernel:
+            return attend_packed(qkv, batch.lengths).flatten(1)
+        pieces = []
+        for start, count, length in batch.runs():
+            run = qkv[start : start + count * length].view(count, length, 3, *qkv.shape[2:])
+            q, k, v = run.permute(2, 0, 3, 1, 4)  # each (B, N, S, D)
+            pieces.append(attend(q, k, v, self.slopes).transpose(1, 2).reshape(count * length, -1))
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def mlp(self, layer: Layer, x: Tensor, adapter: str | None) -> Tensor:
+        """X (T, H) -> (T, H), by blocks of rows on a CPU."""
+        if x.device.type != "cpu" or len(x) < 2 * MLP_ROWS:
+            return self.mlp_rows(layer, x, adapter)
+        return torch.cat([self.mlp_rows(layer, rows, adapter) for rows in torch.split(x, MLP_ROWS)])
+
+    def mlp_rows(self, layer: Layer, x: Tensor, adapter: str | None) -> Tensor:
+        """X (rows, H) -> (rows, H)."""
+        u = layer.up(x, adapter)
+        if self.config.gate is None:
+            return layer.down(F.gelu(u), adapter)
+        first, second = u.chunk(2, dim=-1)
+        gated = F.gelu(first) * second if self.config.gate == "first" else first * F.gelu(second)
+        return layer.down(gated, adapter)
+
+
+def _tensors(part: object) -> Iterator[Tensor]:
+    """Every tensor of a part, however deep."""
+    if isinstance(part, Tensor):
+        yield part
+    elif isinstance(part, dict):
+        for value in part.values():
+            yield from _tensors(value)
+    elif is_dataclass(part):
+        for item in fields(part):
+            yield from _tensors(getattr(part, item.name))
+
+
+def can_pack(device: torch.device, dtype: torch.dtype, head_width: int) -> bool:
+    """Whether the variable-length FlashAttention kernel runs here: CUDA 8.0 or newer, in half precision."""
+    if varlen is None or device.type != "cuda" or dtype not in {torch.bfloat16, torch.float16}:
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0) and head_width % 8 == 0 and head_width <= 256
+
+
+def attend_packed(qkv: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Attention over all sequences of a batch in one call: qkv (T, 3, N, D) -> (T, N, D)."""
+    ends = torch.tensor([0, *lengths], device=qkv.device).cumsum(0).to(torch.int32)
+    q, k, v = qkv.unbind(1)
+    longest = max(lengths)
+    attended = varlen.varlen_attn(q, k, v, ends, ends, longest, longest)
+    assert isinstance(attended, Tensor)  # noqa: S101 - a pair only where more is asked for
+    return attended
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor | None) -> Tensor:
+    """Bidirectional attention, q, k, v and result (B, N, S, D), with ALiBi's bias where there are slopes."""
+    if slopes is None:
+        return F.scaled_dot_product_attention(q, k, v)
+    length = q.shape[2]
+    rows = max(1, BIAS_ELEMENTS // (length * len(slopes)))
+    parts = [
+        F.scaled_dot_product_attention(block, k, v, attn_mask=alibi_bias(slopes, number * rows, block, length))
+        for number, block in enumerate(torch.split(q, rows, dim=2))
+    ]
+    return torch.cat(parts, dim=2)
+
+
+def alibi_bias(slopes: Tensor, first: int, queries: Tensor, length: int) -> Tensor:
+    """-slope x |i - j| for queries i from `first` on and all keys j: (1, N, rows, S). Symmetric, as in JinaBERT."""
+    i = torch.arange(first, first + queries.shape[2], device=slopes.device)
+    j = torch.arange(length, device=slopes.device)
+    distance = (i[:, None] - j[None, :]).abs()
+    return (-slopes[:, None, None] * distance).to(queries.dtype)[None]
+
+
+def alibi_slopes(heads: int) -> Tensor:
+    """One slope a head, (N,): powers of 2^(-8/n), with those of 2n between them where n is no power of two.
+
+    Source: arXiv 2108.12409 and its reference code.
+    """
+    power = 1 << (heads.bit_length() - 1)
+    first = [2.0 ** (-8.0 * (i + 1) / power) for i in range(power)]
+    between = [2.0 ** (-4.0 * (2 * i + 1) / power) for i in range(heads - power)]
+    return torch.tensor(first + between)
+
+
+def rotary_tables(
+    length: int, head_width: int, base: float, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines for each position, (length, 1, 1, D/2) each: computed in float32, then cast.
+
+    Computed here and never read from a checkpoint: a buffer that no file holds is where position-blind models come
+    from. Source: arXiv 2104.09864, in the half-split form.
+    """
+    frequencies = base ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
+    angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies)[:, None, None, :]
+    return angles.cos().to(device, dtype), angles.sin().to(device, dtype)
+
+
+def rotate_(x: Tensor, cos: Tensor, sin: Tensor) -> None:
+    """Rotate queries and keys in place: x (T, 2, N, D), cos and sin (T, 1, 1, D/2)."""
+    first, second = x.chunk(2, dim=-1)
+    old = first.clone()
+    first.mul_(cos).addcmul_(second, sin, value=-1)
+    second.mul_(cos).addcmul_(old, sin)
+
+
+def build(config: EncoderConfig, tensors: Mapping[str, Tensor], loras: Mapping[str, Mapping[str, Lora]]) -> Encoder:
+    """Put named tensors (see `layouts`) together; `loras` is adapter -> name of a linear layer -> its term."""
+
+    def norm(name: str) -> Norm | None:
+        weight = tensors.get(f"{name}.weight")
+        return None if weight is None else Norm(weight, tensors[f"{name}.bias"], config.norm_eps)
+
+    def linear(name: str) -> Linear:
+        terms = {adapter: named[name] for adapter, named in loras.items() if name in named}
+        return Linear(tensors[f"{name}.weight"], tensors.get(f"{name}.bias"), tensors.get(f"{name}.scale"), terms)
+
+    def present(name: str) -> Norm:
+        found = norm(name)
+        assert found is not None, name  # noqa: S101 - the layout has checked the names
+        return found
+
+    embedding = Embedding(
+        tensors["word"],
+        tensors["kind"][0],
+        tensors.get("position"),
+        present("norm"),
+        {adapter: named["word"] for adapter, named in loras.items() if "word" in named},
+        {adapter: named["kind"].b @ named["kind"].a[0] for adapter, named in loras.items() if "kind" in named},
+    )
+    layers = [
+        Layer(
+            qkv=linear(f"{i}.qkv"),
+            out=linear(f"{i}.out"),
+            norm_attention=present(f"{i}.norm_attention"),
+            up=linear(f"{i}.up"),
+            down=linear(f"{i}.down"),
+            norm_mlp=present(f"{i}.norm_mlp"),
+            q_norm=norm(f"{i}.q_norm"),
+            k_norm=norm(f"{i}.k_norm"),
+            norm_again=norm(f"{i}.norm_again"),
+        )
+        for i in range(config.layers)
+    ]
+    return Encoder(config, embedding, layers)

@@ -1,0 +1,269 @@
+"""Layouts: which tensors of a checkpoint are which part of the encoder. Told apart by tensor names alone.
+
+Each layout maps the encoder's names (see `encoder.build`) to the names that its files use, `{i}` being the layer; where
+several are listed, they are stacked. What a layout does not know, and does not know to be unused, is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any, Literal
+
+from twofold.errors import ModelError
+from twofold.local.encoder import EncoderConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from twofold.local.encoder import Positions
+
+V3_ROTARY_BASE = 20_000.0
+"""Jina v3 at inference (arXiv 2409.10173, section 3), for a config that does not say it."""
+UNUSED = (r"embeddings\.position_ids", r"pooler\.", r"cls\.", r"lm_head\.", r"classifier\.")
+"""Tensors that belong to training heads, or that nothing reads: an index buffer, a pooler, a language-model head."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One family's names. `mark` is a tensor that only this layout has, among those listed before it."""
+
+    family: str
+    mark: str
+    tables: Mapping[str, str]
+    parts: Mapping[str, tuple[str, ...]]
+    layer: str
+    gate: Literal["first", "second"] | None = None
+    positions: Positions = "learned"
+
+    def sources(self, layers: int) -> dict[str, tuple[str, ...]]:
+        """The encoder's name of each tensor -> the tensors of the checkpoint that are stacked to make it."""
+        named: dict[str, tuple[str, ...]] = {name: (source,) for name, source in self.tables.items()}
+        for part, modules in self.parts.items():
+            kinds = ("weight",) if part == "up" and self.gate else ("weight", "bias")
+            for i, kind in product((None,) if part == "norm" else range(layers), kinds):
+                inside = "" if i is None else self.layer.format(i=i)
+                named[part_name(part, i, kind)] = tuple(f"{inside}{module}.{kind}" for module in modules)
+        return named
+
+
+def part_name(part: str, layer: int | None, kind: str = "") -> str:
+    """The encoder's name of a part of a layer, or of the whole: `3.qkv.weight`, `norm.bias`."""
+    return ".".join(str(piece) for piece in (layer, part, kind) if piece not in {None, ""})
+
+
+def _pairs(**names: str) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(value.split()) for name, value in names.items()}
+
+
+_BERT_TABLES = {
+    "word": "embeddings.word_embeddings.weight",
+    "kind": "embeddings.token_type_embeddings.weight",
+    "position": "embeddings.position_embeddings.weight",
+}
+_UNPLACED_TABLES = {name: source for name, source in _BERT_TABLES.items() if name != "position"}
+_BERT_ATTENTION = {
+    "qkv": "attention.self.query attention.self.key attention.self.value",
+    "out": "attention.output.dense",
+    "norm_attention": "attention.output.LayerNorm",
+}
+
+LAYOUTS = (
+    Layout(
+        "jina-v2-post-norm",
+        mark="encoder.layer.0.mlp.up_gated_layer.weight",
+        tables=_UNPLACED_TABLES,
+        parts=_pairs(
+            norm="embeddings.LayerNorm",
+            **_BERT_ATTENTION,
+            q_norm="attention.self.layer_norm_q",
+            k_norm="attention.self.layer_norm_k",
+            norm_again="layer_norm_1",
+            up="mlp.up_gated_layer",
+            down="mlp.down_layer",
+            norm_mlp="layer_norm_2",
+        ),
+        layer="encoder.layer.{i}.",
+        gate="second",
+        positions="alibi",
+    ),
+    Layout(
+        "jina-v2",
+        mark="encoder.layer.0.mlp.gated_layers.weight",
+        tables=_UNPLACED_TABLES,
+        parts=_pairs(
+            norm="embeddings.LayerNorm",
+            **_BERT_ATTENTION,
+            up="mlp.gated_layers",
+            down="mlp.wo",
+            norm_mlp="mlp.layernorm",
+        ),
+        layer="encoder.layer.{i}.",
+        gate="first",
+        positions="alibi",
+    ),
+    Layout(
+        "jina-v3",
+        mark="encoder.layers.0.mixer.Wqkv.bias",
+        tables=_UNPLACED_TABLES,
+        parts=_pairs(
+            norm="emb_ln",
+            qkv="mixer.Wqkv",
+            out="mixer.out_proj",
+            norm_attention="norm1",
+            up="mlp.fc1",
+            down="mlp.fc2",
+            norm_mlp="norm2",
+        ),
+        layer="encoder.layers.{i}.",
+        positions="rotary",
+    ),
+    Layout(
+        "jina-v3-hf",
+        mark="layers.0.post_mlp_layernorm.weight",
+        tables=_UNPLACED_TABLES,
+        parts=_pairs(
+            norm="embeddings.LayerNorm",
+            qkv="self_attn.q_proj self_attn.k_proj self_attn.v_proj",
+            out="self_attn.o_proj",
+            norm_attention="post_attention_layernorm",
+            up="mlp.fc1",
+            down="mlp.fc2",
+            norm_mlp="post_mlp_layernorm",
+        ),
+        layer="layers.{i}.",
+        positions="rotary",
+    ),
+    Layout(
+        "bert",
+        mark="encoder.layer.0.attention.self.query.weight",
+        tables=_BERT_TABLES,
+        parts=_pairs(
+            norm="embeddings.LayerNorm",
+            **_BERT_ATTENTION,
+            up="intermediate.dense",
+            down="output.dense",
+            norm_mlp="output.LayerNorm",
+        ),
+        layer="encoder.layer.{i}.",
+    ),
+)
+BERT_LIKE = {"bert": 0, "roberta": 1, "xlm-roberta": 1, "camembert": 1}
+"""Model types with BERT's tensor names: what is added to the padding id for the first row of learned positions."""
+
+_RENAMES = ((".parametrizations.weight.original", ".weight"), (".gamma", ".weight"), (".beta", ".bias"))
+_STACKED_LORA = re.compile(r"(.+)\.parametrizations\.weight\.0\.(lora_[AB])")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one checkpoint becomes an encoder.
+
+    Attributes:
+        layout: its family's names.
+        config: the encoder's shape, read from the tensors' shapes wherever they say it.
+        sources: the encoder's name of each tensor -> the checkpoint's tensors to stack.
+        stacked: module name -> its stacked LoRA tensors, `lora_A` and `lora_B` (the original layout of Jina v3).
+    """
+
+    layout: Layout
+    config: EncoderConfig
+    sources: Mapping[str, tuple[str, ...]]
+    stacked: Mapping[str, Mapping[str, str]]
+
+
+def plan(shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> Plan | None:
+    """Recognise a checkpoint by its tensors' names; None for a family that the encoder does not know.
+
+    Args:
+        shapes: the name of every tensor -> its shape.
+        config: the checkpoint's `config.json`, for what no tensor says: heads, epsilon, rotary base.
+
+    Raises:
+        ModelError: a known family with missing or unexpected tensors, or an activation of another one; by name.
+    """
+    plain, stacked = _plain_names(shapes)
+    found = _recognise(plain)
+    if found is None:
+        return None
+    layout, prefix = found
+    model_type = config.get("model_type", "bert")
+    if layout.family == "bert" and model_type not in BERT_LIKE:
+        return None
+    own = {name.removeprefix(prefix): full for name, full in plain.items()}
+    layers = 1 + max(int(match[1]) for name in own if (match := re.match(_numbered(layout.layer), name)))
+    sources = layout.sources(layers)
+    _check_names(own, {name for names in sources.values() for name in names})
+    full = {name: tuple(own[source] for source in names) for name, names in sources.items()}
+    loras = {module.removeprefix(prefix): parts for module, parts in stacked.items()}
+    return Plan(layout, _config(layout, layers, config, {n: shapes[s[0]] for n, s in full.items()}), full, loras)
+
+
+def _plain_names(names: Iterable[str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Split stacked LoRA tensors from the others, and undo what wrappers did to the others' names."""
+    plain: dict[str, str] = {}
+    stacked: dict[str, dict[str, str]] = {}
+    for name in names:
+        if match := _STACKED_LORA.fullmatch(name):
+            stacked.setdefault(match[1], {})[match[2]] = name
+            continue
+        short = name
+        for old, new in _RENAMES:
+            short = short.removesuffix(old) + new if short.endswith(old) else short
+        plain[short] = name
+    return plain, stacked
+
+
+def _recognise(names: Collection[str]) -> tuple[Layout, str] | None:
+    for layout in LAYOUTS:
+        for name in names:
+            if name == layout.mark or name.endswith("." + layout.mark):
+                return layout, name.removesuffix(layout.mark)
+    return None
+
+
+def _numbered(layer: str) -> str:
+    return re.escape(layer).replace(re.escape("{i}"), r"(\d+)")
+
+
+def _check_names(own: Collection[str], wanted: set[str]) -> None:
+    missing = sorted(wanted - set(own))
+    unexpected = sorted(name for name in set(own) - wanted if not any(re.match(pattern, name) for pattern in UNUSED))
+    for names, what in ((missing, "lacks"), (unexpected, "has unexpected")):
+        if names:
+            listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            raise ModelError(f"the checkpoint {what} tensors: {listed}. Its vectors would be wrong, so it is refused")
+
+
+def _config(
+    layout: Layout, layers: int, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+) -> EncoderConfig:
+    activation = config.get("hidden_act", "gelu")
+    if activation != "gelu":
+        raise ModelError(f"the checkpoint's activation is {activation!r}; the encoder computes 'gelu' alone")
+    vocabulary, width = shapes["word"]
+    first = config.get("pad_token_id", 0) + 1 if BERT_LIKE.get(config.get("model_type", ""), 0) else 0
+    first = first if layout.positions == "learned" else 0
+    rope = config.get("rope_parameters") or {}
+    return EncoderConfig(
+        family=layout.family,
+        width=width,
+        layers=layers,
+        heads=int(config["num_attention_heads"]),
+        inner=shapes["0.down.weight"][1],
+        vocabulary=vocabulary,
+        norm_eps=float(config.get("layer_norm_eps", 1e-12)),
+        positions=layout.positions,
+        max_positions=_max_positions(layout, config, shapes, first),
+        first_position=first,
+        rotary_base=float(rope.get("rope_theta") or config.get("rotary_emb_base") or V3_ROTARY_BASE),
+        gate=layout.gate,
+    )
+
+
+def _max_positions(layout: Layout, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], first: int) -> int:
+    if layout.positions == "learned":
+        return shapes["position"][0] - first
+    stated = int(config.get("max_position_embeddings", 8192))
+    return stated - 2 if layout.positions == "rotary" else stated  # v3 keeps RoBERTa's two spare positions
