@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from operator import index as whole_number
 from typing import TYPE_CHECKING, TypeAlias
 
 from twofold.errors import InputError
@@ -23,7 +24,7 @@ class Document:
     """A text and its spans; a backend gives one vector for each span, in the order of `spans`.
 
     Raises:
-        InputError: no span, or one that is empty or lies outside of the text; it is named.
+        InputError: no span, or one that is empty, blank, or outside of the text; it is named by its number.
     """
 
     text: str
@@ -39,6 +40,8 @@ class Document:
                 raise InputError(
                     f"span {number}, ({start}, {end}), is empty or lies outside of its {len(self.text)} characters"
                 )
+            if self.text[start:end].isspace():
+                raise InputError(f"span {number}, ({start}, {end}), is blank: leave it out, it has no meaning to embed")
 
     @classmethod
     def whole(cls, text: str) -> Document:
@@ -56,7 +59,15 @@ class Document:
     @classmethod
     def from_spans(cls, text: str, spans: Iterable[Span]) -> Document:
         """Any spans of `text`, in any order; they may overlap, and need not cover it."""
-        return cls(text, tuple((int(start), int(end)) for start, end in spans))
+        return cls(text, tuple(_span(number, span) for number, span in enumerate(spans)))
+
+
+def _span(number: int, span: Span) -> Span:
+    try:
+        start, end = map(whole_number, span)  # whole numbers of any type, numpy's too
+    except (TypeError, ValueError):
+        raise InputError(f"span {number} is {span!r}, not two whole numbers (start, end)") from None
+    return start, end
 
 
 def check_text(text: object, index: int | None = None, name: str = "text") -> str:
@@ -102,11 +113,14 @@ def check_documents(documents: Iterable[Document]) -> list[Document]:
     """Return `documents` as a list.
 
     Raises:
-        InputError: one of them is no `Document`, named by its index.
+        InputError: no list, or one of them is no `Document`, named by its index.
     """
     if isinstance(documents, Document):
         raise InputError("a list of documents is wanted, not one: pass [document]")
-    items = list(documents)
+    try:
+        items = list(documents)
+    except TypeError:
+        raise InputError(f"a list of documents is wanted, not {type(documents).__name__}") from None
     for index, item in enumerate(items):
         if not isinstance(item, Document):
             raise InputError(f"document {index} is of type {type(item).__name__}, not a Document", index=index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import warnings
 from contextlib import nullcontext
@@ -17,7 +18,7 @@ from twofold.documents import Document, check_documents, check_texts, span_count
 from twofold.errors import DimensionsWarning
 from twofold.hosted.keys import Key
 from twofold.models import AUTO
-from twofold.settings import Settings
+from twofold.settings import Settings, model_string
 from twofold.space import CANARIES, Space, SpaceRecord
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _warn_untrained(card: ModelCard, dimensions: int) -> None:
     warnings.warn(
         f"dimensions={dimensions}: {card.name} was {trained}; shorter vectors are allowed, measure what they cost you",
         DimensionsWarning,
-        stacklevel=5,
+        stacklevel=4,  # where the embedder is made
     )
 
 
@@ -104,7 +105,7 @@ class Embedder:
     ) -> None:
         """Check the options; touch neither a weight nor the network."""
         settings = Settings(
-            model=str(model),
+            model=model_string(model),
             dimensions=dimensions,
             query_task=query_task,
             document_task=document_task,
@@ -247,28 +248,28 @@ class Embedder:
 
     async def aembed_query(self, text: str) -> FloatArray:
         """`embed_query`, without holding up the event loop."""
-        return (await self._aembed([Document.whole(text)], self.query_task)).reshape(-1)
+        return (await self._aembed([Document.whole(text)], (await self._loaded()).query_task)).reshape(-1)
 
     async def aembed_queries(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """`embed_queries`, without holding up the event loop."""
-        return await self._aembed(_whole(texts), self.query_task, progress)
+        return await self._aembed(_whole(texts), (await self._loaded()).query_task, progress)
 
     async def aembed_documents(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """`embed_documents`, without holding up the event loop."""
-        return await self._aembed(_whole(texts), self.document_task, progress)
+        return await self._aembed(_whole(texts), (await self._loaded()).document_task, progress)
 
     async def aembed_chunks(self, chunks: Iterable[str]) -> FloatArray:
         """`embed_chunks`, without holding up the event loop."""
-        return await self._aembed([Document.from_chunks(chunks)], self.document_task)
+        return await self._aembed([Document.from_chunks(chunks)], (await self._loaded()).document_task)
 
     async def aembed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
         """`embed_late`, without holding up the event loop."""
         documents = check_documents(documents)
-        return _split(await self._aembed(documents, self.document_task, progress), documents)
+        return _split(await self._aembed(documents, (await self._loaded()).document_task, progress), documents)
 
     async def aembed(self, texts: Iterable[str], *, task: str | None, progress: bool = False) -> FloatArray:
         """`embed`, without holding up the event loop."""
-        return await self._aembed(_whole(texts), self.card.task(task), progress)
+        return await self._aembed(_whole(texts), (await self._loaded()).card.task(task), progress)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -278,6 +279,12 @@ class Embedder:
         with _reporting(documents, progress) as report:
             raw = self.backend.embed(documents, task, self.dimensions, report=report)
         return self._finish(raw, documents)
+
+    async def _loaded(self) -> Self:
+        """Make the backend, which may read files or ask a hub, where it does not hold up the event loop."""
+        if self._backend is None:
+            await asyncio.to_thread(getattr, self, "backend")
+        return self
 
     async def _aembed(self, documents: Sequence[Document], task: Task, progress: bool = False) -> FloatArray:
         if not documents:

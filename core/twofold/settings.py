@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from operator import index
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias, get_args
+from urllib.parse import urlsplit
 
 from twofold.errors import InputError
 from twofold.models import AUTO
@@ -60,20 +62,18 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what is wrong whatever the model is."""
-        object.__setattr__(self, "model", os.fspath(self.model))
-        if not self.model:
-            raise InputError("model is empty: give a hub id, a folder, or '<provider>:<model>'")
-        for name in ("dimensions", "batch_tokens", "late_window", "concurrency"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise InputError(f"{name}={value!r}: it must be a whole number of at least 1")
-        if self.late_overlap is not None and self.late_overlap < 0:
-            raise InputError(f"late_overlap={self.late_overlap}: it must be 0 or more")
-        if not self.timeout > 0:
+        object.__setattr__(self, "model", model_string(self.model))
+        for name, least in _WHOLE_NUMBERS.items():
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _whole_number(name, value, least))
+        if not isinstance(self.timeout, int | float) or isinstance(self.timeout, bool) or not self.timeout > 0:
             raise InputError(f"timeout={self.timeout!r}: it must be a number of seconds above 0")
-        for name, choices in (("truncate", get_args(Truncate)), ("dtype", get_args(Dtype))):
+        if not isinstance(self.normalize, bool):
+            raise InputError(f"normalize={self.normalize!r}: it must be True or False")
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name}={getattr(self, name)!r}: it must be one of {', '.join(map(repr, choices))}")
+        _check_words(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The options that differ from their defaults, as JSON values."""
@@ -91,3 +91,41 @@ class Settings:
         if unknown or "model" not in raw:
             raise InputError(f"not an option of an embedder: {', '.join(unknown)}" if unknown else "no model is named")
         return cls(**raw)
+
+
+_WHOLE_NUMBERS = {"dimensions": 1, "batch_tokens": 1, "late_window": 1, "late_overlap": 0, "concurrency": 1}
+"""The options that are whole numbers, each with its least value."""
+
+_CHOICES = {"truncate": get_args(Truncate), "dtype": get_args(Dtype)}
+
+
+def model_string(model: str | os.PathLike[str]) -> str:
+    """The model as a string: a name as it is, or a folder's path.
+
+    Raises:
+        InputError: neither a string nor a path, or empty.
+    """
+    if not isinstance(model, str | os.PathLike):
+        raise InputError(f"model is of type {type(model).__name__}, not a string or a path")
+    if not (name := os.fspath(model)):
+        raise InputError("model is empty: give a hub id, a folder, or '<provider>:<model>'")
+    return name
+
+
+def _whole_number(name: str, value: object, least: int) -> int:
+    """The value as an `int`, whatever type of whole number it is (numpy's too)."""
+    if not isinstance(value, SupportsIndex) or isinstance(value, bool) or index(value) < least:
+        raise InputError(f"{name}={value!r}: it must be a whole number of at least {least}")
+    return index(value)
+
+
+def _check_words(settings: Settings) -> None:
+    """Refuse words that are not strings, and a secret where it would be shown; its value is not in the message."""
+    for name in ("query_task", "document_task", "device", "revision", "api_key_env", "base_url"):
+        value = getattr(settings, name)
+        if not isinstance(value, str) and (value is not None or name == "device"):
+            raise InputError(f"{name} is of type {type(value).__name__}, not a string")
+    if settings.api_key_env is not None and not settings.api_key_env.isidentifier():
+        raise InputError("api_key_env is not the name of a variable; a key itself is passed as api_key")
+    if settings.base_url is not None and "@" in urlsplit(settings.base_url).netloc:
+        raise InputError("base_url holds a user name or password, which would be shown: use api_key or http_client")

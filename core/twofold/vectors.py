@@ -6,7 +6,7 @@ Everything here is numpy on arrays of shape (n, width), one row a vector.
 from __future__ import annotations
 
 import base64
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +41,11 @@ def cut(vectors: FloatArray, dimensions: int) -> FloatArray:
 
 
 def normalize(vectors: FloatArray) -> FloatArray:
-    """Scale each row to unit length (L2)."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.ascontiguousarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), dtype=np.float32)
+    """Scale each row to unit length (L2); a row of zeros stays one."""
+    peaks = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+    scaled = vectors / np.where(peaks > 0, peaks, 1)  # so that no square over- or underflows
+    norms = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return np.ascontiguousarray(scaled / np.maximum(norms, 1), dtype=np.float32)
 
 
 def finish(vectors: FloatArray, count: int, dimensions: int, *, unit: bool) -> FloatArray:
@@ -64,23 +66,25 @@ def quantize(vectors: FloatArray, kind: Quantisation, limit: float = 1.0) -> NDA
     `int8` maps [-limit, limit] to [-127, 127], one scale for all columns, so that dot products keep their order;
     unit vectors fit in the default limit of 1. `ubinary` keeps one bit a dimension (1 where the value is positive),
     packed first dimension first into the highest bit; `binary` is `ubinary` minus 128, the offset form of the
-    Jina, Cohere and Mistral APIs. Shapes: (n, d) int8, (n, d / 8) int8 or uint8.
+    Jina, Cohere and Mistral APIs. Shapes: (..., d) int8, (..., d / 8) int8 or uint8.
 
     Raises:
-        InputError: a binary kind and a width that is not a multiple of 8.
+        InputError: an unknown kind, or a binary one and a width that is not a multiple of 8.
     """
+    if kind not in get_args(Quantisation):
+        raise InputError(f"quantisation {kind!r}: it must be one of {', '.join(map(repr, get_args(Quantisation)))}")
     if kind == "int8":
         return np.asarray(np.clip(np.rint(vectors * (INT8_LIMIT / limit)), -INT8_LIMIT, INT8_LIMIT), np.int8)
-    if vectors.shape[1] % 8:
-        raise InputError(f"binary vectors need a multiple of 8 dimensions, not {vectors.shape[1]}")
-    packed: NDArray[np.uint8] = np.packbits(vectors > 0, axis=1)
+    if vectors.shape[-1] % 8:
+        raise InputError(f"binary vectors need a multiple of 8 dimensions, not {vectors.shape[-1]}")
+    packed: NDArray[np.uint8] = np.packbits(vectors > 0, axis=-1)
     return packed if kind == "ubinary" else (packed.astype(np.int16) - 128).astype(np.int8)
 
 
 def unpack(packed: NDArray[np.int8] | NDArray[np.uint8]) -> FloatArray:
-    """Turn `binary` (int8) or `ubinary` (uint8) rows back into -1.0 and 1.0, shape (n, 8 x columns)."""
+    """Turn `binary` (int8) or `ubinary` (uint8) rows back into -1.0 and 1.0, shape (..., 8 x columns)."""
     raw = packed if packed.dtype == np.uint8 else (packed.astype(np.int16) + 128).astype(np.uint8)
-    return np.unpackbits(raw.astype(np.uint8), axis=1).astype(np.float32) * 2 - 1
+    return np.unpackbits(raw, axis=-1).astype(np.float32) * 2 - 1
 
 
 def to_base64(vectors: FloatArray, dtype: str = "<f4") -> str:
