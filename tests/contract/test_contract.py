@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DOORS = [
     "core",
+    "langchain",
 ]
 
 
