@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -147,7 +146,7 @@ class Checkpoint:
         assert self.plan is not None  # noqa: S101
         config = self.files.config
         found: dict[str, dict[str, Lora]] = {name: {} for name in self.adapter_names}
-        for part, module in self._modules().items():
+        for part, (module, *_) in self.plan.layout.modules(self.plan.config.layers).items():
             if module not in self.plan.stacked:
                 continue
             a, b = (self._read(self.plan.stacked[module][name]).float() for name in ("lora_A", "lora_B"))
@@ -158,18 +157,10 @@ class Checkpoint:
                 found[name][part] = Lora(a[number], (b[number].T if table else b[number]) * scale)
         return found
 
-    def _modules(self) -> dict[str, str]:
-        """The encoder's name of each part -> its module in the checkpoint, for parts that are one module."""
-        assert self.plan is not None  # noqa: S101
-        layout, named = self.plan.layout, {}
-        for name, source in layout.sources(self.plan.config.layers).items():
-            if len(source) == 1 and (name in layout.tables or name.endswith(".weight")):
-                named[name.removesuffix(".weight")] = source[0].removesuffix(".weight")
-        return named
-
     def _folder_loras(self) -> dict[str, dict[str, Lora]]:
         """PEFT adapter folders, one a task, with separate terms for queries, keys and values."""
-        return {name: _peft_loras(folder, self) for name, folder in self.adapters.items()}
+        assert self.plan is not None  # noqa: S101
+        return {name: _peft_loras(folder, self.plan.config.layers) for name, folder in self.adapters.items()}
 
 
 LINEAR_WEIGHTS = (".qkv.weight", ".out.weight", ".up.weight", ".down.weight")
@@ -191,35 +182,39 @@ def _adapter_folders(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
 
 
-def _peft_loras(folder: Path, checkpoint: Checkpoint) -> dict[str, Lora]:
-    """One adapter as PEFT saves it.
+def _peft_loras(folder: Path, layers: int) -> dict[str, Lora]:
+    """One adapter as PEFT saves it, its modules named as in either published layout.
 
     Raises:
-        ModelError: it lacks a tensor's other half, is of another kind than LoRA, or has tensors of unknown modules.
+        ModelError: it is of another kind than plain LoRA, or has tensors of modules that the encoder lacks.
     """
     config = weights.read_json(folder / "adapter_config.json")
     if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("use_rslora"):
-        raise ModelError(f"{folder} is not a plain LoRA adapter: {json.dumps(config.get('peft_type'))}")
+        raise ModelError(f"{folder} is not a plain LoRA adapter: peft_type is {config.get('peft_type')!r}")
     scale = float(config["lora_alpha"]) / int(config["r"])
     infos = weights.read_header(folder / ADAPTER_FILE)
-    plain = {name.removeprefix("base_model.model."): name for name in infos}
+    names = {name.removeprefix("base_model.model."): name for name in infos if "pooler." not in name}
+    layout = next(
+        (layout for layout in layouts.ROTARY if f"{layout.modules(layers)['0.out'][0]}.lora_A.weight" in names), None
+    )
+    read: set[str] = set()
 
-    def read(name: str) -> torch.Tensor:
-        return weights.read_tensor(infos[plain.pop(name)], infos_name[name]).float()
+    def pair(module: str, kind: str) -> tuple[torch.Tensor, torch.Tensor]:
+        halves = [names[f"{module}.{kind.format(half)}"] for half in "AB"]
+        read.update(halves)
+        return weights.read_tensor(infos[halves[0]], halves[0]).float(), weights.read_tensor(
+            infos[halves[1]], halves[1]
+        ).float()
 
-    infos_name = dict(plain)
-    assert checkpoint.plan is not None  # noqa: S101
-    layout = checkpoint.plan.layout
     found: dict[str, Lora] = {}
-    for name, sources in layout.sources(checkpoint.plan.config.layers).items():
-        modules = [source.removesuffix(".weight") for source in sources]
-        if name in layout.tables and f"{modules[0]}.lora_embedding_A" in plain:
-            a, b = (read(f"{modules[0]}.lora_embedding_{half}") for half in "AB")
-            found[name] = Lora(a.T.contiguous(), b * scale)
-        elif name.endswith(".weight") and all(f"{module}.lora_A.weight" in plain for module in modules):
-            halves = [(read(f"{module}.lora_A.weight"), read(f"{module}.lora_B.weight")) for module in modules]
-            a, b = torch.cat([a for a, _ in halves]), torch.block_diag(*(b for _, b in halves))  # type: ignore[no-untyped-call]
-            found[name.removesuffix(".weight")] = Lora(a, b * scale)
-    if unknown := sorted(name for name in plain if not name.startswith("pooler.")):
+    for part, modules in (layout.modules(layers) if layout else {}).items():
+        if f"{modules[0]}.lora_embedding_A" in names:
+            a, b = pair(modules[0], "lora_embedding_{}")
+            found[part] = Lora(a.T.contiguous(), b * scale)
+        elif f"{modules[0]}.lora_A.weight" in names:
+            halves = [pair(module, "lora_{}.weight") for module in modules]
+            b = torch.block_diag(*(b for _, b in halves))  # type: ignore[no-untyped-call]
+            found[part] = Lora(torch.cat([a for a, _ in halves]), b * scale)
+    if unknown := sorted(set(names.values()) - read):
         raise ModelError(f"{folder} has adapter tensors of modules that the encoder lacks: {', '.join(unknown[:5])}")
     return found

@@ -47,6 +47,14 @@ class Layout:
                 named[part_name(part, i, kind)] = tuple(f"{inside}{module}.{kind}" for module in modules)
         return named
 
+    def modules(self, layers: int) -> dict[str, tuple[str, ...]]:
+        """The encoder's name of each linear layer and table -> the modules that are stacked to make it."""
+        return {
+            name.removesuffix(".weight"): tuple(source.removesuffix(".weight") for source in sources)
+            for name, sources in self.sources(layers).items()
+            if name in self.tables or name.endswith(".weight")
+        }
+
 
 def part_name(part: str, layer: int | None, kind: str = "") -> str:
     """The encoder's name of a part of a layer, or of the whole: `3.qkv.weight`, `norm.bias`."""
@@ -149,6 +157,8 @@ LAYOUTS = (
         layer="encoder.layer.{i}.",
     ),
 )
+ROTARY = tuple(layout for layout in LAYOUTS if layout.positions == "rotary")
+"""Both layouts of Jina v3: adapter folders may use the names of either."""
 BERT_LIKE = {"bert": 0, "roberta": 1, "xlm-roberta": 1, "camembert": 1}
 """Model types with BERT's tensor names: what is added to the padding id for the first row of learned positions."""
 
