@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from twofold.errors import MissingExtra
-from twofold.testing import AdapterContract
+from twofold.testing import AdapterContract, VectorContract
 
 if TYPE_CHECKING:
     from twofold.testing import Door
@@ -19,12 +20,13 @@ DOORS = [
 ]
 
 
-def door_of(name: str) -> Door:
-    try:
-        door: Door = import_module(f"contract.doors.{name}").DOOR
-    except MissingExtra as missing:
-        pytest.skip(str(missing))
-    return door
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The local backend, on a small random checkpoint with adapters and instructions."""
+    pytest.importorskip("torch")
+    from checkpoints import v3_original
+
+    return {"model": str(v3_original(tmp_path_factory.mktemp("v3")).folder), "device": "cpu"}
 
 
 class TestEveryDoor(AdapterContract):
@@ -32,4 +34,31 @@ class TestEveryDoor(AdapterContract):
 
     @pytest.fixture(autouse=True, params=DOORS)
     def _choose(self, request: pytest.FixtureRequest) -> None:
-        self.door = door_of(request.param)
+        self.door = _door(request.param)
+
+
+@pytest.mark.filterwarnings("ignore::twofold.errors.LicenceWarning")
+class TestEveryDoorToTheLocalBackend(VectorContract):
+    """Through real weights."""
+
+    @pytest.fixture(autouse=True, params=DOORS)
+    def _choose(self, request: pytest.FixtureRequest, local: dict[str, Any]) -> None:
+        self.door, self.options = _door(request.param), local
+
+
+@pytest.mark.filterwarnings("ignore::twofold.errors.LicenceWarning")
+class TestTheLocalBackend(AdapterContract):
+    """Saved, shown, and without its extra."""
+
+    @pytest.fixture(autouse=True)
+    def _choose(self, local: dict[str, Any]) -> None:
+        extra: dict[str, Any] = {"package": "twofold.local.backend", "requires": "torch", "extra": "local"}
+        self.door, self.options = replace(_door("core"), name="local", **extra), local
+
+
+def _door(name: str) -> Door:
+    try:
+        door: Door = import_module(f"contract.doors.{name}").DOOR
+    except MissingExtra as missing:
+        pytest.skip(str(missing))
+    return door
