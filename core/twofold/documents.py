@@ -52,7 +52,8 @@ class Document:
     @classmethod
     def from_chunks(cls, chunks: Iterable[str]) -> Document:
         """Consecutive chunks of one document, joined as they are: keep the white space between them in the chunks."""
-        chunks = check_texts(chunks, "chunk")
+        if not (chunks := check_texts(chunks, "chunk")):
+            raise InputError("a document needs at least one chunk")
         ends = [0, *accumulate(map(len, chunks))]
         return cls("".join(chunks), tuple(pairwise(ends)))
 
