@@ -1,0 +1,77 @@
+"""An API key can be used and can not be seen."""
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import pytest
+
+from twofold import InputError
+from twofold.hosted.keys import Key, KeySource
+
+SECRET = "sk-do-not-show"
+
+
+class Wrapped:
+    """What LangChain users hold: pydantic's SecretStr."""
+
+    def get_secret_value(self) -> str:
+        return SECRET
+
+
+SOURCES: dict[str, KeySource] = {
+    "text": SECRET,
+    "blanks": f" {SECRET}\n",
+    "call": lambda: SECRET,
+    "pydantic": Wrapped(),  # type: ignore[dict-item]
+}
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_a_key_is_given_or_asked_for(source: KeySource) -> None:
+    assert Key(source).reveal() == SECRET
+
+
+def test_a_key_is_asked_for_each_time() -> None:
+    keys = iter(["first", "second"])
+    key = Key(lambda: next(keys))
+    assert [key.reveal(), key.reveal()] == ["first", "second"]
+
+
+def test_the_environment_is_read_when_the_key_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_KEY", raising=False)
+    key = Key(None, "MY_KEY")
+    assert key.reveal() is None
+    monkeypatch.setenv("MY_KEY", SECRET)
+    monkeypatch.setenv("USUAL_KEY", "another")
+    assert key.reveal("USUAL_KEY") == SECRET
+    assert Key().reveal("USUAL_KEY") == "another"
+    assert Key("given", "MY_KEY").reveal() == "given"
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_a_blank_key_is_none(value: str) -> None:
+    assert Key(value).reveal() is None
+
+
+def test_a_callable_that_gives_something_else_is_refused() -> None:
+    with pytest.raises(InputError, match="api_key gave a value of type int, not a string"):
+        Key(lambda: 3).reveal()  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda key: pickle.loads(pickle.dumps(key))], ids=str)
+def test_a_copy_finds_its_own_key(duplicate: Callable[[Key], Key], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_KEY", raising=False)
+    twin = duplicate(Key(SECRET, "MY_KEY"))
+    assert twin.reveal() is None
+    monkeypatch.setenv("MY_KEY", "its own")
+    assert twin.reveal() == "its own"
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_a_key_is_not_shown(source: KeySource) -> None:
+    key = Key(source, "MY_KEY")
+    assert repr(key) == "Key(given)"
+    assert SECRET not in f"{key} {key!r}"
+    assert SECRET.encode() not in pickle.dumps(key)
+    assert repr(Key(None, "MY_KEY")) == "Key(MY_KEY)"
