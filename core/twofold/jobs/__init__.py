@@ -1,1 +1,20 @@
-"""Long jobs over a store: index, re-index."""
+"""Long jobs over a store: index a corpus, search it, re-index what changed."""
+
+from twofold.jobs.corpus import Item, read_corpus
+from twofold.jobs.indexing import Counts, Cutting, Plan, index
+from twofold.jobs.searching import search
+from twofold.jobs.store import Hit, Row, Store, open_store
+
+__all__ = [
+    "Counts",
+    "Cutting",
+    "Hit",
+    "Item",
+    "Plan",
+    "Row",
+    "Store",
+    "index",
+    "open_store",
+    "read_corpus",
+    "search",
+]

@@ -41,7 +41,7 @@ class Row:
         text: what this row says: the document's text, or the chunk's.
         span: where `text` stands in the document, in characters.
         metadata: the document's fields, none of them starting with `twofold_`.
-        digest: the version of the document, see `twofold.jobs.index`.
+        digest: the version of the document, see `twofold.jobs.indexing`.
         pieces: how many rows that version has.
     """
 

@@ -1,0 +1,31 @@
+"""Lengths of many texts, checked before the first of them is embedded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twofold.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twofold.embedder import Embedder
+
+
+def count_documents(embedder: Embedder, ids: Sequence[str], texts: Sequence[str]) -> list[int]:
+    """The tokens of each text as a document, none of them over the model's length unless the embedder cuts ends.
+
+    Raises:
+        InputError: a text that is longer than the model takes, named by its id.
+    """
+    counts = embedder.count_tokens(texts) if texts else []
+    limit = embedder.card.max_tokens
+    if embedder.settings.truncate == "error" and counts and max(counts) > limit:
+        index = next(index for index, count in enumerate(counts) if count > limit)
+        over = sum(count > limit for count in counts)
+        raise InputError(
+            f"document {ids[index]!r} has {counts[index]} tokens, {embedder.card.name} takes {limit} "
+            f"({over} of {len(counts)} documents are too long): cut them into chunks, or set truncate='end'",
+            index=index,
+        )
+    return counts

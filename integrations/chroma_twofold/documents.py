@@ -1,0 +1,119 @@
+"""Adding documents: embedded and written slice by slice, so that nothing that is paid for is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import numpy as np
+
+from chroma_twofold.collection import check_collection
+from chroma_twofold.function import TwofoldEmbeddingFunction
+from chroma_twofold.rows import delete, rows_of, write
+from twofold import Document, InputError, StoreError
+from twofold.documents import check_text
+from twofold.jobs.lengths import count_documents
+from twofold.jobs.rows import check_ids, check_metadata, document_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from chromadb.api.models.Collection import Collection
+
+    from twofold import Embedder
+    from twofold.jobs.store import Row, Scalar
+    from twofold.vectors import FloatArray
+
+Chunked: TypeAlias = "Document | Sequence[str]"
+"""A document that is cut: its text with spans, or its consecutive chunks."""
+
+SLICE = 256
+"""Documents that are embedded, then written, at a time."""
+
+
+def add_documents(
+    collection: Collection,
+    *,
+    ids: Sequence[str],
+    documents: Sequence[str] | Sequence[Chunked],
+    metadatas: Sequence[Mapping[str, Scalar]] | None = None,
+    embedder: Embedder | None = None,
+    late_chunking: bool = False,
+) -> list[str]:
+    """Embed documents and write them, in place of those with the same ids; returns the ids of the rows written.
+
+    With `late_chunking` each document is the list of its chunks, white space between them kept in them, or a
+    `Document`. Each chunk becomes a row whose vector knows the whole document: its id is "<document id>#<number>", and
+    with the document's metadata it has `twofold_document`, `twofold_start` and `twofold_end`, in characters.
+
+    Args:
+        collection: what `open_collection` gave.
+        ids: of the documents, no two alike.
+        documents: texts, or chunked documents.
+        metadatas: fields of each document.
+        embedder: what embeds; None is the one that the collection was opened with.
+        late_chunking: see above.
+
+    Raises:
+        InputError: lists of unlike lengths, an id twice, a document that can not be embedded; before any work.
+        SpaceMismatch: the collection's vectors are of another space.
+        StoreError: Chroma refused rows; the slices before are written, `failed` has what is not.
+    """
+    embedder = embedder or _own_embedder(collection)
+    check_collection(collection, embedder)
+    metadatas = metadatas if metadatas is not None else [{}] * len(documents)
+    _check(ids, documents, metadatas)
+    given = [_document(item, index, late_chunking) for index, item in enumerate(documents)]
+    if not late_chunking:
+        count_documents(embedder, ids, [document.text for document in given])
+    written = []
+    for start in range(0, len(given), SLICE):
+        some = slice(start, start + SLICE)
+        rows = [
+            row
+            for key, document, metadata in zip(ids[some], given[some], metadatas[some], strict=True)
+            for row in document_rows(key, document, metadata, chunked=late_chunking)
+        ]
+        _replace(collection, ids[some], rows, np.concatenate(embedder.embed_late(given[some])), late_chunking)
+        written += [row.id for row in rows]
+    return written
+
+
+def _replace(
+    collection: Collection, documents: Sequence[str], rows: Sequence[Row], vectors: FloatArray, chunked: bool
+) -> None:
+    """Write the rows of some documents, then remove the chunks that these had before and have no more."""
+    ids = [row.id for row in rows]
+    before = rows_of(collection, documents)
+    fields = [row.fields() if chunked else row.metadata for row in rows]
+    write(collection, ids, vectors, [row.text for row in rows], fields)
+    delete(collection, sorted(before.difference(ids)))
+
+
+def _document(item: object, index: int, late_chunking: bool) -> Document:
+    if not late_chunking:
+        return Document.whole(check_text(item, index, "document"))
+    if isinstance(item, str):
+        raise InputError(
+            f"document {index} is a string, which does not say where its chunks end: "
+            "give the list of its chunks, or a Document",
+            index=index,
+        )
+    try:
+        return item if isinstance(item, Document) else Document.from_chunks(cast("Sequence[str]", item))
+    except InputError as error:
+        raise InputError(f"document {index}: {error}", index=index) from None
+
+
+def _check(ids: Sequence[str], documents: Sequence[object], metadatas: Sequence[Mapping[str, Scalar]]) -> None:
+    if isinstance(documents, str) or not len(ids) == len(documents) == len(metadatas):
+        counts = f"{len(ids)} ids, {len(documents)} documents, {len(metadatas)} metadatas"
+        raise InputError(f"{counts}: lists with one of each for every document are wanted")
+    check_ids(ids)
+    check_metadata(ids, metadatas)
+
+
+def _own_embedder(collection: Collection) -> Embedder:
+    function = collection._embedding_function  # noqa: SLF001 - Chroma shows it nowhere else
+    if not isinstance(function, TwofoldEmbeddingFunction):
+        raise StoreError(f"collection {collection.name!r} has no embedder: open it with chroma_twofold.open_collection")
+    return function.embedder

@@ -1,0 +1,133 @@
+"""Chroma's embedding function.
+
+- Chroma stores `get_config()` with the collection and builds the function from it again at every call, so building
+  touches neither weights nor a network, and functions of the same settings share one embedder.
+- A `base_url` is not stored, and none is read from what is stored: whoever can write to a collection would otherwise
+  choose where the user's texts and key are sent. Such a collection is opened with the embedder that has the URL.
+- `__call__` is the document side, `embed_query` the query side; both take and give lists.
+- Chroma compares functions by name alone; `open_collection` compares spaces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+from twofold import Embedder, InputError, Settings, SpaceMismatch
+from twofold.extras import extra
+
+with extra("chroma"):
+    from chromadb.api.types import Documents, EmbeddingFunction
+    from chromadb.utils.embedding_functions import register_embedding_function
+
+if TYPE_CHECKING:
+    from chromadb.api.types import Embeddings, Space
+
+CONFIG_VERSION = 1
+URL_WITHHELD = "base_url_withheld"
+RUNTIME = ("device", "dtype", "batch_tokens", "api_key_env", "base_url", "timeout", "concurrency")
+"""Settings that do not change what a vector is."""
+
+
+@register_embedding_function
+class TwofoldEmbeddingFunction(EmbeddingFunction[Documents]):
+    """A Twofold embedder as Chroma's embedding function.
+
+    Args:
+        model: an `Embedder`, or what one takes as its model, with its options as keywords.
+
+    Raises:
+        InputError: an option that no embedder takes, or a value that the model can not take.
+    """
+
+    def __init__(self, model: Embedder | str, **options: Any) -> None:
+        if isinstance(model, Embedder) and options:
+            raise InputError(f"give {', '.join(options)} to the embedder: it is made already")
+        self.embedder = model if isinstance(model, Embedder) else Embedder(model, **options)
+        self._url_withheld = False
+
+    def __call__(self, input: Documents) -> Embeddings:  # noqa: A002 - Chroma passes it by this name
+        """Embed documents: a list of float32 arrays of shape (dimensions,).
+
+        Raises:
+            InputError: a text that can not be embedded, or an embedder whose URL was not stored.
+        """
+        self._check_url()
+        return cast("Embeddings", list(self.embedder.embed_documents(input)))
+
+    def embed_query(self, input: Documents) -> Embeddings:  # noqa: A002 - Chroma passes it by this name
+        """Embed queries: a list of float32 arrays of shape (dimensions,)."""
+        self._check_url()
+        return cast("Embeddings", list(self.embedder.embed_queries(input)))
+
+    @staticmethod
+    def name() -> str:
+        """The name that collections store."""
+        return "twofold"
+
+    def default_space(self) -> Space:
+        """Cosine, which ranks alike whether vectors are normalised or not."""
+        return "cosine"
+
+    def get_config(self) -> dict[str, Any]:
+        """The embedder's settings that differ from their defaults: neither a key nor a URL."""
+        config = {"config_version": CONFIG_VERSION, **self.embedder.settings.to_dict()}
+        if config.pop("base_url", None) or self._url_withheld:
+            config[URL_WITHHELD] = True
+        return config
+
+    @staticmethod
+    def build_from_config(config: dict[str, Any]) -> TwofoldEmbeddingFunction:
+        """The function that `get_config` described. A missing key, GPU or file shows at its first use, not here.
+
+        Raises:
+            InputError: see `validate_config`.
+        """
+        function = TwofoldEmbeddingFunction(_embedder(_settings(config)))
+        function._url_withheld = bool(config.get(URL_WITHHELD))
+        return function
+
+    @staticmethod
+    def validate_config(config: dict[str, Any]) -> None:
+        """Refuse what `get_config` can not have written.
+
+        Raises:
+            InputError: another version, an unknown option, a value that no embedder takes, or a URL.
+        """
+        _settings(config)
+
+    def validate_config_update(self, old_config: dict[str, Any], new_config: dict[str, Any]) -> None:
+        """Let how vectors are computed change, never what they are.
+
+        Raises:
+            SpaceMismatch: a setting differs that makes other vectors; it is named.
+        """
+        old, new = (asdict(_settings(config)) for config in (old_config, new_config))
+        changed = [name for name in old if old[name] != new[name] and name not in RUNTIME]
+        if changed:
+            listed = ", ".join(f"{name} (from {old[name]!r} to {new[name]!r})" for name in changed)
+            raise SpaceMismatch(
+                f"a collection's embedder can not change in {listed}: embed its documents again into a new collection"
+            )
+
+    def _check_url(self) -> None:
+        if self._url_withheld:
+            raise InputError(
+                "this collection's embedder has a base_url, and Chroma stores none: open it with "
+                "chroma_twofold.open_collection(client, name, Embedder(..., base_url=...))"
+            )
+
+
+def _settings(config: dict[str, Any]) -> Settings:
+    known = {name: value for name, value in config.items() if name not in ("config_version", URL_WITHHELD)}
+    if config.get("config_version") != CONFIG_VERSION:
+        raise InputError(f"config_version={config.get('config_version')!r}: this Twofold reads {CONFIG_VERSION}")
+    if "base_url" in known:
+        raise InputError("a stored configuration may not name a base_url: give it to the Embedder")
+    return Settings.from_dict(known)
+
+
+@lru_cache(maxsize=32)
+def _embedder(settings: Settings) -> Embedder:
+    return Embedder.from_settings(settings)
