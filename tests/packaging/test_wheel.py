@@ -1,0 +1,155 @@
+"""The built wheel, alone in a new environment: what it holds, how light it is, what a missing extra says.
+
+The wheel is built from the source distribution, so that one is shown to be whole as well.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from email import message_from_bytes
+from email.message import Message
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"twofold", "chroma_twofold", "langchain_twofold", "llama_index_twofold", "weaviate_twofold"}
+
+NEEDS_AN_EXTRA = {
+    "local": "from twofold import Embedder; Embedder('a/model').embed_query('one')",
+    "hosted": "from twofold import Embedder; Embedder('jina:jina-embeddings-v3', api_key='k').embed_query('one')",
+    "chroma": "import chroma_twofold",
+    "langchain": "import langchain_twofold",
+    "llama-index": "import llama_index_twofold",
+    "weaviate": "import weaviate_twofold",
+}
+
+LIGHT = """
+import sys
+import numpy
+before = set(sys.modules)
+import twofold
+new = {name.split(".")[0] for name in set(sys.modules) - before} - sys.stdlib_module_names - {"numpy"}
+print(*sorted(new), twofold.__version__)
+"""
+
+
+def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run where neither the repository nor the environment of these tests can be reached."""
+    hidden = ("PYTHON", "VIRTUAL_ENV", "COVERAGE", "COV_CORE")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def _succeed(*command: str | Path, cwd: Path) -> str:
+    run = _run(*command, cwd=cwd)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def uv() -> str:
+    """The uv that `make test` puts on the path."""
+    found = shutil.which("uv", path=os.pathsep.join([os.environ["PATH"], str(ROOT / ".uv" / "bin")]))
+    assert found, "uv is not on the path: run `make test`, which fetches it"
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    isolation = ("--no-build-isolation", "--python", sys.executable)  # with the hatchling that the constraints pin
+    _succeed(uv, "build", *isolation, "--out-dir", folder, ROOT, cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def bare(uv: str, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment with the wheel and what it requires, and nothing else."""
+    folder = tmp_path_factory.mktemp("bare")
+    _succeed(uv, "venv", "--python", sys.executable, folder / "venv", cwd=folder)
+    constraints = ("-c", ROOT / "constraints.txt")
+    _succeed(uv, "pip", "install", "--python", folder / "venv", *constraints, wheel, cwd=folder)
+    return folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+
+
+@pytest.fixture(scope="module")
+def names(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: Path, names: list[str]) -> Message:
+    (name,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+    with zipfile.ZipFile(wheel) as archive:
+        return message_from_bytes(archive.read(name))
+
+
+def test_the_top_level_names_are_these(names: list[str], metadata: Message) -> None:
+    assert {name.split("/")[0] for name in names} == PACKAGES | {f"twofold-{metadata['Version']}.dist-info"}
+
+
+def test_every_file_of_the_packages_is_in_the_wheel(names: list[str]) -> None:
+    tracked = _succeed("git", "ls-files", "core", "integrations", cwd=ROOT).splitlines()
+    assert {path.partition("/")[2] for path in tracked if (ROOT / path).exists()} <= set(names)
+    assert not [name for name in names if "__pycache__" in name]
+
+
+def test_every_package_is_typed_and_the_licence_is_there(names: list[str]) -> None:
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
+
+
+@pytest.fixture(scope="module")
+def requirements(metadata: Message) -> dict[str, set[str]]:
+    """What each extra requires; under "" what all of them do."""
+    found: dict[str, set[str]] = {"": set(), **{extra: set() for extra in metadata.get_all("Provides-Extra", [])}}
+    for line in metadata.get_all("Requires-Dist", []):
+        library, _, marker = line.partition(";")
+        found[marker.partition("extra == ")[2].strip("' )")].add(library.strip())
+    return found
+
+
+def test_users_get_lower_bounds_and_no_pins(requirements: dict[str, set[str]]) -> None:
+    libraries = set().union(*requirements.values())
+    assert len(libraries) > 10
+    assert [line for line in libraries if ">=" not in line or any(sign in line for sign in ("==", "<", "~", "@"))] == []
+
+
+def test_only_numpy_is_required(requirements: dict[str, set[str]]) -> None:
+    assert [line.partition(">=")[0] for line in requirements[""]] == ["numpy"]
+
+
+def test_every_host_and_part_has_its_extra_and_all_is_all_of_them(requirements: dict[str, set[str]]) -> None:
+    assert set(requirements) >= {*NEEDS_AN_EXTRA, "cli", "sentence-transformers", "demo", "all"}
+    assert requirements["all"] == set().union(*(requirements[extra] for extra in requirements if extra))
+
+
+def test_importing_loads_numpy_and_the_standard_library(bare: Path) -> None:
+    loaded, version = _succeed(bare / "python", "-I", "-c", LIGHT, cwd=bare).rsplit(maxsplit=1)
+    assert loaded.split() == ["twofold"]
+    assert version
+
+
+def test_the_fake_embedder_needs_no_extra(bare: Path) -> None:
+    code = "from twofold.testing import FakeEmbedder; print(FakeEmbedder().embed_query('one').shape)"
+    assert _succeed(bare / "python", "-I", "-c", code, cwd=bare) == "(64,)\n"
+
+
+@pytest.mark.parametrize("extra", NEEDS_AN_EXTRA)
+def test_a_missing_extra_gives_the_command_that_installs_it(extra: str, bare: Path) -> None:
+    code = f"import twofold\ntry:\n    {NEEDS_AN_EXTRA[extra]}\nexcept twofold.MissingExtra as error:\n    print(error)"
+    said = _succeed(bare / "python", "-I", "-c", code, cwd=bare)
+    assert said.endswith(f" is not installed: pip install 'twofold[{extra}]'\n")
+
+
+def test_the_command_line_without_its_extra_says_so_in_one_line(bare: Path) -> None:
+    run = _run(bare / "twofold", "models", cwd=bare)
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr.endswith(" is not installed: pip install 'twofold[cli]'\n")
+    assert len(run.stderr.splitlines()) == 1
