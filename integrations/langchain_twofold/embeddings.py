@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from twofold import Embedder
@@ -17,8 +18,6 @@ with extra("langchain"):
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from twofold import Settings
 
 
 class TwofoldEmbeddings(BaseModel, Embeddings):
@@ -52,7 +51,7 @@ class TwofoldEmbeddings(BaseModel, Embeddings):
     base_url: str | None = None
     timeout: float = 600.0
     concurrency: int = 4
-    api_key: SecretStr | Callable[[], str] | None = Field(default=None, exclude=True, repr=False)
+    api_key: SecretStr | Callable[[], str] | str | None = Field(default=None, exclude=True, repr=False)
     http_client: Any = Field(default=None, exclude=True, repr=False)
 
     _embedder: Embedder = PrivateAttr()
@@ -62,8 +61,9 @@ class TwofoldEmbeddings(BaseModel, Embeddings):
         def __init__(self, **options: Any) -> None:
             """Let the embedder check the options: its errors are `InputError`, pydantic's are not."""
             embedder = Embedder(**options)
-            kept = {name: options[name] for name in ("api_key", "http_client") if name in options}
-            super().__init__(**asdict(embedder.settings), **kept)
+            key, client = options.get("api_key"), options.get("http_client")
+            key = SecretStr(key) if isinstance(key, str) else key
+            super().__init__(**asdict(embedder.settings), api_key=key, http_client=client)
             self._embedder = embedder
 
     @property
@@ -103,12 +103,8 @@ class TwofoldEmbeddings(BaseModel, Embeddings):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle to the settings: neither weights, nor a client, nor a key."""
-        return _from_settings, (type(self), self._embedder.settings)
+        return partial(type(self), **asdict(self._embedder.settings)), ()
 
     def __repr_args__(self) -> list[tuple[str, Any]]:
         """Show the options that were given, and nothing secret."""
         return list(self._embedder.settings.to_dict().items())
-
-
-def _from_settings(kind: type[TwofoldEmbeddings], settings: Settings) -> TwofoldEmbeddings:
-    return kind(**asdict(settings))

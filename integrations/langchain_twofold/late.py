@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,8 @@ def late_chunk(
 
     Each document goes through the model whole; each chunk's vector is pooled from its own tokens. A chunk has its
     document's metadata, `start_index` and `end_index` (its offsets in the document's text, verified: a splitter's own
-    are guesses, and wrong on repetitive text), `document_id` (the document's id, or a digest of its text), and an id
-    that is the same each time, so that indexing again replaces.
+    are guesses, and wrong on repetitive text), `document_id` (the document's id, or a digest of its text and metadata),
+    and an id that is the same each time, so that indexing again replaces.
 
     Raises:
         InputError: a splitter whose chunks are not pieces of the text in its order, two documents with one id, a text
@@ -61,10 +62,10 @@ def _split(documents: Iterable[Document], splitter: TextSplitter) -> tuple[list[
     texts: list[Text] = []
     seen: dict[str, int] = {}
     for number, document in enumerate(documents):
-        identity = document.id or hashlib.sha256(document.page_content.encode()).hexdigest()[:32]
+        identity = _identity(document)
         if seen.setdefault(identity, number) != number:
             raise InputError(
-                f"documents {seen[identity]} and {number} have one id, or one text and no id: "
+                f"documents {seen[identity]} and {number} have one id, or are the same and have none: "
                 "give each its own id, or leave one out",
                 index=number,
             )
@@ -74,15 +75,25 @@ def _split(documents: Iterable[Document], splitter: TextSplitter) -> tuple[list[
     return chunks, texts
 
 
+def _identity(document: Document) -> str:
+    told = json.dumps([document.page_content, document.metadata], sort_keys=True, default=str)
+    return document.id or hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
 def _split_one(number: int, document: Document, splitter: TextSplitter, identity: str) -> tuple[list[Document], Text]:
     pieces = splitter.split_documents([document])
     try:
         contents = [piece.page_content for piece in pieces]
-        spans = locate(document.page_content, contents, [piece.metadata.get("start_index") for piece in pieces])
+        spans = locate(document.page_content, contents, [_hint(piece) for piece in pieces])
         text = Text.from_spans(document.page_content, spans)
     except InputError as error:
         raise InputError(f"document {number}: {error}", index=number) from error
     return [_chunk(piece, identity, *span) for piece, span in zip(pieces, spans, strict=True)], text
+
+
+def _hint(piece: Document) -> int | None:
+    start = piece.metadata.get("start_index")
+    return start if isinstance(start, int) else None
 
 
 def _chunk(piece: Document, identity: str, start: int, end: int) -> Document:

@@ -1,0 +1,103 @@
+"""LangChain: its own standard suites, unchanged, and what is special to `TwofoldEmbeddings`."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_tests.integration_tests import EmbeddingsIntegrationTests
+from langchain_tests.unit_tests import EmbeddingsUnitTests
+from pydantic import ValidationError
+
+from langchain_twofold import TwofoldEmbeddings
+from twofold import Embedder, InputError, Settings
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
+
+class TestStandardUnit(EmbeddingsUnitTests):
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        return TwofoldEmbeddings
+
+    @property
+    def embedding_model_params(self) -> dict[str, Any]:
+        return {"model": "fake:"}
+
+    @property
+    def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
+        return {"JINA_API_KEY": "sk-test"}, {"model": "jina:jina-embeddings-v3"}, {"model": "jina:jina-embeddings-v3"}
+
+
+class TestStandardIntegration(EmbeddingsIntegrationTests):
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        return TwofoldEmbeddings
+
+    @property
+    def embedding_model_params(self) -> dict[str, Any]:
+        return {"model": "fake:", "dimensions": 32}
+
+
+def test_every_setting_is_a_field_with_the_same_default() -> None:
+    own = {name: field.default for name, field in TwofoldEmbeddings.model_fields.items()}
+    own.pop("model")
+    secrets = {"api_key": None, "http_client": None}
+    assert own == {field.name: field.default for field in fields(Settings) if field.name != "model"} | secrets
+
+
+def test_every_option_of_an_embedder_is_a_field() -> None:
+    assert set(TwofoldEmbeddings.model_fields) == set(inspect.signature(Embedder).parameters)
+
+
+def test_no_texts_give_no_vectors() -> None:
+    embeddings = TwofoldEmbeddings(model="fake:")
+    assert embeddings.embed_documents([]) == []
+    assert asyncio.run(embeddings.aembed_documents([])) == []
+
+
+def test_texts_go_in_as_they_are() -> None:
+    embeddings = TwofoldEmbeddings(model="fake:")
+    embeddings.embed_documents(["two\nlines"])
+    assert embeddings.embedder.backend.calls[-1].texts == ("two\nlines",)  # type: ignore[attr-defined]
+
+
+def test_the_repr_shows_what_was_given() -> None:
+    embeddings = TwofoldEmbeddings(model="fake:", dimensions=16, api_key="sk-secret")
+    assert repr(embeddings) == "TwofoldEmbeddings(model='fake:', dimensions=16)"
+
+
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises((TypeError, ValidationError), match="dimension"):
+        TwofoldEmbeddings(model="fake:", dimension=16)  # type: ignore[call-arg]
+
+
+def test_it_is_frozen_so_that_fields_and_embedder_agree() -> None:
+    embeddings = TwofoldEmbeddings(model="fake:")
+    with pytest.raises(ValidationError, match="frozen"):
+        embeddings.dimensions = 16
+
+
+def test_a_copy_has_an_embedder_of_its_own_options() -> None:
+    embeddings = TwofoldEmbeddings(model="fake:", api_key="sk-secret")
+    shorter = embeddings.model_copy(update={"dimensions": 16})
+    assert len(shorter.embed_query("a ship")) == 16
+    assert len(embeddings.embed_query("a ship")) == 64
+    for same in (shorter, copy.copy(embeddings), copy.deepcopy(embeddings)):
+        assert same.embedder._key.reveal() == "sk-secret"
+
+
+def test_a_copy_with_a_wrong_option_is_refused() -> None:
+    with pytest.raises(InputError, match="dimensions=0"):
+        TwofoldEmbeddings(model="fake:").model_copy(update={"dimensions": 0})
+
+
+def test_a_key_may_be_a_callable_that_is_asked_for_each_request() -> None:
+    keys = iter(["one", "two"])
+    embeddings = TwofoldEmbeddings(model="jina:jina-embeddings-v3", api_key=lambda: next(keys))
+    assert [embeddings.embedder._key.reveal() for _ in range(2)] == ["one", "two"]

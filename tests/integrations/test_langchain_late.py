@@ -1,0 +1,165 @@
+"""LangChain: late chunking with its splitters, whose offsets are checked and repaired."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_core.documents import Document
+from langchain_core.vectorstores import InMemoryVectorStore
+from langchain_text_splitters import CharacterTextSplitter, RecursiveCharacterTextSplitter, TextSplitter
+
+from langchain_twofold import TwofoldEmbeddings, add_documents, alate_chunk, late_chunk
+from twofold import Document as Text
+from twofold import InputError
+
+ARTICLE = "Berlin is the capital of Germany.\n\nIts population is 3.8 million.\n\nThe city is one of sixteen states."
+CHAT = "who is at the dinner\nall of us\nwho is at the table\nall of us\nwho is at the bar\nall of us\n" * 12
+
+
+@pytest.fixture
+def embeddings() -> TwofoldEmbeddings:
+    return TwofoldEmbeddings(model="fake:")
+
+
+class Splitter(TextSplitter):
+    """A splitter that gives what it is told to."""
+
+    def __init__(self, *pieces: str) -> None:
+        super().__init__()
+        self.pieces = list(pieces)
+
+    def split_text(self, text: str) -> list[str]:
+        return self.pieces or [text]
+
+
+def spans(chunks: list[Document]) -> list[tuple[int, int]]:
+    return [(chunk.metadata["start_index"], chunk.metadata["end_index"]) for chunk in chunks]
+
+
+def paragraphs(size: int = 40) -> TextSplitter:
+    return RecursiveCharacterTextSplitter(chunk_size=size, chunk_overlap=0)
+
+
+def words(size: int, overlap: int) -> TextSplitter:
+    """Sizes in words, as others count tokens: the host takes the overlap for characters all the same."""
+    options: dict[str, Any] = {"length_function": lambda text: len(text.split()), "add_start_index": True}
+    return RecursiveCharacterTextSplitter(separators=[" "], chunk_size=size, chunk_overlap=overlap, **options)
+
+
+def covered(found: list[tuple[int, int]]) -> bool:
+    edges = [(0, 0), *found, (len(CHAT), len(CHAT))]
+    return not any(CHAT[before[1] : after[0]].strip() for before, after in pairwise(edges))
+
+
+def test_each_chunk_knows_its_own_document_and_no_other(embeddings: TwofoldEmbeddings) -> None:
+    documents = [Document(ARTICLE), Document(ARTICLE.replace("Berlin", "Bremen"))]
+    chunks, vectors = late_chunk(documents, paragraphs(), embeddings)
+    assert [chunk.page_content for chunk in chunks[:3]] == ARTICLE.split("\n\n")
+    core = embeddings.embedder.embed_late(
+        [
+            Text.from_spans(documents[0].page_content, spans(chunks[:3])),
+            Text.from_spans(documents[1].page_content, spans(chunks[3:])),
+        ]
+    )
+    assert vectors == np.concatenate(core).tolist()
+    assert vectors[1] != embeddings.embed_documents([chunks[1].page_content])[0]
+    assert vectors[1] != vectors[4]  # the same words, in another document
+
+
+def test_chunks_keep_metadata_and_say_where_they_stand(embeddings: TwofoldEmbeddings) -> None:
+    document = Document(ARTICLE, id="berlin", metadata={"source": "wiki"})
+    chunks, _ = late_chunk([document], paragraphs(), embeddings)
+    for chunk, (start, end) in zip(chunks, spans(chunks), strict=True):
+        assert ARTICLE[start:end] == chunk.page_content
+        assert chunk.metadata["source"] == "wiki"
+        assert chunk.metadata["document_id"] == "berlin"
+        assert str(uuid.UUID(chunk.id)) == chunk.id
+    assert document.metadata == {"source": "wiki"}
+    assert [chunk.id for chunk in late_chunk([document], paragraphs(), embeddings)[0]] == [chunk.id for chunk in chunks]
+
+
+@pytest.mark.parametrize("hinted", [False, True])
+@pytest.mark.parametrize("overlap", [0, 30, 60])
+def test_offsets_in_repetitive_text_cover_it(embeddings: TwofoldEmbeddings, overlap: int, hinted: bool) -> None:
+    splitter = CharacterTextSplitter("\n", chunk_size=150, chunk_overlap=overlap, add_start_index=hinted)
+    chunks, vectors = late_chunk([Document(CHAT)], splitter, embeddings)
+    found = spans(chunks)
+    assert [CHAT[start:end] for start, end in found] == [chunk.page_content for chunk in chunks]
+    assert found == sorted(found)
+    assert covered(found)
+    assert len(vectors) == len(chunks) > 5
+
+
+def test_the_hosts_own_offsets_are_wrong_here(embeddings: TwofoldEmbeddings) -> None:
+    """What is repaired: else the test above shows nothing."""
+    splitter = words(8, 3)
+    own = [chunk.metadata["start_index"] for chunk in splitter.split_documents([Document(CHAT)])]
+    found = spans(late_chunk([Document(CHAT)], splitter, embeddings)[0])
+    assert own != [start for start, _ in found]
+    assert covered(found)
+
+
+def test_white_space_that_a_splitter_changes_does_not_matter(embeddings: TwofoldEmbeddings) -> None:
+    text = "one  two\n\n three\tfour  five"
+    chunks, _ = late_chunk([Document(text)], Splitter("one two", "three four", "five"), embeddings)
+    assert [text[start:end] for start, end in spans(chunks)] == ["one  two", "three\tfour", "five"]
+    assert [chunk.page_content for chunk in chunks] == ["one two", "three four", "five"]
+
+
+@pytest.mark.parametrize("start", [7, -1, "page 3", None])
+def test_offsets_of_an_earlier_splitting_do_no_harm(embeddings: TwofoldEmbeddings, start: Any) -> None:
+    chunks, _ = late_chunk([Document(ARTICLE, metadata={"start_index": start})], paragraphs(), embeddings)
+    assert [ARTICLE[begin:end] for begin, end in spans(chunks)] == ARTICLE.split("\n\n")
+
+
+def test_a_splitter_that_writes_its_own_text_is_refused(embeddings: TwofoldEmbeddings) -> None:
+    with pytest.raises(InputError, match="document 1: chunk 0") as caught:
+        late_chunk([Document("a ship"), Document("fog")], Splitter("a ship"), embeddings)
+    assert caught.value.index == 1
+
+
+@pytest.mark.parametrize("identity", [None, "one"])
+def test_two_documents_of_one_identity_are_refused(embeddings: TwofoldEmbeddings, identity: str | None) -> None:
+    with pytest.raises(InputError, match="have one id") as caught:
+        late_chunk(
+            [Document("fog", id=identity), Document("mist"), Document("fog", id=identity)], Splitter(), embeddings
+        )
+    assert caught.value.index == 2
+
+
+@pytest.mark.parametrize("differing", [[{"id": "one"}, {"id": "two"}], [{"metadata": {"page": n}} for n in (1, 2)]])
+def test_one_text_under_two_ids_or_pages_is_two_documents(embeddings: TwofoldEmbeddings, differing: list[Any]) -> None:
+    chunks, _ = late_chunk([Document("fog", **each) for each in differing], Splitter(), embeddings)
+    assert len({chunk.id for chunk in chunks}) == len({chunk.metadata["document_id"] for chunk in chunks}) == 2
+
+
+def test_an_empty_document_is_refused_by_name(embeddings: TwofoldEmbeddings) -> None:
+    with pytest.raises(InputError, match="document 1") as caught:
+        late_chunk([Document("fog"), Document(" ")], paragraphs(), embeddings)
+    assert caught.value.index == 1
+
+
+def test_no_documents(embeddings: TwofoldEmbeddings) -> None:
+    assert late_chunk([], paragraphs(), embeddings) == ([], [])
+
+
+def test_async_gives_the_same(embeddings: TwofoldEmbeddings) -> None:
+    documents = [Document(ARTICLE), Document(CHAT)]
+    assert asyncio.run(alate_chunk(documents, paragraphs(), embeddings)) == late_chunk(
+        documents, paragraphs(), embeddings
+    )
+
+
+def test_into_a_store_again_and_again(embeddings: TwofoldEmbeddings) -> None:
+    store = InMemoryVectorStore(embeddings)
+    for _ in range(2):
+        ids = add_documents(store, *late_chunk([Document(ARTICLE, id="berlin")], paragraphs(), embeddings))
+    assert list(store.store) == ids
+    best: Any = store.similarity_search("population of 3.8 million", k=1)[0]
+    assert best.page_content == "Its population is 3.8 million."
+    assert ARTICLE[best.metadata["start_index"] : best.metadata["end_index"]] == best.page_content

@@ -1,0 +1,176 @@
+"""LangChain's stores, end to end: added and searched through the host, and with vectors that are there already."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import chromadb
+import numpy as np
+import pytest
+from langchain_chroma import Chroma
+from langchain_core.documents import Document
+from langchain_core.vectorstores import InMemoryVectorStore
+
+from langchain_twofold import TwofoldEmbeddings, add_documents
+from twofold import InputError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_core.vectorstores import VectorStore
+
+    from twofold import Embedder
+    from weaviate_server import WeaviateServer
+
+TEXTS = [
+    "a keeper lights the lamp",
+    "nine ships in the fog",
+    "bread is baked at night",
+    "the lamp is lit by the keeper",
+]
+QUERY = "who lights the lamp"
+
+
+@pytest.fixture
+def embeddings() -> TwofoldEmbeddings:
+    return TwofoldEmbeddings(model="fake:")
+
+
+@pytest.fixture(params=["memory", "chroma", "weaviate"])
+def store(request: pytest.FixtureRequest, embeddings: TwofoldEmbeddings) -> Iterator[VectorStore]:
+    if request.param == "memory":
+        yield InMemoryVectorStore(embeddings)
+    elif request.param == "chroma":
+        yield chroma(embeddings)
+    else:
+        from langchain_weaviate import WeaviateVectorStore
+
+        server: WeaviateServer = request.getfixturevalue("weaviate_server")
+        name: str = request.getfixturevalue("weaviate_name")
+        with server.connect() as client:
+            yield WeaviateVectorStore(client, name, "text", embeddings)
+
+
+def chroma(embeddings: TwofoldEmbeddings) -> Chroma:
+    configuration: Any = {"hnsw": {"space": "cosine"}}
+    return Chroma(f"test-{uuid.uuid4()}", embeddings, collection_configuration=configuration)
+
+
+def documents(texts: list[str] = TEXTS) -> list[Document]:
+    return [Document(text, metadata={"number": number}) for number, text in enumerate(texts)]
+
+
+def order(embedder: Embedder) -> list[str]:
+    """What the core says: the texts by the cosine of their vectors with the query's."""
+    scores = embedder.embed_documents(TEXTS) @ embedder.embed_query(QUERY)
+    return [TEXTS[index] for index in np.argsort(-scores)]
+
+
+def found(store: VectorStore) -> list[str]:
+    options = {"alpha": 1.0} if type(store).__name__ == "WeaviateVectorStore" else {}  # its search is hybrid
+    return [document.page_content for document in store.similarity_search(QUERY, k=len(TEXTS), **options)]
+
+
+def stored(store: VectorStore, identifier: str) -> Any:
+    """The vector that the store has under an id."""
+    if isinstance(store, InMemoryVectorStore):
+        return store.store[identifier]["vector"]
+    if isinstance(store, Chroma):
+        return store._collection.get([identifier], include=["embeddings"])["embeddings"][0]  # type: ignore[index]
+    return store._collection.query.fetch_object_by_id(identifier, include_vector=True).vector["default"]  # type: ignore[attr-defined]
+
+
+def test_the_hosts_own_way_gives_the_cores_answers(store: VectorStore, embeddings: TwofoldEmbeddings) -> None:
+    (*_, last) = store.add_documents(documents())
+    assert found(store) == order(embeddings.embedder)
+    assert np.array_equal(np.float32(stored(store, last)), embeddings.embedder.embed_documents(TEXTS)[-1])
+
+
+def test_vectors_that_are_there_are_not_computed_again(store: VectorStore, embeddings: TwofoldEmbeddings) -> None:
+    vectors = embeddings.embedder.embed_documents(TEXTS)
+    calls: Any = embeddings.embedder.backend
+    before = len(calls.calls)
+    ids = add_documents(store, documents(), vectors)
+    assert len(calls.calls) == before
+    assert np.array_equal(np.float32(stored(store, ids[1])), vectors[1])
+    assert found(store) == order(embeddings.embedder)
+    best = store.similarity_search(QUERY, k=1)[0]
+    assert best.metadata["number"] == TEXTS.index(best.page_content)
+    assert store.embeddings is embeddings
+
+
+def test_ids_are_given_kept_or_made(store: VectorStore, embeddings: TwofoldEmbeddings) -> None:
+    own, given = str(uuid.uuid4()), [str(uuid.uuid4()) for _ in TEXTS]
+    vectors = embeddings.embed_documents(TEXTS)
+    assert add_documents(store, documents(), vectors, ids=given) == given
+    first, second = add_documents(store, [Document(TEXTS[0], id=own), Document(TEXTS[1])], vectors[:2])
+    assert first == own
+    assert uuid.UUID(second) not in map(uuid.UUID, given)
+    add_documents(store, [Document(TEXTS[2], id=own)], vectors[2:3])
+    assert np.array_equal(np.float32(stored(store, own)), np.asarray(vectors[2], np.float32))
+
+
+def test_nothing_to_add(store: VectorStore) -> None:
+    assert add_documents(store, [], []) == []
+
+
+def test_more_than_chroma_takes_at_once() -> None:
+    embeddings = TwofoldEmbeddings(model="fake:", dimensions=8)
+    count = chromadb.EphemeralClient().get_max_batch_size() + 10
+    vectors = np.random.default_rng(0).standard_normal((count, 8), np.float32)
+    store = chroma(embeddings)
+    ids = add_documents(store, [Document(f"text {number}") for number in range(count)], vectors)
+    assert store._collection.count() == count
+    assert np.allclose(stored(store, ids[-1]), vectors[-1])  # not to the bit: a cosine index scales what is not unit
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "said"), [(3, 64, "for 4 documents"), (4, 32, "32 dimensions, but the store's own")]
+)
+def test_vectors_that_do_not_fit_are_refused(count: int, width: int, said: str, embeddings: TwofoldEmbeddings) -> None:
+    store = InMemoryVectorStore(embeddings)
+    with pytest.raises(InputError, match=said):
+        add_documents(store, documents(), np.ones((count, width), np.float32))
+    assert store.store == {}
+
+
+def test_flat_vectors_and_missing_ids_are_refused(embeddings: TwofoldEmbeddings) -> None:
+    store = InMemoryVectorStore(embeddings)
+    with pytest.raises(InputError, match="one each, of one width"):
+        add_documents(store, documents(), [1.0, 2.0, 3.0, 4.0])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="1 ids for 4 documents"):
+        add_documents(store, documents(), np.ones((4, 64), np.float32), ids=["one"])
+
+
+def test_a_store_without_embeddings_is_refused() -> None:
+    with pytest.raises(InputError, match="has no embeddings"):
+        add_documents(Chroma(f"test-{uuid.uuid4()}"), documents(), np.ones((4, 64), np.float32))
+
+
+def test_a_refusal_says_what_is_stored_and_what_is_not(
+    embeddings: TwofoldEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("langchain_twofold.stores.PIECE", 2)
+    store, items = chroma(embeddings), documents()
+    items[3].metadata["number"] = {"no": "place for this"}
+    ids = [str(uuid.uuid4()) for _ in items]
+    with pytest.raises(StoreError, match="documents 2 and after") as caught:
+        add_documents(store, items, embeddings.embed_documents(TEXTS), ids=ids)
+    assert set(caught.value.failed) == set(ids[2:])
+    assert store._collection.count() == 2
+
+
+def test_what_weaviate_loses_is_raised(
+    weaviate_server: WeaviateServer, weaviate_name: str, embeddings: TwofoldEmbeddings
+) -> None:
+    from langchain_weaviate import WeaviateVectorStore
+
+    with weaviate_server.connect() as client:
+        store = WeaviateVectorStore(client, weaviate_name, "text", embeddings)
+        ids = add_documents(store, documents(), embeddings.embed_documents(TEXTS))
+        wrong = [Document(TEXTS[0], metadata={"number": "a word where numbers are"}), Document(TEXTS[1])]
+        with pytest.raises(StoreError, match="lost 1 documents") as caught:
+            add_documents(store, wrong, embeddings.embed_documents(TEXTS[:2]), ids=[str(uuid.uuid4()), ids[0]])
+        assert len(caught.value.failed) == 1
+        assert ids[0] not in caught.value.failed
