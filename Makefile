@@ -12,25 +12,25 @@ help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
 demo: $(if $(wildcard .venv/.ready),.venv/.ready,.venv/.demo)  ## index the standard library's documentation, and ask it questions
-	twofold demo
+	.venv/bin/twofold demo
 
 test: lint  ## what CI runs: lint, types, every test with coverage, the built wheel
-	pytest --cov --cov-report=term
+	.venv/bin/pytest --cov --cov-report=term
 
 lint: .venv/.ready  ## ruff, and mypy in strict mode
-	ruff check
-	ruff format --check
-	mypy
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
 
 format: .venv/.ready  ## let ruff rewrite what it can
-	ruff check --fix
-	ruff format
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
 
 bench: .venv/.ready  ## measure this machine, side by side with peers
-	python benchmarks/run.py
+	@for file in benchmarks/*.py; do echo "== $$file"; .venv/bin/python $$file || exit; done
 
 soak: .venv/.ready  ## the hosted client against a faulty server, for minutes
-	pytest -m soak
+	.venv/bin/pytest -m soak
 
 constraints: | $(UV)  ## refresh the pins of the developers' environment
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
