@@ -34,8 +34,8 @@ soak: .venv/.ready  ## the hosted client against a faulty server, for minutes
 
 constraints: | $(UV)  ## refresh the pins of the developers' environment
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
-		--group test --group lint --group bench --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make constraints" \
-		--output-file constraints.txt pyproject.toml
+		--group test --group lint --group bench --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
 
 clean:  ## remove what these commands made, the environment included
 	rm -rf .uv .venv build dist demo-store .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
