@@ -1,0 +1,141 @@
+"""The store that jobs write to: `weaviate:http://localhost:8080`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Self, cast
+from urllib.parse import parse_qs, urlsplit
+
+from twofold import InputError
+from twofold.extras import extra
+from twofold.jobs.store import DIGEST, DOCUMENT, PIECES, Held, Hit
+from weaviate_twofold.flow import run
+from weaviate_twofold.rows import ID, by_ids, declaring, object_of, row_of, text_property
+from weaviate_twofold.schema import refusals
+from weaviate_twofold.vectorizer import TwofoldVectorizer
+from weaviate_twofold.writing import PIECE, Writing, sending
+
+with extra("weaviate"):
+    import weaviate
+    from weaviate.classes.init import Auth
+    from weaviate.classes.query import MetadataQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from weaviate import WeaviateClient
+    from weaviate.collections import Collection
+
+    from twofold import Embedder
+    from twofold.jobs.store import Row
+    from twofold.vectors import FloatArray
+
+KEY = "WEAVIATE_API_KEY"
+"""The environment variable that holds the server's key, where it wants one."""
+
+GRPC_PORT = "50051"
+
+
+class WeaviateStore:
+    """One collection of a Weaviate server; made by `open`."""
+
+    def __init__(self, client: WeaviateClient, collection: Collection[Any, Any], vectorizer: TwofoldVectorizer) -> None:
+        self._client, self._collection, self._vectorizer = client, collection, vectorizer
+        self._layout = vectorizer.layout(collection)
+        self._text = text_property(self._layout, collection)
+
+    @classmethod
+    def open(cls, address: str, collection: str, embedder: Embedder, *, create: bool = True) -> Self:
+        """Open `collection` at `address`: `http://localhost:8080`, with `?grpc_port=…` where that is not 50051.
+
+        Raises:
+            InputError: no such address.
+            SpaceMismatch: its vectors are of another space than the embedder's.
+            StoreError: no server there; or no such collection and not `create`; or one that does not say its space.
+        """
+        client = connect(address)
+        try:
+            vectorizer = TwofoldVectorizer(embedder)
+            with refusals(f"collection {collection!r} can not be opened"):
+                make = create and not client.collections.exists(collection)
+            opened = (vectorizer.create_collection if make else vectorizer.open)(client, collection)
+            return cls(client, opened, vectorizer)
+        except BaseException:
+            client.close()
+            raise
+
+    def held(self) -> Iterator[Held]:
+        """Every row that is there, in any order."""
+        for one in self._collection.iterator(return_properties=[ID, DOCUMENT, DIGEST, PIECES]):
+            fields = {name: value for name, value in one.properties.items() if value is not None}
+            yield Held.from_fields(str(fields.get(ID, one.uuid)), fields)
+
+    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
+        """Write rows, replacing those with the same ids; `vectors` has shape (len(rows), dimensions).
+
+        Raises:
+            StoreError: rows that were not written, by id, in `failed`.
+        """
+        writing = Writing(self._collection.name, [row.id for row in rows], [object_of(row, self._text) for row in rows])
+        self._run(declaring(self._collection, [row.metadata for row in rows]))
+        self._run(sending(self._layout, self._collection, writing, slice(0, len(rows)), vectors[:, None]))
+        writing.finish()
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove the rows with these ids; those that are not there are no error."""
+        for start in range(0, len(ids), PIECE):
+            with refusals(f"collection {self._collection.name!r}: rows were not deleted"):
+                self._collection.data.delete_many(where=by_ids(ids[start : start + PIECE]))
+
+    def search(self, vector: FloatArray, limit: int) -> list[Hit]:
+        """The `limit` rows nearest to `vector`, shape (dimensions,), best first."""
+        with refusals(f"collection {self._collection.name!r} can not be searched"):
+            found = self._collection.query.near_vector(
+                cast("Any", vector), limit=limit, return_metadata=MetadataQuery(distance=True)
+            )
+        return [
+            Hit(row_of(one.uuid, one.properties, self._text), 1.0 - (one.metadata.distance or 0.0))
+            for one in found.objects
+        ]
+
+    def count(self) -> int:
+        """How many rows there are."""
+        return self._collection.aggregate.over_all(total_count=True).total_count or 0
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close()
+
+    def _run(self, flow: Any) -> None:
+        run(self._collection, self._vectorizer.embedder, flow)
+
+
+def connect(address: str) -> WeaviateClient:
+    """A client of the server at `address`; its key, if it wants one, is in WEAVIATE_API_KEY.
+
+    The address can end in `?grpc_port=…` and `&grpc_host=…`, where these are not 50051 and the same host.
+
+    Raises:
+        InputError: not an http or https address, or one with a key in it.
+        StoreError: no server answers there.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InputError(f"{address!r} is no Weaviate server: write http://localhost:8080, or https://…")
+    if "@" in parts.netloc:
+        raise InputError(f"the address of {parts.hostname} holds a user or a key: put the key into {KEY}")
+    asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    grpc_port = asked.get("grpc_port", GRPC_PORT)
+    if not grpc_port.isdecimal() or not 0 < int(grpc_port) < 65536:
+        raise InputError(f"grpc_port={grpc_port!r}: it must be the number of a port")
+    secure, key = parts.scheme == "https", os.environ.get(KEY)
+    with refusals(f"no Weaviate server answers at {address}"):
+        return weaviate.connect_to_custom(
+            http_host=parts.hostname,
+            http_port=parts.port or (443 if secure else 8080),
+            http_secure=secure,
+            grpc_host=asked.get("grpc_host", parts.hostname),
+            grpc_port=int(grpc_port),
+            grpc_secure=secure,
+            auth_credentials=Auth.api_key(key) if key else None,
+        )
