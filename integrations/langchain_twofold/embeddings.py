@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from twofold import Embedder
 from twofold.extras import extra
 from twofold.models import AUTO
-from twofold.settings import Dtype, Truncate
+from twofold.settings import Dtype, Encoding, Truncate
 
 with extra("langchain"):
     from langchain_core.embeddings import Embeddings
@@ -51,6 +51,7 @@ class TwofoldEmbeddings(BaseModel, Embeddings):
     base_url: str | None = None
     timeout: float = 600.0
     concurrency: int = 4
+    encoding: Encoding = "auto"
     api_key: SecretStr | Callable[[], str] | str | None = Field(default=None, exclude=True, repr=False)
     http_client: Any = Field(default=None, exclude=True, repr=False)
 

@@ -14,7 +14,7 @@ from langchain_core.stores import InMemoryByteStore
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_twofold import TwofoldEmbeddings, cached, record_key_encoder
-from twofold import InputError
+from twofold import InputError, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,6 +118,30 @@ def test_errors_name_the_text_in_the_list_that_was_given() -> None:
             cache.embed_documents(texts)
         assert caught.value.index == place
     assert cache.embed_documents(["ships"]) == fake().embed_documents(["ships"])
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_was_paid_for_is_kept_when_a_call_fails(monkeypatch: pytest.MonkeyPatch, asynchronous: bool) -> None:
+    embeddings = fake()
+    embeddings.embedder.backend  # noqa: B018 - made before it is made to fail
+    wanted = embeddings.embed_documents(["fog", "ships"])
+    rows = embeddings.embedder.embed_documents(["ships"])
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ProviderError("no more", partial={0: rows}, failed={1: "no more"})
+
+    async def afail(*_: Any, **__: Any) -> None:
+        fail()
+
+    cache = cached(embeddings, InMemoryByteStore())
+    cache.embed_documents(["fog"])
+    monkeypatch.setattr(embeddings.embedder.backend, "embed", fail)
+    monkeypatch.setattr(embeddings.embedder.backend, "aembed", afail)
+    texts = ["fog", "ships", "rain"]
+    with pytest.raises(ProviderError) as caught:
+        asyncio.run(cache.aembed_documents(texts)) if asynchronous else cache.embed_documents(texts)
+    assert (set(caught.value.partial), set(caught.value.failed)) == ({1}, {2})
+    assert cache.embed_documents(["fog", "ships"]) == wanted
 
 
 DOCUMENTS = [Document(f"text {number}", metadata={"source": f"{number}.md", "page": number}) for number in range(5)]

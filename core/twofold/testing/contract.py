@@ -279,6 +279,7 @@ class AdapterContract(VectorContract):
         "base_url": "http://127.0.0.1:9/v1",
         "timeout": 7.5,
         "concurrency": 2,
+        "encoding": "base64",
     }
     """Every setting but the model and one task, away from its default; a model that lacks one of them changes this."""
 
