@@ -111,7 +111,10 @@ def _stamp(collection: Collection, embedder: Embedder, adopt: bool) -> None:
         )
     if sample["ids"]:
         stored = np.asarray(sample["embeddings"], np.float32)
-        now = embedder.embed_documents([text or "" for text in sample["documents"] or ()])
+        texts = [text for text in sample["documents"] or () if text]
+        if len(texts) != len(stored):
+            raise StoreError(f"collection {collection.name!r} has no documents beside its vectors, which prove nothing")
+        now = embedder.embed_documents(texts)
         if (cosine := lowest_cosine(stored, now)) < CANARY_COSINE:
             raise SpaceMismatch(
                 f"collection {collection.name!r} was not written by this embedder: its documents, embedded again, have "

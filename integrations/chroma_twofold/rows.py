@@ -9,6 +9,7 @@ from twofold.extras import extra
 from twofold.jobs.store import DOCUMENT
 
 with extra("chroma"):
+    import httpx
     from chromadb.errors import ChromaError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def write(
     """Upsert rows, their metadata replaced and not, as Chroma does, merged with what was there.
 
     Raises:
-        StoreError: Chroma refused rows; the batches before are written, `failed` has all that are not.
+        StoreError: Chroma refused rows, or its server is gone; the batches before are written, `failed` has all that are not.
     """
     for some in batches(collection, len(ids)):
         try:
@@ -43,11 +44,10 @@ def write(
                 documents=list(texts[some]),
                 metadatas=cast("Any", _replacing(collection, ids[some], metadatas[some])),
             )
-        except (ChromaError, ValueError) as error:  # Chroma refuses bad metadata by ValueError
+        except (ChromaError, ValueError, httpx.HTTPError) as error:  # Chroma refuses bad metadata by ValueError
             failed = dict.fromkeys(ids[some.start :], str(error))
-            raise StoreError(
-                f"Chroma refused row {ids[some.start]!r} or one after it: {error}", failed=failed
-            ) from error
+            named = f"row {ids[some.start]!r} or one of the {some.stop - some.start - 1} after it"
+            raise StoreError(f"Chroma did not take {named}: {error}", failed=failed) from error
 
 
 def rows_of(collection: Collection, documents: Sequence[str]) -> set[str]:

@@ -14,7 +14,6 @@ from twofold.jobs.store import Held, Hit, Row
 
 with extra("chroma"):
     import chromadb
-    from chromadb.config import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,7 +44,7 @@ class ChromaStore:
         try:
             return cls(client, open_collection(client, collection, embedder, create=create))
         except BaseException:
-            client.close()
+            _close(client)
             raise
 
     def held(self) -> Iterator[Held]:
@@ -81,7 +80,7 @@ class ChromaStore:
 
     def close(self) -> None:
         """Close the client."""
-        self.client.close()
+        _close(self.client)
 
     def _cosine(self, distance: float) -> float:
         """Chroma's distances are 1 - cosine, 1 - dot product, or the squared L2 distance (of unit vectors, here)."""
@@ -92,7 +91,7 @@ def _folder(address: str, create: bool) -> Client:
     folder = Path(address)
     if not create and not (folder / "chroma.sqlite3").is_file():
         raise StoreError(f"there is no Chroma store at {address!r}: index into it first")
-    client = chromadb.PersistentClient(folder, settings=Settings(anonymized_telemetry=False))
+    client = chromadb.PersistentClient(folder)
     return cast("Client", client)
 
 
@@ -103,7 +102,16 @@ def _server(address: str) -> Client:
     secure = url.scheme == "https"
     port = url.port or (443 if secure else 8000)
     try:
-        client = chromadb.HttpClient(url.hostname, port, ssl=secure, settings=Settings(anonymized_telemetry=False))
+        client = chromadb.HttpClient(url.hostname, port, ssl=secure)
     except ValueError as error:
         raise StoreError(f"no Chroma server answers at {address}: {error}") from None
     return cast("Client", client)
+
+
+def _close(client: Client) -> None:
+    """Close a client and its connections, which Chroma leaves open."""
+    client.close()
+    for owner in (client, client._admin_client):  # noqa: SLF001 - see above
+        session = getattr(owner._server, "_session", None)  # noqa: SLF001
+        if session is not None:
+            session.close()

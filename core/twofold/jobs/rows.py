@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -65,9 +66,15 @@ def check_metadata(ids: Sequence[str], metadatas: Sequence[Mapping[str, Scalar]]
                 raise InputError(
                     f"document {ids[index]!r}: metadata field {name!r} is Twofold's own: rename it", index=index
                 )
-            if not isinstance(value, str | int | float | bool):
+            if not _storable(value):
                 raise InputError(
-                    f"document {ids[index]!r}: metadata field {name!r} is of type {type(value).__name__}; "
-                    "a string, a number or a boolean is wanted",
+                    f"document {ids[index]!r}: metadata field {name!r} is {value!r} of type {type(value).__name__}; "
+                    "a string, a finite number of at most 64 bits or a boolean is wanted",
                     index=index,
                 )
+
+
+def _storable(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str) or (isinstance(value, int) and -(2**63) <= value < 2**63)
