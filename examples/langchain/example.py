@@ -25,7 +25,7 @@ ARTICLES = {
     "riga": "Riga is the capital of Latvia. The old town lies on the right bank of the Daugava. "
     "A fire in 1941 took the tower of its tallest church. It was built again by 1973.",
 }
-QUESTIONS = ("When was Lima destroyed?", "What happened to the church in Riga?", "What is Bern built of?")
+QUESTIONS = ("When did the earthquake strike Lima?", "Which year did Bern burn?", "What is Bern built of?")
 
 
 def open_store(folder: str, embeddings: TwofoldEmbeddings) -> Chroma:
@@ -40,7 +40,7 @@ def main() -> None:
     print("space:", embeddings.embedder.space.tag)
 
     documents = [Document(text, id=name) for name, text in ARTICLES.items()]
-    splitter = RecursiveCharacterTextSplitter(separators=[". "], chunk_size=80, chunk_overlap=0, keep_separator="end")
+    splitter = RecursiveCharacterTextSplitter(separators=[". "], chunk_size=60, chunk_overlap=0, keep_separator="end")
     chunks, vectors = late_chunk(documents, splitter, embeddings)
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

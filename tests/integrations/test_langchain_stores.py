@@ -13,7 +13,7 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_twofold import TwofoldEmbeddings, add_documents
-from twofold import InputError, StoreError
+from twofold import InputError, SpaceMismatch, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,3 +174,35 @@ def test_what_weaviate_loses_is_raised(
             add_documents(store, wrong, embeddings.embed_documents(TEXTS[:2]), ids=[str(uuid.uuid4()), ids[0]])
         assert len(caught.value.failed) == 1
         assert ids[0] not in caught.value.failed
+
+
+def test_a_chroma_store_knows_its_space(embeddings: TwofoldEmbeddings) -> None:
+    from chroma_twofold import open_collection
+
+    client, name = chromadb.EphemeralClient(), f"test-{uuid.uuid4()}"
+    collection = open_collection(client, name, embeddings.embedder)
+    store = Chroma(name, embeddings, client=client)
+    store.add_documents(documents())
+    assert found(store) == order(embeddings.embedder)
+    assert collection.query(query_texts=[QUERY], n_results=1)["documents"] == [order(embeddings.embedder)[:1]]
+    with pytest.raises(SpaceMismatch, match="document task"):
+        open_collection(client, name, TwofoldEmbeddings(model="fake:", document_task="topic").embedder)
+
+
+def test_a_weaviate_store_knows_its_space(
+    weaviate_server: WeaviateServer, weaviate_name: str, embeddings: TwofoldEmbeddings
+) -> None:
+    from langchain_weaviate import WeaviateVectorStore
+
+    from weaviate_twofold import TwofoldVectorizer
+
+    with weaviate_server.connect() as client:
+        vectorizer = TwofoldVectorizer(embeddings.embedder)
+        collection = vectorizer.create_collection(client, weaviate_name, vectorize="text")
+        store = WeaviateVectorStore(client, weaviate_name, "text", embeddings)
+        add_documents(store, documents(), embeddings.embed_documents(TEXTS))
+        assert found(store) == order(embeddings.embedder)
+        assert vectorizer.near_text(collection, QUERY, limit=1).objects[0].properties["text"] == found(store)[0]
+        other = TwofoldVectorizer(TwofoldEmbeddings(model="fake:", document_task="topic").embedder)
+        with pytest.raises(SpaceMismatch, match="document task"):
+            other.open(client, weaviate_name)
