@@ -15,7 +15,10 @@ demo: $(if $(wildcard .venv/.ready),.venv/.ready,.venv/.demo)  ## index the stan
 	.venv/bin/twofold demo
 
 test: lint  ## what CI runs: lint, types, every test with coverage, the built wheel
-	.venv/bin/pytest --cov --cov-report=term
+	.venv/bin/coverage erase
+	.venv/bin/coverage run -m pytest
+	.venv/bin/coverage combine --quiet
+	.venv/bin/coverage report
 
 lint: .venv/.ready  ## ruff, and mypy in strict mode
 	.venv/bin/ruff check
