@@ -19,6 +19,7 @@ import urllib.request
 import uuid
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -87,15 +88,35 @@ def running_weaviate(modules: str = MODULES) -> Iterator[WeaviateServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def weaviate_server() -> Iterator[WeaviateServer]:
-    """One server for the whole session."""
-    with ExitStack() as stack:
-        try:
-            server = stack.enter_context(running_weaviate())
-        except NoServer as reason:
-            pytest.skip(f"Weaviate tests were skipped: {reason}")
-        yield server
+_SESSION = ExitStack()
+
+
+@cache
+def shared_weaviate() -> WeaviateServer | str:
+    """One server for the whole session, started when it is first asked for, or why there is none."""
+    try:
+        return _SESSION.enter_context(running_weaviate())
+    except NoServer as reason:
+        return str(reason)
+
+
+def pytest_sessionfinish() -> None:
+    """Stop the shared server; pytest calls this."""
+    _SESSION.close()
+
+
+def require_weaviate() -> WeaviateServer:
+    """The shared server; where there is none, the test that asks is skipped."""
+    server = shared_weaviate()
+    if isinstance(server, str):
+        pytest.skip(f"Weaviate tests were skipped: {server}")
+    return server
+
+
+@pytest.fixture
+def weaviate_server() -> WeaviateServer:
+    """The shared server."""
+    return require_weaviate()
 
 
 @pytest.fixture

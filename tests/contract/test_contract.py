@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 DOORS = [
     "core",
+    "chroma",
     "langchain",
+    "weaviate",
 ]
 
 
