@@ -3,6 +3,7 @@
 from twofold.documents import Document
 from twofold.embedder import Embedder
 from twofold.errors import (
+    DeadlineExceeded,
     DeviceError,
     DimensionsWarning,
     InputError,
@@ -11,6 +12,9 @@ from twofold.errors import (
     ModelError,
     OutputError,
     ProviderError,
+    ProviderUnavailable,
+    RequestRefused,
+    ResponseInvalid,
     SpaceMismatch,
     StoreError,
     TwofoldError,
@@ -21,6 +25,7 @@ from twofold.settings import Settings
 from twofold.space import Space, SpaceRecord
 
 __all__ = [
+    "DeadlineExceeded",
     "DeviceError",
     "DimensionsWarning",
     "Document",
@@ -32,6 +37,9 @@ __all__ = [
     "ModelError",
     "OutputError",
     "ProviderError",
+    "ProviderUnavailable",
+    "RequestRefused",
+    "ResponseInvalid",
     "Settings",
     "Space",
     "SpaceMismatch",

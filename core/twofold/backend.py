@@ -79,6 +79,10 @@ FAKE = "fake"
 def known_card(model: str) -> ModelCard | None:
     """The card of a model string that is certain without reading any file, to check options early."""
     provider, name = split_model(model)
+    if provider is not None and provider != FAKE:
+        from twofold.hosted.providers import hosted_card  # noqa: PLC0415 - a table that plain local use never needs
+
+        return hosted_card(provider, name)
     return find_card(name) if provider is None and not Path(name).exists() else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import warnings
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +15,7 @@ import numpy as np
 from twofold import vectors
 from twofold.backend import known_card, load_backend
 from twofold.documents import Document, check_documents, check_texts, span_counts
-from twofold.errors import DimensionsWarning
+from twofold.errors import DimensionsWarning, ProviderError
 from twofold.hosted.keys import Key
 from twofold.models import AUTO
 from twofold.settings import Settings, model_string
@@ -23,13 +23,13 @@ from twofold.space import CANARIES, Space, SpaceRecord
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from twofold.backend import Backend, Report
     from twofold.hosted.keys import KeySource
     from twofold.models import ModelCard, Task
-    from twofold.settings import Dtype, Truncate
+    from twofold.settings import Dtype, Encoding, Truncate
     from twofold.vectors import FloatArray
 
 
@@ -74,7 +74,7 @@ class Embedder:
         api_key: the key of a hosted model: a string, or a callable that is asked for each request.
         http_client: an httpx client of your own, sync or async, for proxies and certificates.
         dimensions, query_task, document_task, normalize, truncate, batch_tokens, late_window, late_overlap, device,
-        dtype, revision, api_key_env, base_url, timeout, concurrency: see `Settings`.
+        dtype, revision, api_key_env, base_url, timeout, concurrency, encoding: see `Settings`.
 
     Raises:
         InputError: an option that the model can not take. For a model whose card is known this is said here;
@@ -101,6 +101,7 @@ class Embedder:
         base_url: str | None = None,
         timeout: float = 600.0,
         concurrency: int = 4,
+        encoding: Encoding = "auto",
         http_client: Any = None,
     ) -> None:
         """Check the options; touch neither a weight nor the network."""
@@ -121,6 +122,7 @@ class Embedder:
             base_url=base_url,
             timeout=timeout,
             concurrency=concurrency,
+            encoding=encoding,
         )
         self.settings = settings
         self._key = Key(api_key, api_key_env)
@@ -187,6 +189,7 @@ class Embedder:
             normalized=settings.normalize,
             late_chunking=f"window {window}, overlap {overlap}",
             truncation=settings.truncate,
+            quantisation="binary" if settings.encoding in {"binary", "ubinary"} else None,
         )
 
     def record(self) -> SpaceRecord:
@@ -276,7 +279,7 @@ class Embedder:
     def _embed(self, documents: Sequence[Document], task: Task, progress: bool = False) -> FloatArray:
         if not documents:
             return np.empty((0, self.dimensions), np.float32)
-        with _reporting(documents, progress) as report:
+        with self._keeping_partial(), _reporting(documents, progress) as report:
             raw = self.backend.embed(documents, task, self.dimensions, report=report)
         return self._finish(raw, documents)
 
@@ -289,9 +292,19 @@ class Embedder:
     async def _aembed(self, documents: Sequence[Document], task: Task, progress: bool = False) -> FloatArray:
         if not documents:
             return np.empty((0, self.dimensions), np.float32)
-        with _reporting(documents, progress) as report:
+        with self._keeping_partial(), _reporting(documents, progress) as report:
             raw = await self.backend.aembed(documents, task, self.dimensions, report=report)
         return self._finish(raw, documents)
+
+    @contextmanager
+    def _keeping_partial(self) -> Iterator[None]:
+        """Finish what a provider gave before it failed, as everything else is finished."""
+        try:
+            yield
+        except ProviderError as error:
+            for index, raw in error.partial.items():
+                error.partial[index] = vectors.finish(raw, len(raw), self.dimensions, unit=self.settings.normalize)
+            raise
 
     def _finish(self, raw: FloatArray, documents: Sequence[Document]) -> FloatArray:
         return vectors.finish(raw, sum(span_counts(documents)), self.dimensions, unit=self.settings.normalize)

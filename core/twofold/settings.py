@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Truncate: TypeAlias = Literal["error", "end"]
+Encoding: TypeAlias = Literal["auto", "float", "base64", "binary", "ubinary"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "int8"]
 
 
@@ -38,6 +39,7 @@ class Settings:
         base_url: a server that speaks the provider's API.
         timeout: seconds for a whole hosted call, retries included.
         concurrency: hosted requests under way at once.
+        encoding: how a hosted model sends its vectors; "binary" and "ubinary" keep only each value's sign, as -1 or 1.
 
     Raises:
         InputError: an option that no model could take.
@@ -59,6 +61,7 @@ class Settings:
     base_url: str | None = None
     timeout: float = 600.0
     concurrency: int = 4
+    encoding: Encoding = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what is wrong whatever the model is."""
@@ -96,7 +99,7 @@ class Settings:
 _WHOLE_NUMBERS = {"dimensions": 1, "batch_tokens": 1, "late_window": 1, "late_overlap": 0, "concurrency": 1}
 """The options that are whole numbers, each with its least value."""
 
-_CHOICES = {"truncate": get_args(Truncate), "dtype": get_args(Dtype)}
+_CHOICES = {"truncate": get_args(Truncate), "dtype": get_args(Dtype), "encoding": get_args(Encoding)}
 
 
 def model_string(model: str | os.PathLike[str]) -> str:

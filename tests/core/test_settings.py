@@ -27,6 +27,7 @@ CHANGED: dict[str, Any] = {
     "base_url": "https://embeddings.example/v1",
     "timeout": 12.5,
     "concurrency": 2,
+    "encoding": "binary",
 }
 
 

@@ -1,0 +1,221 @@
+"""Every fault, in threads and in an event loop: the right vectors, or an error that says what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from hosted import faultserver as fs
+from hosted.faultserver import FaultServer, truth
+from twofold import Embedder, ProviderError
+from twofold.errors import DeadlineExceeded, InputError, ProviderUnavailable, RequestRefused, ResponseInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY = "jina_0123456789abcdef0123456789abcdef"
+TEXTS = ["the first text", "a second one", "третий текст", "第四の文 🙂"]
+SIZE = 16
+TASK = "retrieval.passage"
+
+
+def make(server: FaultServer, **options: Any) -> Embedder:
+    defaults: dict[str, Any] = {"dimensions": SIZE, "base_url": server.url, "api_key": KEY, "timeout": 20}
+    return Embedder("jina:jina-embeddings-v3", **{**defaults, **options})
+
+
+@pytest.fixture(params=["sync", "async"])
+def embed(request: pytest.FixtureRequest) -> Callable[[Embedder, list[str]], Any]:
+    """`embed_documents`, from a thread or from an event loop."""
+    if request.param == "sync":
+        return lambda embedder, texts: embedder.embed_documents(texts)
+    return lambda embedder, texts: asyncio.run(embedder.aembed_documents(texts))
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
+
+
+def assert_right(vectors: Any, texts: list[str] = TEXTS, task: str = TASK, width: int = SIZE) -> None:
+    np.testing.assert_allclose(vectors, [truth(text, task, width) for text in texts], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", fs.HARMLESS)
+def test_what_is_odd_but_right_is_taken(name: str, embed: Any) -> None:
+    with FaultServer(fs.HARMLESS[name]) as server:
+        assert_right(embed(make(server), TEXTS))
+        assert server.count == 1
+
+
+@pytest.mark.parametrize("name", [*fs.PASSING, *fs.WRONG])
+def test_what_passes_is_tried_again(name: str, embed: Any) -> None:
+    fault = (fs.PASSING | fs.WRONG)[name]
+    with FaultServer(fs.first(fault)) as server:
+        embedder = make(server)
+        assert_right(embed(embedder, TEXTS))
+        assert server.count == 2
+        usage = embedder.backend.usage  # type: ignore[attr-defined]
+        assert (usage.requests, usage.retries) == (2, 1)
+
+
+@pytest.mark.parametrize("name", fs.PASSING)
+def test_what_does_not_pass_is_an_error(name: str, embed: Any) -> None:
+    with FaultServer(fs.PASSING[name]) as server, pytest.raises((ProviderUnavailable, ResponseInvalid)) as caught:
+        embed(make(server), TEXTS)
+    assert server.count == 6
+    assert caught.value.partial == {}
+    assert set(caught.value.failed) == set(range(4))
+
+
+@pytest.mark.parametrize("name", fs.WRONG)
+def test_what_can_not_be_right_never_leaves(name: str, embed: Any) -> None:
+    with FaultServer(fs.WRONG[name]) as server, pytest.raises(ResponseInvalid, match="can not be right, twice"):
+        embed(make(server), TEXTS)
+    assert server.count == 2
+
+
+@pytest.mark.parametrize("name", fs.FATAL)
+def test_what_is_no_use_to_repeat_is_asked_once(name: str, embed: Any) -> None:
+    texts = [f"text {number}" for number in range(256)]
+    with FaultServer(fs.FATAL[name]) as server, pytest.raises(RequestRefused) as caught:
+        embed(make(server, batch_tokens=64, concurrency=8), texts)
+    assert server.count == 1
+    assert str(caught.value.status) in str(caught.value)
+
+
+def test_503_three_times_then_well(embed: Any) -> None:
+    with FaultServer(fs.first(fs.status(503), times=3)) as server:
+        assert_right(embed(make(server), TEXTS))
+        assert server.count == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "least"),
+    [
+        (fs.status(429, retry_after="1"), 1.0),
+        (fs.status(503, retry_after="1"), 1.0),
+        (fs.status(429, retry_after_ms="700"), 0.7),
+        (fs.busy_until_date(2), 1.0),
+    ],
+    ids=["429 seconds", "503 seconds", "429 milliseconds", "429 date"],
+)
+def test_retry_after_is_kept(fault: Any, least: float, embed: Any) -> None:
+    with FaultServer(fs.first(fault)) as server:
+        assert_right(embed(make(server), TEXTS))
+        first, second = server.exchanges
+        assert second.arrived - first.arrived >= least
+
+
+def test_a_wait_beyond_the_timeout_is_said_at_once(embed: Any) -> None:
+    with FaultServer(fs.status(429, retry_after="3600")) as server:
+        started = time.monotonic()
+        with pytest.raises(ProviderUnavailable, match="3600 s, over what is left of the timeout of 20 s"):
+            embed(make(server), TEXTS)
+        assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    "fault", [fs.slowly(head=True), fs.slowly(head=False), fs.silent], ids=["head", "body", "silence"]
+)
+def test_the_timeout_is_the_whole_calls(fault: Any, embed: Any) -> None:
+    with FaultServer(fault) as server:
+        embedder = make(server, timeout=1.5)
+        started = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match=r"timeout of 1.5 s"):
+            embed(embedder, TEXTS)
+        assert time.monotonic() - started < 2.5
+
+
+def test_too_many_texts_are_split_and_that_is_remembered(embed: Any) -> None:
+    with FaultServer(fs.at_most(2)) as server:
+        embedder = make(server)
+        assert_right(embed(embedder, TEXTS))
+        assert [len(exchange.texts) for exchange in server.exchanges] == [4, 2, 2]
+        assert_right(embed(embedder, TEXTS))
+        assert [len(exchange.texts) for exchange in server.exchanges[3:]] == [2, 2]
+
+
+@pytest.mark.parametrize("code", [400, 422])
+@pytest.mark.parametrize("place", [0, 1, 100, 255])
+def test_one_bad_text_of_256_is_found_in_18_requests_and_the_others_are_kept(code: int, place: int, embed: Any) -> None:
+    texts = [f"text {number}" for number in range(256)]
+    texts[place] = "the poison"
+    with FaultServer(fs.poison("poison", code)) as server, pytest.raises(RequestRefused) as caught:
+        embed(make(server), texts)
+    assert server.count <= 18
+    assert set(caught.value.failed) == {place}
+    assert f"text {place} refused: {code}" in str(caught.value)
+    assert set(caught.value.partial) == set(range(256)) - {place}
+    assert_right(caught.value.partial[128], [texts[128]])
+
+
+def test_a_request_that_is_refused_whatever_the_text_is_asked_few_times(embed: Any) -> None:
+    texts = [f"text {number}" for number in range(256)]
+    with FaultServer(fs.status(400, "dimensions are not supported")) as server, pytest.raises(RequestRefused) as caught:
+        embed(make(server), texts)
+    assert server.count == 2
+    assert "dimensions are not supported" in str(caught.value)
+
+
+def test_several_bad_texts_are_all_named(embed: Any) -> None:
+    texts = [f"poison {number}" if number in {3, 4, 40} else f"text {number}" for number in range(64)]
+    with FaultServer(fs.poison("poison")) as server, pytest.raises(RequestRefused, match="text 3 and 2 more") as caught:
+        embed(make(server, batch_tokens=100), texts)
+    assert set(caught.value.failed) == {3, 4, 40}
+    good = [index for index in range(64) if index not in {3, 4, 40}]
+    assert_right(np.concatenate([caught.value.partial[index] for index in good]), [texts[index] for index in good])
+
+
+def test_what_is_done_before_the_end_is_kept_finished(embed: Any) -> None:
+    def behave(exchange: fs.Exchange) -> None:
+        if exchange.number < 3:
+            exchange.well()
+        else:
+            exchange.answer(402, {"detail": "no balance"})
+
+    texts = [f"text {number}" for number in range(40)]
+    with FaultServer(behave) as server, pytest.raises(RequestRefused, match="no balance") as caught:
+        embed(make(server, batch_tokens=20, concurrency=1), texts)
+    partial = caught.value.partial
+    assert len(partial) == 3
+    assert set(partial) | set(caught.value.failed) == set(range(40))
+    for index, rows in partial.items():
+        assert rows.shape == (1, SIZE)
+        assert_right(rows, [texts[index]])
+
+
+def test_order_is_kept_whatever_comes_first(embed: Any) -> None:
+    def behave(exchange: fs.Exchange) -> None:
+        time.sleep(0.05 * (3 - exchange.number % 4))
+        exchange.well()
+
+    texts = [f"text {number}" for number in range(60)]
+    with FaultServer(behave) as server:
+        assert_right(embed(make(server, batch_tokens=20, concurrency=4), texts), texts)
+        assert server.count > 8
+        assert server.most_open <= 4
+
+
+def test_nothing_listens() -> None:
+    with FaultServer() as server:
+        embedder = make(server)
+    with pytest.raises(ProviderUnavailable, match="ConnectError"):
+        embedder.embed_query("anyone there?")
+
+
+def test_bad_input_costs_no_request(embed: Any) -> None:
+    with FaultServer() as server:
+        for texts in (["fine", "lone \ud800 surrogate"], ["fine", ""], ["fine", 3]):
+            with pytest.raises(InputError) as caught:
+                embed(make(server), texts)
+            assert caught.value.index == 1
+        assert server.count == 0
+
+
+def test_the_error_keeps_what_support_asks_for() -> None:
+    with FaultServer(fs.status(403, x_request_id="req-7")) as server, pytest.raises(ProviderError) as caught:
+        make(server).embed_query("a question")
+    assert (caught.value.status, caught.value.request_id) == (403, "req-7")
