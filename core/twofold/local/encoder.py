@@ -81,6 +81,17 @@ class Linear:
         else:
             y = F.linear(x, self.weight.to(x.dtype)).mul_(self.scale)
             y = y if self.bias is None else y.add_(self.bias)
+        return self._adapt(y, x, adapter)
+
+    def add_to(self, residual: Tensor, x: Tensor, adapter: str | None) -> Tensor:
+        """Residual (T, out) += self(x), in place: the product accumulates where it is needed, in no tensor between."""
+        if self.scale is not None:
+            return residual.add_(self(x, adapter))
+        if self.bias is not None:
+            residual.add_(self.bias)
+        return self._adapt(residual.addmm_(x, self.weight.T), x, adapter)
+
+    def _adapt(self, y: Tensor, x: Tensor, adapter: str | None) -> Tensor:
         if adapter is not None and (lora := self.loras.get(adapter)) is not None:
             y.addmm_(x @ lora.a.T, lora.b.T)
         return y
@@ -199,11 +210,13 @@ class Encoder:
         self, layer: Layer, h: Tensor, rotary: tuple[Tensor, Tensor] | None, batch: Batch, adapter: str | None
     ) -> Tensor:
         """H (T, H) -> (T, H)."""
-        a = layer.out(self.attention(layer, h, rotary, batch, adapter), adapter)
-        x = layer.norm_attention(a.add_(h))
-        if layer.norm_again is not None:
-            x = layer.norm_again(x.add_(h))
-        return layer.norm_mlp(self.mlp(layer, x, adapter).add_(x))
+        attended = self.attention(layer, h, rotary, batch, adapter)
+        again = h.clone() if layer.norm_again is not None else None
+        x = layer.norm_attention(layer.out.add_to(h, attended, adapter))
+        if layer.norm_again is not None and again is not None:
+            x = layer.norm_again(x.add_(again))
+        self.mlp_(layer, x, adapter)
+        return layer.norm_mlp(x)
 
     def attention(
         self, layer: Layer, h: Tensor, rotary: tuple[Tensor, Tensor] | None, batch: Batch, adapter: str | None
@@ -224,20 +237,18 @@ class Encoder:
             pieces.append(attend(q, k, v, self.slopes).transpose(1, 2).reshape(count * length, -1))
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
-    def mlp(self, layer: Layer, x: Tensor, adapter: str | None) -> Tensor:
-        """X (T, H) -> (T, H), by blocks of rows on a CPU."""
-        if x.device.type != "cpu" or len(x) < 2 * MLP_ROWS:
-            return self.mlp_rows(layer, x, adapter)
-        return torch.cat([self.mlp_rows(layer, rows, adapter) for rows in torch.split(x, MLP_ROWS)])
+    def mlp_(self, layer: Layer, x: Tensor, adapter: str | None) -> None:
+        """Add its MLP to x (T, H), in place; by blocks of rows on a CPU."""
+        rows = MLP_ROWS if x.device.type == "cpu" else len(x)
+        for part in torch.split(x, rows):
+            layer.down.add_to(part, self.activate(layer.up(part, adapter)), adapter)
 
-    def mlp_rows(self, layer: Layer, x: Tensor, adapter: str | None) -> Tensor:
-        """X (rows, H) -> (rows, H)."""
-        u = layer.up(x, adapter)
+    def activate(self, u: Tensor) -> Tensor:
+        """(rows, I) -> (rows, I), or (rows, 2I) -> (rows, I) through the gate."""
         if self.config.gate is None:
-            return layer.down(F.gelu(u), adapter)
+            return F.gelu(u)
         first, second = u.chunk(2, dim=-1)
-        gated = F.gelu(first) * second if self.config.gate == "first" else first * F.gelu(second)
-        return layer.down(gated, adapter)
+        return F.gelu(first) * second if self.config.gate == "first" else first * F.gelu(second)
 
 
 def _tensors(part: object) -> Iterator[Tensor]:
