@@ -111,6 +111,10 @@ class TwofoldEmbeddingFunction(EmbeddingFunction[Documents]):
                 f"a collection's embedder can not change in {listed}: embed its documents again into a new collection"
             )
 
+    def __repr__(self) -> str:
+        """The embedder's settings, and nothing secret."""
+        return f"{type(self).__name__}({self.embedder!r})"
+
     def _check_url(self) -> None:
         if self._url_withheld:
             raise InputError(

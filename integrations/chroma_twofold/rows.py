@@ -34,7 +34,7 @@ def write(
     """Upsert rows, their metadata replaced and not, as Chroma does, merged with what was there.
 
     Raises:
-        StoreError: Chroma refused rows, or its server is gone; the batches before are written, `failed` has all that are not.
+        StoreError: Chroma refused rows, or is gone; the batches before are written, `failed` has all that are not.
     """
     for some in batches(collection, len(ids)):
         try:

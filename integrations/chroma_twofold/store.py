@@ -111,7 +111,7 @@ def _server(address: str) -> Client:
 def _close(client: Client) -> None:
     """Close a client and its connections, which Chroma leaves open."""
     client.close()
-    for owner in (client, client._admin_client):  # noqa: SLF001 - see above
-        session = getattr(owner._server, "_session", None)  # noqa: SLF001
+    for server in (client._server, getattr(client._admin_client, "_server", None)):  # noqa: SLF001 - see above
+        session = getattr(server, "_session", None)
         if session is not None:
             session.close()
