@@ -55,7 +55,7 @@ def writing_documents(
         for row in document_rows(key, document, metadata, chunked=late_chunking, digest=digest)
     ]
     writing = Writing(collection.name, [row.id for row in rows], [object_of(row, name) for row in rows])
-    yield from declaring(collection, metadatas)
+    yield from declaring(collection, metadatas, name, set())
     ends = [0, *accumulate(len(document.spans) for document in given)]
     for start in range(0, len(given), SLICE):
         stop = min(start + SLICE, len(given))

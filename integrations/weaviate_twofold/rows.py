@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,12 @@ if TYPE_CHECKING:
 ID = f"{OWN_PREFIX}id"
 """The property that keeps a row's own id; the object's UUID is made of it."""
 
-_TEXTS, _NUMBERS = (ID, DOCUMENT, DIGEST), (START, END, PIECES)
+MORE = f"{OWN_PREFIX}more"
+"""The property that keeps, as JSON, metadata whose names Weaviate does not take, or not as they are."""
+
+_TEXTS, _NUMBERS = (ID, DOCUMENT, DIGEST, MORE), (START, END, PIECES)
+_NAME = re.compile(r"[a-z_][A-Za-z0-9_]{0,230}")
+_RESERVED = ("id", "vector", "_id", "_additional")
 
 
 def text_property(layout: Layout, collection: Any) -> str:
@@ -43,21 +50,24 @@ def text_property(layout: Layout, collection: Any) -> str:
     return names.pop()
 
 
-def declaring(collection: Any, metadatas: Iterable[Mapping[str, Scalar]]) -> Flow[None]:
-    """Declare the properties that rows need and the collection lacks.
+def declaring(collection: Any, metadatas: Iterable[Mapping[str, Scalar]], text: str, known: set[str]) -> Flow[None]:
+    """Declare the properties that rows need and the collection lacks; `known` are those that it is known to have.
 
     Weaviate would guess otherwise: ids as text that is found by any of its words, texts that look like a date as one.
     """
-    with refusals(f"collection {collection.name!r} can not be read"):
-        config = yield collection.config.get
-    has = {one.name for one in config.properties}
-    fields = {name: value for metadata in metadatas for name, value in metadata.items()}
+    fields = {name: value for metadata in metadatas for name, value in metadata.items() if _native(name, text)}
     wanted = [_own(name) for name in (*_TEXTS, *_NUMBERS)]
     wanted += [Property(name=name, data_type=_type(value)) for name, value in fields.items()]
+    if known.issuperset(one.name for one in wanted):
+        return
+    with refusals(f"collection {collection.name!r} can not be read"):
+        config = yield collection.config.get
+    known.update(one.name for one in config.properties)
     for one in wanted:
-        if one.name not in has:
+        if one.name not in known:
             with refusals(f"collection {collection.name!r} takes no property {one.name!r}"):
                 yield partial(collection.config.add_property, one)
+            known.add(one.name)
 
 
 def removing(collection: Any, documents: Sequence[str], digest: str) -> Flow[None]:
@@ -67,15 +77,18 @@ def removing(collection: Any, documents: Sequence[str], digest: str) -> Flow[Non
         yield partial(collection.data.delete_many, where=old)
 
 
-def object_of(row: Row, name: str) -> dict[str, Any]:
-    """The properties of a row whose text is the property `name`."""
-    return {**row.fields(), ID: row.id, name: row.text}
+def object_of(row: Row, text: str) -> dict[str, Any]:
+    """The properties of a row; `text` is the one that holds its text."""
+    more = {name: value for name, value in row.metadata.items() if not _native(name, text)}
+    fields = {name: value for name, value in row.fields().items() if name not in more}
+    return {**fields, ID: row.id, text: row.text, **({MORE: json.dumps(more)} if more else {})}
 
 
-def row_of(uuid: Any, properties: Mapping[str, Any], name: str) -> Row:
-    """The row that `object_of` made an object of."""
-    fields = {key: value for key, value in properties.items() if key not in (ID, name) and value is not None}
-    return Row.from_fields(properties.get(ID) or str(uuid), properties.get(name) or "", fields)
+def row_of(uuid: Any, properties: Mapping[str, Any], text: str) -> Row:
+    """The row that `object_of` made properties of."""
+    fields = {name: value for name, value in properties.items() if value is not None}
+    key, said = fields.pop(ID, str(uuid)), fields.pop(text, "")
+    return Row.from_fields(key, said, {**json.loads(fields.pop(MORE, "{}")), **fields})
 
 
 def by_ids(ids: Sequence[str]) -> Any:
@@ -94,3 +107,8 @@ def _type(value: Scalar) -> DataType:
     if isinstance(value, bool):
         return DataType.BOOL
     return DataType.TEXT if isinstance(value, str) else DataType.NUMBER
+
+
+def _native(name: str, text: str) -> bool:
+    """Whether Weaviate has a property of this name for metadata."""
+    return bool(_NAME.fullmatch(name)) and name not in (*_RESERVED, text)

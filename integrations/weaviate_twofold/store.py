@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -43,17 +45,20 @@ class WeaviateStore:
         self._client, self._collection, self._vectorizer = client, collection, vectorizer
         self._layout = vectorizer.layout(collection)
         self._text = text_property(self._layout, collection)
+        self._known: set[str] = set()
 
     @classmethod
     def open(cls, address: str, collection: str, embedder: Embedder, *, create: bool = True) -> Self:
         """Open `collection` at `address`: `http://localhost:8080`, with `?grpc_port=…` where that is not 50051.
+
+        Any name will do: one that Weaviate does not take is turned into one that it does, see `class_name`.
 
         Raises:
             InputError: no such address.
             SpaceMismatch: its vectors are of another space than the embedder's.
             StoreError: no server there; or no such collection and not `create`; or one that does not say its space.
         """
-        client = connect(address)
+        client, collection = connect(address), class_name(collection)
         try:
             vectorizer = TwofoldVectorizer(embedder)
             with refusals(f"collection {collection!r} can not be opened"):
@@ -77,7 +82,7 @@ class WeaviateStore:
             StoreError: rows that were not written, by id, in `failed`.
         """
         writing = Writing(self._collection.name, [row.id for row in rows], [object_of(row, self._text) for row in rows])
-        self._run(declaring(self._collection, [row.metadata for row in rows]))
+        self._run(declaring(self._collection, [row.metadata for row in rows], self._text, self._known))
         self._run(sending(self._layout, self._collection, writing, slice(0, len(rows)), vectors[:, None]))
         writing.finish()
 
@@ -108,6 +113,14 @@ class WeaviateStore:
 
     def _run(self, flow: Any) -> None:
         run(self._collection, self._vectorizer.embedder, flow)
+
+
+def class_name(collection: str) -> str:
+    """A name that Weaviate takes: `collection` itself, or one made of it, which no other name gives."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", collection):
+        return collection
+    digest = hashlib.sha256(collection.encode()).hexdigest()[:8]
+    return f"C_{re.sub(r'[^A-Za-z0-9]+', '_', collection)[:200]}_{digest}"
 
 
 def connect(address: str) -> WeaviateClient:

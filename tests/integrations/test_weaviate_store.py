@@ -9,6 +9,7 @@ from twofold import SpaceMismatch, StoreError
 from twofold.jobs.store import Held, Row, Store, find_store, open_store
 from twofold.testing import FakeEmbedder
 from weaviate_twofold import TwofoldVectorizer, WeaviateStore
+from weaviate_twofold.store import class_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,40 @@ ROWS = [
 def store(weaviate_server: WeaviateServer, weaviate_name: str) -> Iterator[Store]:
     with open_store(f"weaviate:{weaviate_server.url}", weaviate_name, FakeEmbedder()) as store:
         yield store
+
+
+@pytest.mark.parametrize("name", ["python-3.11-MiniLM", "1st", "städte", "a b"])
+def test_any_name_of_a_collection_will_do(weaviate_server: WeaviateServer, name: str) -> None:
+    assert class_name("docs") == "docs"
+    assert class_name(name) != class_name(f"{name}!")
+    store = WeaviateStore.open(weaviate_server.url, name, FakeEmbedder())
+    try:
+        write(store, ROWS)
+        with open_store(f"weaviate:{weaviate_server.url}", name, FakeEmbedder(), create=False) as again:
+            assert again.count() == 3
+    finally:
+        store.close()
+        with weaviate_server.connect() as client:
+            client.collections.delete(class_name(name))
+
+
+def test_metadata_of_any_name_comes_back(store: Store) -> None:
+    metadata: dict[str, str | int | bool | float] = {
+        "id": 7,
+        "vector": "v",
+        "text": "t",
+        "Title": "T",
+        "date-published": "2026-11-23",
+        "größe": 1.5,
+        "": True,
+        "date": "2026-11-23T20:00:00Z",
+        "key": "5940d678-4da1-484b-b9a9-57a7f2f9b6d5",
+        "page": 3,
+        "_odd": False,
+    }
+    row = Row(id="a", document="a", text="The fog.", span=(0, 8), metadata=metadata, digest="1")
+    vectors = write(store, [row])
+    assert store.search(vectors[0], 1)[0].row == row
 
 
 def write(store: Store, rows: list[Row]) -> np.ndarray:
