@@ -18,6 +18,7 @@ DOORS = [
     "core",
     "chroma",
     "langchain",
+    "llama_index",
     "weaviate",
 ]
 
