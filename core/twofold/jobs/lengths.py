@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twofold.errors import InputError
+from twofold.models import AUTO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,13 +13,15 @@ if TYPE_CHECKING:
     from twofold.embedder import Embedder
 
 
-def count_documents(embedder: Embedder, ids: Sequence[str], texts: Sequence[str]) -> list[int]:
-    """The tokens of each text as a document, none of them over the model's length unless the embedder cuts ends.
+def count_documents(
+    embedder: Embedder, ids: Sequence[str], texts: Sequence[str], *, task: str | None = AUTO
+) -> list[int]:
+    """The tokens of each text as a document, or under `task`: none over the model's length, unless ends are cut.
 
     Raises:
         InputError: a text that is longer than the model takes, named by its id.
     """
-    counts = embedder.count_tokens(texts) if texts else []
+    counts = embedder.count_tokens(texts, task=task) if texts else []
     limit = embedder.card.max_tokens
     if embedder.settings.truncate == "error" and counts and max(counts) > limit:
         index = next(index for index, count in enumerate(counts) if count > limit)

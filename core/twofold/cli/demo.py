@@ -1,0 +1,120 @@
+"""`twofold demo`: the documentation of Python's standard library, indexed and asked."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from twofold import jobs
+from twofold.cli import FAILED, INTERRUPTED, show
+from twofold.cli.interrupts import stopping
+from twofold.cli.options import JsonOption, embedder_options
+from twofold.demo.asking import MODEL, as_items, ask, collection_name, measure, with_bundled_weights
+from twofold.demo.corpus import standard_library
+from twofold.demo.doors import DOORS, compare, pool
+from twofold.demo.questions import SHOWN, load_questions
+from twofold.embedder import Embedder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twofold.demo.asking import Answered
+    from twofold.demo.corpus import Entry
+    from twofold.demo.doors import Agreement
+
+ANSWERS = 3
+"""How many answers to a question are printed."""
+ALL = "all"
+
+
+@embedder_options(model=MODEL, truncate="end")
+def demo(
+    embedder: Embedder,
+    store: Annotated[Path, typer.Option(help="The folder of the Chroma store.")] = Path("demo-store"),
+    through: Annotated[str | None, typer.Option(help=f"Ask through {', '.join(DOORS)} or {ALL} as well.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Index the documentation of Python's standard library into Chroma, ask it questions, measure the answers."""
+    if through not in {None, ALL, *DOORS}:
+        raise typer.BadParameter(f"--through {through}: it must be one of {', '.join(DOORS)}, {ALL}")
+    embedder = with_bundled_weights(embedder)
+    corpus = standard_library()
+    with (
+        stopping() as stop,
+        jobs.open_store(f"chroma:{store}", collection_name(embedder), embedder) as collection,
+    ):
+        _index(embedder, collection, corpus, stop)
+        answered = ask(embedder, collection, load_questions())
+    doors = [through] if through in DOORS else list(DOORS) if through else []
+    agreements = _ask_doors(embedder, answered, corpus, doors)
+    if as_json:
+        show.as_json(_as_json(answered, agreements))
+    else:
+        _print(answered, agreements)
+    if not all(agreement.ok for agreement, _ in agreements.values()):
+        raise typer.Exit(FAILED)
+
+
+def _index(embedder: Embedder, collection: jobs.Store, corpus: Sequence[Entry], stop: Any) -> None:
+    counts = jobs.index(embedder, collection, as_items(corpus), progress=True, stop=stop)
+    if counts.left:
+        show.say(f"{counts.left:,} documents are left for the next run")
+        raise typer.Exit(INTERRUPTED)
+    done = counts.added + counts.updated
+    said = (
+        f"{done:,} of {len(corpus):,} documents indexed" if done else f"all {len(corpus):,} documents are there already"
+    )
+    show.say(f"{said}: {embedder.space.tag}")
+
+
+def _ask_doors(
+    embedder: Embedder, answered: Sequence[Answered], corpus: Sequence[Entry], doors: Sequence[str]
+) -> dict[str, tuple[Agreement, float]]:
+    """What each door answers, against the core's answers, and the seconds that it took."""
+    agreements = {}
+    for door in doors:
+        show.say(f"asking through {door}")
+        started = time.monotonic()
+        answers = DOORS[door](embedder, pool(answered, corpus), [one.question.text for one in answered])
+        agreements[door] = compare(answered, answers), time.monotonic() - started
+    return agreements
+
+
+def _print(answered: Sequence[Answered], agreements: dict[str, tuple[Agreement, float]]) -> None:
+    rows = (
+        (one.question.text, "\n".join(f"{found.score:.3f}  {found.name}" for found in one.found[:ANSWERS]))
+        for one in answered[:SHOWN]
+    )
+    show.table(("question", "answers"), rows)
+    show.line(f"{len(answered)} questions, each with the names that answer it:")
+    for name, value in measure(answered).items():
+        show.line(f"{name} {value:.2f}")
+    if agreements:
+        show.table(
+            ("through", "same answers", "largest difference of a score", "seconds", ""),
+            (
+                (
+                    door,
+                    f"{agreement.same} of {agreement.questions}",
+                    f"{agreement.difference:.6f}",
+                    f"{seconds:.1f}",
+                    "agrees" if agreement.ok else "DIFFERS",
+                )
+                for door, (agreement, seconds) in agreements.items()
+            ),
+        )
+
+
+def _as_json(answered: Sequence[Answered], agreements: dict[str, tuple[Agreement, float]]) -> dict[str, Any]:
+    return {
+        "questions": [
+            {"question": one.question.text, "rank": one.rank, "found": [found._asdict() for found in one.found]}
+            for one in answered
+        ],
+        **measure(answered),
+        "through": {door: asdict(agreement) | {"ok": agreement.ok} for door, (agreement, _) in agreements.items()},
+    }

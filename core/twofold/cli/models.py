@@ -1,0 +1,31 @@
+"""`twofold models`: the cards as a table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from twofold.cli import show
+from twofold.cli.options import JsonOption  # noqa: TC001 - typer reads it
+from twofold.models import CARDS
+
+COLUMNS = ("model", "width", "tokens", "query task", "document task", "cut to", "licence")
+
+
+def models(as_json: JsonOption = False) -> None:
+    """List the models that Twofold knows; a checkpoint of another one is known by its own files."""
+    if as_json:
+        show.as_json([asdict(card) for card in CARDS.values()])
+        return
+    rows = (
+        (
+            card.name,
+            str(card.width),
+            str(card.max_tokens),
+            card.query_task or "-",
+            card.document_task or "-",
+            " ".join(map(str, card.matryoshka)) or "-",
+            card.licence,
+        )
+        for card in CARDS.values()
+    )
+    show.table(COLUMNS, rows)
