@@ -46,7 +46,8 @@ def test_a_card_is_known_early_only_where_no_file_can_say_otherwise(
 ) -> None:
     assert known_card("jinaai/jina-embeddings-v3") is JINA_V3
     assert known_card("someone/fine-tuned") is None
-    assert known_card("jina:jina-embeddings-v3") is None
+    assert known_card("jina:jina-embeddings-v3") == JINA_V3
+    assert known_card("fake:") is None
     monkeypatch.chdir(tmp_path)
     (tmp_path / "jina-embeddings-v3").mkdir()
     assert known_card("jina-embeddings-v3") is None
