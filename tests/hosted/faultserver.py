@@ -107,8 +107,8 @@ class Exchange:
 class FaultServer:
     """Serves until the end of the `with` block. `behave(exchange)` answers; by default it answers well."""
 
-    def __init__(self, behave: Callable[[Exchange], None] | None = None) -> None:
-        self.behave = behave or Exchange.well
+    def __init__(self, behave: Callable[[Exchange], None] | None = None, path: str = "/v1/embeddings") -> None:
+        self.behave, self.path = behave or Exchange.well, path
         self.exchanges: list[Exchange] = []
         self.wrong_requests: list[str] = []
         self.open_connections: set[socket.socket] = set()
@@ -184,7 +184,7 @@ class FaultServer:
         with self._lock:
             exchange = Exchange(len(self.exchanges), said, headers, connection)
             self.exchanges.append(exchange)
-            if lines[0] != "POST /v1/embeddings HTTP/1.1":
+            if lines[0] != f"POST {self.path} HTTP/1.1":
                 self.wrong_requests.append(lines[0])
             self.wrong_requests += violations(said)
         return exchange

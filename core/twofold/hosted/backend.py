@@ -111,6 +111,23 @@ class HostedBackend:
         with self._call(documents, task, dimensions, report) as flow:
             return await adrive(flow.run(), self._transport, self._settings.timeout)
 
+    @property
+    def address(self) -> str:
+        """Where requests go."""
+        return self._url
+
+    def check_key(self) -> str:
+        """Say where the key comes from, without showing it.
+
+        Raises:
+            InputError: there is none where one is needed, or it can not be one.
+        """
+        return repr(self._key) if self._key_for_call() else "none, and none is needed here"
+
+    def limits(self) -> dict[str, float]:
+        """What the provider grants in a minute, as far as it is known: "requests" and "tokens", 0 where it is not."""
+        return self._limiter(self._reveal()).limits(time.monotonic())
+
     # -- inside -------------------------------------------------------------------------------------------------------
 
     @contextmanager

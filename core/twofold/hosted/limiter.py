@@ -98,6 +98,11 @@ class Limiter:
         with self._ledger.open(now) as account:
             account.held_until = max(account.held_until, now + seconds)
 
+    def limits(self, now: float) -> dict[str, float]:
+        """What a minute grants, as far as it is known; 0 where it is not."""
+        with self._ledger.open(now) as account:
+            return {"requests": account.requests.limit, "tokens": account.tokens.limit}
+
     def may_retry(self, now: float) -> bool:
         """Take one retry out of the budget, if it is there."""
         with self._lock:

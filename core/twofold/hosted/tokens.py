@@ -52,14 +52,23 @@ def estimate(text: str) -> int:
 def _tokenizer(name: str) -> Any:
     """The tokenizer of a hub id, from its cache; None where the libraries or the file are missing."""
     try:
-        from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
         from tokenizers import Tokenizer  # noqa: PLC0415
     except ImportError:
         return None
-    path = try_to_load_from_cache(name, "tokenizer.json") if name.count("/") == 1 else None
-    if not isinstance(path, str):
+    path = cached_file(name, "tokenizer.json")
+    if path is None:
         return None
     tokenizer = Tokenizer.from_file(path)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def cached_file(name: str, file: str) -> str | None:
+    """The path of a hub id's file in the hub's cache; None where it, or the library, is missing."""
+    try:
+        from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
+    except ImportError:
+        return None
+    path = try_to_load_from_cache(name, file) if name.count("/") == 1 else None
+    return path if isinstance(path, str) else None

@@ -1,0 +1,93 @@
+"""Is a hosted model reachable, with this key, and is it what it says it is? Findings for `twofold doctor`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twofold.doctor import Finding
+from twofold.embedder import Embedder
+from twofold.errors import TwofoldError
+from twofold.hosted.backend import HostedBackend
+from twofold.hosted.tokens import cached_file
+from twofold.space import CANARIES, CANARY_COSINE, lowest_cosine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def examine(embedder: Embedder, local: Embedder | None = None) -> Iterator[Finding]:
+    """Look at the address, the key, the answer to a few short texts, the limits, and the local model where it is.
+
+    `local` is the same model on this machine; where none is given, one is looked for in the hub's cache. Costs three
+    short requests.
+    """
+    backend = embedder.backend
+    if not isinstance(backend, HostedBackend):
+        raise TypeError(f"{embedder!r} is not hosted")
+    yield Finding("address", None, backend.address)
+    try:
+        yield Finding("key", ok=True, detail=backend.check_key())
+        started = time.monotonic()
+        queries = embedder.embed_queries(CANARIES)
+        milliseconds = 1000 * (time.monotonic() - started)
+        card = embedder.card
+        yield Finding(
+            "answer", ok=True, detail=f"{len(queries)} vectors of {queries.shape[1]} in {milliseconds:.0f} ms"
+        )
+        yield Finding("model", None, f"{card.name}: {card.width} dimensions, {card.max_tokens} tokens")
+        yield Finding("limits", None, _limits(backend))
+        documents = embedder.embed_documents(CANARIES)
+        yield _sides(embedder, queries, documents)
+        yield _same_space(embedder, np.concatenate([queries, documents]), local)
+    except TwofoldError as error:
+        yield Finding("answer", ok=False, detail=str(error))
+
+
+def _limits(backend: HostedBackend) -> str:
+    known = [f"{limit:,.0f} {unit} a minute" for unit, limit in backend.limits().items() if limit]
+    return ", ".join(known) or "the provider does not say; they are learnt when it refuses"
+
+
+def _sides(embedder: Embedder, queries: np.ndarray, documents: np.ndarray) -> Finding:
+    cosine = lowest_cosine(queries, documents)
+    if embedder.query_task == embedder.document_task:
+        return Finding("two sides", None, "queries and documents go in alike")
+    return Finding(
+        "two sides", not np.allclose(queries, documents), f"a text's two vectors have a cosine of {cosine:.3f}"
+    )
+
+
+def _same_space(embedder: Embedder, canaries: np.ndarray, local: Embedder | None) -> Finding:
+    """Compare with the local model, which two stores of one application might have been filled with."""
+    local = local or _local_twin(embedder)
+    if local is None:
+        return Finding(
+            "local model", None, f"{embedder.card.name} is not on this machine, so there is nothing to compare"
+        )
+    cosine = lowest_cosine(canaries, np.concatenate([local.embed_queries(CANARIES), local.embed_documents(CANARIES)]))
+    return Finding(
+        "local model",
+        cosine >= CANARY_COSINE,
+        f"its vectors and the hosted ones have a cosine of {cosine:.5f} at least, {CANARY_COSINE} is wanted",
+    )
+
+
+def _local_twin(embedder: Embedder) -> Embedder | None:
+    """The same model on this machine, if its files and the extra `local` are there already."""
+    name, settings = embedder.card.name, embedder.settings
+    if cached_file(name, "config.json") is None:
+        return None
+    twin = Embedder(
+        name,
+        dimensions=embedder.dimensions,
+        query_task=embedder.query_task.name,
+        document_task=embedder.document_task.name,
+        normalize=settings.normalize,
+    )
+    try:
+        return twin if twin.backend else None
+    except TwofoldError:
+        return None

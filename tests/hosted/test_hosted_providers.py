@@ -1,0 +1,401 @@
+"""What goes over the wire to each provider, and how its answers are read; SageMaker's through the real boto3."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import httpx2
+import numpy as np
+import pytest
+
+from hosted.faultserver import FaultServer, truth
+from hosted.jina_schema import FIELDS
+from twofold import Embedder, InputError, ProviderError, ResponseInvalid
+from twofold.backend import known_card, split_model
+from twofold.hosted.providers import JINA_MODELS, PROVIDERS, endpoint
+from twofold.hosted.wires import Ask, Violation, stack
+from twofold.models import CARDS, JINA_V3
+from twofold.vectors import normalize, quantize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hosted.faultserver import Exchange
+
+pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
+TEXTS = ["one text", "another"]
+
+
+def rows(texts: list[str], width: int) -> np.ndarray:
+    return np.array([truth(text, None, width) for text in texts])
+
+
+def listed(name: str, width: int, **more: Any) -> Callable[[Exchange], None]:
+    """Answer as OpenAI and its like do, with the vectors as lists."""
+
+    def behave(exchange: Exchange) -> None:
+        data = [{"index": i, "embedding": row.tolist()} for i, row in enumerate(rows(exchange.body[name], width))]
+        exchange.answer(200, {"data": data, "usage": {"total_tokens": 5}, **more})
+
+    return behave
+
+
+# -- Jina -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", JINA_MODELS)
+def test_every_model_of_jina_is_asked_within_its_schema(model: str) -> None:
+    card = JINA_MODELS[model].card
+    with FaultServer() as server:  # it holds every request to the schema
+        embedder = Embedder(f"jina:{model}", base_url=server.url, api_key="k", truncate="end", dimensions=card.width)
+        hosted = JINA_MODELS[model]
+        for side in (embedder.query_task, embedder.document_task):
+            embedder.backend.embed([], side, card.width)
+        if "dimensions" in hosted.says:
+            small = Embedder(f"jina:{model}", base_url=server.url, api_key="k", dimensions=32)
+            small.embed_queries(TEXTS)
+            small.embed_documents(TEXTS)
+            query, document = server.exchanges
+            assert query.body["dimensions"] == document.body["dimensions"] == 32
+            assert query.body["task"].endswith(".query")
+            assert document.body["task"].endswith(".passage")
+    assert set(FIELDS) == set(JINA_MODELS)
+
+
+def test_the_schema_of_the_tests_and_the_table_agree() -> None:
+    words = {"task": "task", "dimensions": "dimensions", "late_chunking": "late", "normalized": "normalize"}
+    for model, (fields, tasks, widest) in FIELDS.items():
+        hosted = JINA_MODELS[model]
+        assert {words[field] for field in fields if field in words} | {"truncate"} == hosted.says
+        assert {task.name for task in hosted.card.tasks} == tasks
+        assert not widest or hosted.card.width <= widest
+
+
+def test_hosted_v3_is_the_same_model_as_the_local_one() -> None:
+    hosted, local = Embedder("jina:jina-embeddings-v3", api_key="k"), CARDS["jinaai/jina-embeddings-v3"]
+    assert hosted.card is local is JINA_V3
+    assert hosted.space.provider == "jina"
+    assert hosted.space.weights is None
+    assert hosted.space.query_prefix == "Represent the query for retrieving evidence documents: "
+
+
+def test_the_instruction_is_left_to_jina() -> None:
+    with FaultServer() as server:
+        Embedder("jina:jina-embeddings-v3", base_url=server.url, api_key="k", dimensions=8).embed_query("a question")
+    assert server.exchanges[0].body == {
+        "model": "jina-embeddings-v3",
+        "input": ["a question"],
+        "task": "retrieval.query",
+        "dimensions": 8,
+        "normalized": True,
+        "truncate": False,
+        "embedding_type": "base64",
+    }
+
+
+def test_any_task_and_the_bare_model() -> None:
+    with FaultServer() as server:
+        embedder = Embedder("jina:jina-embeddings-v3", base_url=server.url, api_key="k", dimensions=8)
+        embedder.embed(TEXTS, task="separation")
+        embedder.embed(TEXTS, task=None)
+    assert [exchange.body.get("task", "none") for exchange in server.exchanges] == ["separation", "none"]
+
+
+def test_a_model_whose_task_can_not_be_left_out_is_not_asked_bare() -> None:
+    with FaultServer() as server, pytest.raises(InputError, match=r"does not serve .*v5-text-small bare"):
+        Embedder("jina:jina-embeddings-v5-text-small", base_url=server.url, api_key="k").embed(TEXTS, task=None)
+    assert server.count == 0
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64", "binary", "ubinary"])
+def test_every_encoding_is_unpacked_exactly(encoding: Any) -> None:
+    with FaultServer() as server:
+        embedder = Embedder(
+            "jina:jina-embeddings-v3", base_url=server.url, api_key="k", dimensions=64, encoding=encoding
+        )
+        vectors = embedder.embed_documents(TEXTS)
+    assert server.exchanges[0].body["embedding_type"] == encoding
+    right = np.array([truth(text, "retrieval.passage", 64) for text in TEXTS])
+    if "binary" in encoding:
+        right = normalize(np.where(right > 0, 1, -1).astype(np.float32))
+        assert (quantize(vectors, "ubinary") == np.packbits(right > 0, axis=1)).all()
+        assert embedder.space.quantisation == "binary"
+    np.testing.assert_allclose(vectors, right, atol=1e-6)
+
+
+def test_usage_is_summed_over_calls_and_threads_of_requests() -> None:
+    with FaultServer() as server:
+        embedder = Embedder("jina:jina-embeddings-v3", base_url=server.url, api_key="k", dimensions=8, batch_tokens=10)
+        embedder.embed_documents(["two words"] * 6)
+        embedder.embed_query("three words here")
+    usage = embedder.backend.usage  # type: ignore[attr-defined]
+    assert usage.tokens == 6 * 4 + 5
+    assert usage.requests == server.count == usage.retries + 7
+
+
+# -- the others -------------------------------------------------------------------------------------------------------
+
+
+def test_openai() -> None:
+    with FaultServer(listed("input", 256, model="text-embedding-3-small")) as server:
+        embedder = Embedder("openai:text-embedding-3-small", base_url=server.url, api_key="k", dimensions=256)
+        np.testing.assert_allclose(embedder.embed_documents(TEXTS), rows(TEXTS, 256), atol=1e-6)
+        body = {"model": "text-embedding-3-small", "input": TEXTS, "dimensions": 256, "encoding_format": "base64"}
+        assert server.exchanges[0].body == body
+    assert Embedder("openai:text-embedding-ada-002", api_key="k").backend._echoes("text-embedding-ada-002-v2")  # type: ignore[attr-defined]
+
+
+def test_a_known_model_behind_openais_api_gets_its_instruction_from_us() -> None:
+    with FaultServer(listed("input", 768)) as server:
+        embedder = Embedder("openai:intfloat/e5-base-v2", base_url=server.url)
+        embedder.embed_query("a question")
+        embedder.embed_documents(["an answer"])
+    assert [exchange.body["input"] for exchange in server.exchanges] == [["query: a question"], ["passage: an answer"]]
+    assert "authorization" not in server.exchanges[0].headers
+    assert embedder.card is CARDS["intfloat/e5-base-v2"]
+
+
+async def test_the_width_of_an_unknown_model_is_learnt_from_one_word() -> None:
+    with FaultServer(listed("input", 24)) as server:
+        embedder = Embedder("openai:house-model", base_url=server.url, dimensions=12)
+        assert server.count == 0
+        vectors = await embedder.aembed_documents(TEXTS)
+    assert server.exchanges[0].body["input"] == ["test"]
+    assert "dimensions" not in server.exchanges[1].body
+    assert vectors.shape == (2, 12)
+    assert (embedder.card.name, embedder.card.width, embedder.space.width) == ("house-model", 24, 24)
+    np.testing.assert_allclose(vectors, normalize(rows(TEXTS, 24)[:, :12]), atol=1e-6)
+
+
+def test_a_server_that_changes_its_width_is_caught() -> None:
+    def behave(exchange: Exchange) -> None:
+        listed("input", 24 if exchange.number < 2 else 16)(exchange)
+
+    with FaultServer(behave) as server:
+        embedder = Embedder("openai:house-model", base_url=server.url)
+        embedder.embed_documents(TEXTS)
+        with pytest.raises(ResponseInvalid, match="vectors of 16 dimensions came, and 24 were asked for"):
+            embedder.embed_documents(TEXTS)
+
+
+def test_v3_can_not_be_told_its_task_over_openais_api() -> None:
+    with pytest.raises(InputError, match=r"must be told its task.*'jina:jina-embeddings-v3' with base_url"):
+        Embedder("openai:jinaai/jina-embeddings-v3", base_url="http://127.0.0.1:1/v1")
+
+
+def test_cohere() -> None:
+    def behave(exchange: Exchange) -> None:
+        vectors = rows(exchange.body["texts"], 512).tolist()
+        exchange.answer(200, {"embeddings": {"float": vectors}, "meta": {"billed_units": {"input_tokens": 7}}})
+
+    with FaultServer(behave, "/v2/embed") as server:
+        url = server.url.replace("/v1", "/v2")
+        embedder = Embedder("cohere:embed-v4.0", base_url=url, api_key="k", dimensions=300)
+        vectors = embedder.embed_documents(TEXTS)
+        embedder.embed_query("a question")
+        document, query = server.exchanges
+    assert document.body == {
+        "model": "embed-v4.0",
+        "texts": TEXTS,
+        "input_type": "search_document",
+        "output_dimension": 512,  # the least size on offer that holds 300
+        "truncate": "NONE",
+        "embedding_types": ["float"],
+    }
+    assert query.body["input_type"] == "search_query"
+    np.testing.assert_allclose(vectors, normalize(rows(TEXTS, 512)[:, :300]), atol=1e-6)
+    assert embedder.backend.usage.tokens == 14  # type: ignore[attr-defined]
+
+
+def test_cohere_takes_96_texts() -> None:
+    def behave(exchange: Exchange) -> None:
+        exchange.answer(200, {"embeddings": {"float": rows(exchange.body["texts"], 1024).tolist()}})
+
+    with FaultServer(behave, "/embed") as server:
+        url = server.url.removesuffix("/v1")
+        Embedder("cohere:embed-english-v3.0", base_url=url, api_key="k").embed_documents(["text"] * 200)
+    assert sorted(len(exchange.body["texts"]) for exchange in server.exchanges) == [8, 96, 96]
+
+
+def test_voyage() -> None:
+    with FaultServer(listed("input", 256, model="voyage-3.5")) as server:
+        embedder = Embedder("voyage:voyage-3.5", base_url=server.url, api_key="k", dimensions=256, truncate="end")
+        embedder.embed_query("a question")
+    assert server.exchanges[0].body == {
+        "model": "voyage-3.5",
+        "input": ["a question"],
+        "input_type": "query",
+        "output_dimension": 256,
+        "truncation": True,
+        "encoding_format": "base64",
+    }
+
+
+def test_text_embeddings_inference() -> None:
+    def behave(exchange: Exchange) -> None:
+        if exchange.number == 0:
+            exchange.answer(424, {"error": "inference failed", "error_type": "backend"})
+        else:
+            exchange.answer(200, rows(exchange.body["inputs"], 384).tolist())
+
+    with FaultServer(behave, "/embed") as server:
+        embedder = Embedder("tei:BAAI/bge-small-en-v1.5", base_url=server.url.removesuffix("/v1"))
+        embedder.embed_query("a question")
+        assert server.exchanges[1].body == {
+            "inputs": ["Represent this sentence for searching relevant passages: a question"],
+            "normalize": True,
+            "truncate": False,
+        }
+        embedder.embed_documents(["text"] * 40)
+    assert sorted(len(exchange.body["inputs"]) for exchange in server.exchanges[2:]) == [8, 32]
+
+
+def test_jina_on_azure_is_jinas_api_at_an_address_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_JINA_API_KEY", "azure-key")
+    with pytest.raises(InputError, match="'azure' needs base_url"):
+        _ = Embedder("azure:jina-embeddings-v3").backend
+    with FaultServer() as server:
+        Embedder("azure:jina-embeddings-v3", base_url=server.url, dimensions=8).embed_documents(TEXTS)
+    assert server.exchanges[0].headers["authorization"] == "Bearer azure-key"
+    assert server.exchanges[0].body["task"] == "retrieval.passage"
+
+
+# -- SageMaker --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "aws-secret-canary",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def sagemaker(exchange: Exchange) -> None:
+    texts = [item["text"] if isinstance(item, dict) else item for item in exchange.body["data"]]
+    width = exchange.body.get("parameters", {}).get("dimensions", 1024)
+    data = [{"id": "x", "embedding": row.tolist(), "usage": {"total_tokens": 4}} for row in rows(texts, width)]
+    exchange.answer(200, {"data": data})
+
+
+@pytest.mark.usefixtures("aws")
+async def test_sagemaker_through_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultServer(sagemaker, "/endpoints/my-endpoint/invocations") as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://127.0.0.1:{server.port}")
+        embedder = Embedder("sagemaker:jina-embeddings-v3", base_url="my-endpoint", dimensions=64)
+        np.testing.assert_allclose(embedder.embed_documents(TEXTS), rows(TEXTS, 64), atol=1e-6)
+        np.testing.assert_allclose(await embedder.aembed_query("q"), rows(["q"], 64)[0], atol=1e-6)
+        code = Embedder("sagemaker:jina-code-embeddings-0.5b", base_url="my-endpoint", dimensions=64)
+        code.embed_query("sort a list")
+    assert server.exchanges[0].body == {
+        "data": [{"text": text} for text in TEXTS],
+        "parameters": {"task": "retrieval.passage", "dimensions": 64},
+    }
+    assert server.exchanges[2].body["data"] == ["sort a list"]
+    assert embedder.backend.usage.tokens == 12  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize(
+    ("code", "body", "status", "requests"),
+    [
+        (403, {"Message": "not allowed"}, 403, 1),
+        (424, {"OriginalStatusCode": 422, "OriginalMessage": "bad text", "Message": "model error"}, 422, 1),
+        (503, {"Message": "busy"}, 503, 6),
+    ],
+)
+def test_sagemakers_errors_are_told_apart(
+    code: int, body: Any, status: int, requests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behave(exchange: Exchange) -> None:
+        name = {403: "AccessDeniedException", 424: "ModelError", 503: "ServiceUnavailable"}[code]
+        exchange.answer(code, body, x_amzn_errortype=name)
+
+    with FaultServer(behave, "/endpoints/my-endpoint/invocations") as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://127.0.0.1:{server.port}")
+        embedder = Embedder("sagemaker:jina-embeddings-v3", base_url="my-endpoint")
+        with pytest.raises(ProviderError) as caught:
+            embedder.embed_query("one")
+    assert caught.value.status == status
+    assert server.count == requests
+
+
+# -- clients, names, cards --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_clients_of_the_users_own(library: Any) -> None:
+    with FaultServer() as server:
+        options: dict[str, Any] = {"base_url": server.url, "api_key": "k", "dimensions": 8}
+        with library.Client(headers={"x-mine": "yes"}, follow_redirects=True) as client:
+            embedder = Embedder("jina:jina-embeddings-v3", http_client=client, **options)
+            embedder.embed_documents(TEXTS)
+            await embedder.aembed_documents(TEXTS)
+            assert not client.is_closed
+        async with library.AsyncClient(headers={"x-mine": "yes"}) as client:
+            embedder = Embedder("jina:jina-embeddings-v3", http_client=client, **options)
+            await embedder.aembed_documents(TEXTS)
+            with pytest.raises(InputError, match="async client"):
+                embedder.embed_documents(TEXTS)
+            assert not client.is_closed
+    assert [exchange.headers["x-mine"] for exchange in server.exchanges] == ["yes"] * 3
+
+
+def test_cards_are_known_without_asking() -> None:
+    assert known_card("jina:jina-embeddings-v3") is JINA_V3
+    assert known_card("openai:text-embedding-3-large").width == 3072  # type: ignore[union-attr]
+    assert known_card("openai:house-model") is None
+    with pytest.raises(InputError, match=r"dimensions=2000, but .* has 1 to 1024"):
+        Embedder("jina:jina-embeddings-v3", dimensions=2000)
+    with pytest.raises(InputError, match="no task 'clustering'"):
+        Embedder("jina:jina-embeddings-v3", query_task="clustering")
+    with pytest.raises(InputError, match="write 'jina:<model>'"):
+        Embedder("jina:")
+    with pytest.raises(InputError, match="azure, cohere, jina, openai, sagemaker, tei, voyage"):
+        split_model("gemini:model")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("ftp://host/v1", "https://"),
+        ("host/v1", "https://"),
+        ("https://host/v1?key=1", "a query"),
+        ("https://user:pw@host/v1", "user name"),
+    ],
+)
+def test_addresses_that_are_refused(url: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        endpoint(PROVIDERS["jina"], url)
+
+
+def test_addresses() -> None:
+    assert endpoint(PROVIDERS["jina"], None) == "https://api.jina.ai/v1/embeddings"
+    assert endpoint(PROVIDERS["openai"], "http://h:1/v1/") == "http://h:1/v1/embeddings"
+    assert endpoint(PROVIDERS["openai"], "http://h:1/v1/embeddings") == "http://h:1/v1/embeddings"
+
+
+def test_numbers_that_are_no_vectors() -> None:
+    floats: list[Any] = [[], [None], ["1"], [[1.0]], {"a": 1}, 3, "!!", [10**400]]
+    bits: list[Any] = [[1.5], [300], [-129], ["1"], [], "!!"]
+    for encoding, row in [*(("float", row) for row in floats), *(("binary", row) for row in bits)]:
+        with pytest.raises(Violation):
+            stack([row], encoding)
+    with pytest.raises(Violation):
+        stack([[-1]], "ubinary")
+    packed = base64.b64encode(bytes([0b10100000])).decode()
+    assert stack([packed], "ubinary").tolist() == [[1, -1, 1, -1, -1, -1, -1, -1]]
+    assert stack([[0b10100000 - 128]], "binary").tolist() == [[1, -1, 1, -1, -1, -1, -1, -1]]
+
+
+def test_what_is_not_said_is_not_on_the_wire() -> None:
+    for row in PROVIDERS.values():
+        body = row.wire.write(Ask(model="m", texts=("t",), encoding="float"))
+        assert None not in body.values()
+        assert json.dumps(body)
