@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from twofold.errors import MissingExtra
 from twofold.testing import AdapterContract, VectorContract
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from twofold.testing import Door
 
 DOORS = [
@@ -32,6 +36,18 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"model": str(v3_original(tmp_path_factory.mktemp("v3")).folder), "device": "cpu"}
 
 
+@pytest.fixture
+def hosted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The hosted backend, on a loopback server that speaks Jina's API and holds each request to its schema."""
+    pytest.importorskip("httpx")
+    from hosted.faultserver import FaultServer
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # quota accounts of its own
+    monkeypatch.setenv("JINA_API_KEY", "sk-test")
+    with FaultServer() as server:
+        yield {"model": "jina:jina-embeddings-v3", "base_url": server.url}
+
+
 class TestEveryDoor(AdapterContract):
     """Through the model that is a hash."""
 
@@ -50,6 +66,14 @@ class TestEveryDoorToTheLocalBackend(VectorContract):
 
 
 @pytest.mark.filterwarnings("ignore::twofold.errors.LicenceWarning")
+class TestEveryDoorToTheHostedBackend(VectorContract):
+    """Through a provider's API."""
+
+    @pytest.fixture(autouse=True, params=DOORS)
+    def _choose(self, request: pytest.FixtureRequest, hosted: dict[str, Any]) -> None:
+        self.door, self.options = _door(request.param), hosted
+
+
 class TestTheLocalBackend(AdapterContract):
     """Saved, shown, and without its extra."""
 
@@ -57,6 +81,16 @@ class TestTheLocalBackend(AdapterContract):
     def _choose(self, local: dict[str, Any]) -> None:
         extra: dict[str, Any] = {"package": "twofold.local.backend", "requires": "torch", "extra": "local"}
         self.door, self.options = replace(_door("core"), name="local", **extra), local
+
+
+class TestTheHostedBackend(AdapterContract):
+    """Saved, shown, and without its extra."""
+
+    @pytest.fixture(autouse=True)
+    def _choose(self, hosted: dict[str, Any]) -> None:
+        use = "twofold.Embedder('jina:jina-embeddings-v3').embed_query('a ship')"
+        extra: dict[str, Any] = {"package": "twofold", "use": use, "requires": "httpx", "extra": "hosted"}
+        self.door, self.options = replace(_door("core"), name="hosted", **extra), hosted
 
 
 def _door(name: str) -> Door:

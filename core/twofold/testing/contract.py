@@ -81,6 +81,7 @@ class Door:
         pickles: whether pickling, here and in a fresh process, belongs to them.
         surfaces: the object -> what the host shows or stores of it; repr, str and pickle are looked at anyway.
         package, requires, extra: the adapter's package, a module of its host, and the extra that installs that.
+        use: a line of Python that needs the extra, where to import the package is not enough.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Door:
     package: str | None = None
     requires: str = ""
     extra: str = ""
+    use: str = ""
 
     def all_round_trips(self) -> dict[str, Callable[[Any], Any]]:
         """The host's own ways, and pickling."""
@@ -316,7 +318,7 @@ class AdapterContract(VectorContract):
         if door.package is None:
             _skip(f"{door.name} needs no extra")
         code = (
-            f"import sys\nsys.modules[{door.requires!r}] = None\ntry:\n    import {door.package}\n"
+            f"import sys\nsys.modules[{door.requires!r}] = None\ntry:\n    import {door.package}\n    {door.use}\n"
             "except ImportError as error:\n    print(type(error).__module__, type(error).__name__, error)\n"
         )
         said = _child(code).decode()
