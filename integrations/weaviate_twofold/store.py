@@ -71,9 +71,12 @@ class WeaviateStore:
 
     def held(self) -> Iterator[Held]:
         """Every row that is there, in any order."""
-        for one in self._collection.iterator(return_properties=[ID, DOCUMENT, DIGEST, PIECES]):
-            fields = {name: value for name, value in one.properties.items() if value is not None}
-            yield Held.from_fields(str(fields.get(ID, one.uuid)), fields)
+        with refusals(f"collection {self._collection.name!r} can not be read"):
+            there = {one.name for one in self._collection.config.get().properties}
+            asked = [name for name in (ID, DOCUMENT, DIGEST, PIECES) if name in there]
+            for one in self._collection.iterator(return_properties=asked):
+                fields = {name: value for name, value in one.properties.items() if value is not None}
+                yield Held.from_fields(str(fields.get(ID, one.uuid)), fields)
 
     def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
         """Write rows, replacing those with the same ids; `vectors` has shape (len(rows), dimensions).
@@ -105,7 +108,8 @@ class WeaviateStore:
 
     def count(self) -> int:
         """How many rows there are."""
-        return self._collection.aggregate.over_all(total_count=True).total_count or 0
+        with refusals(f"collection {self._collection.name!r} can not be counted"):
+            return self._collection.aggregate.over_all(total_count=True).total_count or 0
 
     def close(self) -> None:
         """Let go of the connection."""

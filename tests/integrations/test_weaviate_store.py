@@ -87,6 +87,14 @@ def test_rows_come_back_as_they_were_written(store: Store) -> None:
     assert {hit.row.id: hit.row for hit in store.search(vectors[0], 3)} == {row.id: row for row in ROWS}
 
 
+def test_an_empty_collection_holds_nothing(store: Store) -> None:
+    assert list(store.held()) == []
+    assert store.count() == 0
+    assert store.search(FakeEmbedder().embed_query("fog"), 3) == []
+    store.delete(["a"])
+    store.delete([])
+
+
 def test_rows_are_replaced_and_deleted_by_their_ids(store: Store) -> None:
     write(store, ROWS)
     new = Row(id="a", document="a", text="Other words.", span=(0, 12), metadata={}, digest="3")
