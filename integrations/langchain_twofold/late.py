@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from langchain_text_splitters import TextSplitter
 
+    from langchain_twofold.cache import CachedEmbeddings
     from langchain_twofold.embeddings import TwofoldEmbeddings
     from twofold.vectors import FloatArray
 
@@ -28,7 +29,7 @@ CHUNKS = uuid.UUID("6f0c1f2e-0d6a-5c1b-9a3e-7d6f2b1c4e58")
 
 
 def late_chunk(
-    documents: Iterable[Document], splitter: TextSplitter, embeddings: TwofoldEmbeddings
+    documents: Iterable[Document], splitter: TextSplitter, embeddings: TwofoldEmbeddings | CachedEmbeddings
 ) -> tuple[list[Document], list[list[float]]]:
     """The chunks of `documents` and their vectors, for `add_documents(store, *late_chunk(…))`.
 
@@ -46,7 +47,7 @@ def late_chunk(
 
 
 async def alate_chunk(
-    documents: Iterable[Document], splitter: TextSplitter, embeddings: TwofoldEmbeddings
+    documents: Iterable[Document], splitter: TextSplitter, embeddings: TwofoldEmbeddings | CachedEmbeddings
 ) -> tuple[list[Document], list[list[float]]]:
     """`late_chunk`, without holding up the event loop."""
     chunks, texts = _split(documents, splitter)

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from langchain_core.documents import Document
 
+    from langchain_twofold.cache import CachedEmbeddings
     from langchain_twofold.embeddings import TwofoldEmbeddings
 
 
-def record_key_encoder(embeddings: TwofoldEmbeddings) -> Callable[[Document], str]:
+def record_key_encoder(embeddings: TwofoldEmbeddings | CachedEmbeddings) -> Callable[[Document], str]:
     """The `key_encoder` of `index()` and `aindex()` for vectors of `embeddings`.
 
     LangChain's own keys know a document's text and metadata only, so after a change of model everything is skipped

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from langchain_core.documents import Document
+from langchain_core.stores import InMemoryByteStore
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_text_splitters import CharacterTextSplitter, RecursiveCharacterTextSplitter, TextSplitter
 
-from langchain_twofold import TwofoldEmbeddings, add_documents, alate_chunk, late_chunk
+from langchain_twofold import TwofoldEmbeddings, add_documents, alate_chunk, cached, late_chunk
 from twofold import Document as Text
 from twofold import InputError
 
@@ -142,6 +143,14 @@ def test_an_empty_document_is_refused_by_name(embeddings: TwofoldEmbeddings) -> 
     with pytest.raises(InputError, match="document 1") as caught:
         late_chunk([Document("fog"), Document(" ")], paragraphs(), embeddings)
     assert caught.value.index == 1
+
+
+def test_a_cache_changes_no_late_vector(embeddings: TwofoldEmbeddings) -> None:
+    documents = [Document(ARTICLE)]
+    wanted = late_chunk(documents, paragraphs(), embeddings)
+    cache = cached(embeddings, InMemoryByteStore())
+    cache.embed_documents(ARTICLE.split("\n\n"))
+    assert late_chunk(documents, paragraphs(), cache) == wanted
 
 
 def test_no_documents(embeddings: TwofoldEmbeddings) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from langchain_chroma import Chroma
 from langchain_core.documents import Document
+from langchain_core.stores import InMemoryByteStore
 from langchain_core.vectorstores import InMemoryVectorStore
 
-from langchain_twofold import TwofoldEmbeddings, add_documents
+from langchain_twofold import TwofoldEmbeddings, add_documents, cached
 from twofold import InputError, SpaceMismatch, StoreError
 
 if TYPE_CHECKING:
@@ -111,6 +112,34 @@ def test_ids_are_given_kept_or_made(store: VectorStore, embeddings: TwofoldEmbed
     assert np.array_equal(np.float32(stored(store, own)), np.asarray(vectors[2], np.float32))
 
 
+def test_embeddings_are_used_piece_by_piece(embeddings: TwofoldEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("langchain_twofold.writing.PIECE", 3)
+    store = InMemoryVectorStore(embeddings)
+    again = TwofoldEmbeddings(model="fake:")
+    ids = add_documents(store, documents(), cached(again, InMemoryByteStore()))
+    assert [len(call.texts) for call in again.embedder.backend.calls] == [3, 1]  # type: ignore[attr-defined]
+    assert [store.store[name]["vector"] for name in ids] == embeddings.embed_documents(TEXTS)
+
+
+def test_embeddings_of_another_space_are_refused(embeddings: TwofoldEmbeddings) -> None:
+    store = InMemoryVectorStore(embeddings)
+    with pytest.raises(SpaceMismatch, match="document task"):
+        add_documents(store, documents(), TwofoldEmbeddings(model="fake:", document_task="topic"))
+    assert store.store == {}
+
+
+def test_a_store_that_asks_for_other_vectors_is_refused(embeddings: TwofoldEmbeddings) -> None:
+    class Curious(InMemoryVectorStore):
+        def add_documents(self, documents: list[Document], ids: list[str] | None = None, **kwargs: Any) -> list[str]:
+            kwargs["ask"](self.embedding)
+            return super().add_documents(documents, ids, **kwargs)
+
+    vectors = embeddings.embed_documents(TEXTS)
+    for ask in (lambda own: own.embed_query("fog"), lambda own: own.embed_documents(TEXTS * 2)):
+        with pytest.raises(StoreError, match="asks for"):
+            add_documents(Curious(embeddings), documents(), vectors, ask=ask)
+
+
 def test_nothing_to_add(store: VectorStore) -> None:
     assert add_documents(store, [], []) == []
 
@@ -126,7 +155,7 @@ def test_more_than_chroma_takes_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "width", "said"), [(3, 64, "for 4 documents"), (4, 32, "32 dimensions, but the store's own")]
+    ("count", "width", "said"), [(3, 64, "for 4 documents"), (4, 32, "32 dimensions, the store's own")]
 )
 def test_vectors_that_do_not_fit_are_refused(count: int, width: int, said: str, embeddings: TwofoldEmbeddings) -> None:
     store = InMemoryVectorStore(embeddings)
@@ -151,7 +180,7 @@ def test_a_store_without_embeddings_is_refused() -> None:
 def test_a_refusal_says_what_is_stored_and_what_is_not(
     embeddings: TwofoldEmbeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("langchain_twofold.stores.PIECE", 2)
+    monkeypatch.setattr("langchain_twofold.writing.PIECE", 2)
     store, items = chroma(embeddings), documents()
     items[3].metadata["number"] = {"no": "place for this"}
     ids = [str(uuid.uuid4()) for _ in items]
