@@ -1,7 +1,7 @@
 """Published vectors of known models: what `twofold doctor` holds a checkpoint against. Data.
 
 Source: the tests of qdrant/fastembed (Apache-2.0), which embed these texts with each model's adapter on, without its
-instruction, in float32, mean-pooled and scaled to unit length, and give the first five numbers to four digits.
+instruction, in float32, mean-pooled and scaled to unit length, and give the first five numbers to four digits or more.
 """
 
 from __future__ import annotations
@@ -54,6 +54,12 @@ _V2 = {
 }
 
 GOLDEN: tuple[Golden, ...] = (
+    Golden(
+        "sentence-transformers/all-MiniLM-L6-v2",
+        Task(None),
+        ("hello world",),
+        ((-0.034478, 0.03102, 0.00673, 0.02611, -0.039362),),
+    ),
     *(Golden("jinaai/jina-embeddings-v3", Task(name, "", name), _V3_TEXTS, values) for name, values in _V3.items()),
     *(
         Golden(f"jinaai/jina-embeddings-v2-{kind}", Task(None), ("hello world",), (values,))

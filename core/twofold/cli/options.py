@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from twofold.embedder import Embedder
-from twofold.settings import Dtype, Settings, Truncate
+from twofold.settings import Dtype, Encoding, Settings, Truncate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ FLAGS: dict[str, tuple[Any, str]] = {
     "base_url": (str | None, "A server that speaks the provider's API."),
     "timeout": (float, "Seconds for a whole hosted call."),
     "concurrency": (int, "Hosted requests under way at once."),
+    "encoding": (Encoding, "How a hosted model sends its vectors."),
 }
 
 StoreOption = Annotated[str, typer.Option("--store", help="Where: chroma:./folder, weaviate:http://localhost:8080.")]

@@ -6,11 +6,13 @@ core found for any question, so that each question's first ones are the same as 
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import uuid4
 
 from twofold.demo.asking import DEPTH, Found
+from twofold.errors import InputError
 from twofold.extras import extra
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def compare(answered: Sequence[Answered], answers: Answers) -> Agreement:
 def through_chroma(embedder: Embedder, entries: Sequence[Entry], questions: Sequence[str]) -> Answers:
     """A collection in memory that embeds by itself."""
     with extra("chroma"):
-        import chromadb.config  # noqa: PLC0415 - each door needs its own host
+        import chromadb.config  # noqa: PLC0415 - each door needs its own host alone
 
         from chroma_twofold import open_collection  # noqa: PLC0415
     client = chromadb.EphemeralClient(chromadb.config.Settings(anonymized_telemetry=False))
@@ -95,7 +97,58 @@ def through_langchain(embedder: Embedder, entries: Sequence[Entry], questions: S
     ]
 
 
+def through_llama_index(embedder: Embedder, entries: Sequence[Entry], questions: Sequence[str]) -> Answers:
+    """LlamaIndex's store in memory."""
+    with extra("llama-index"):
+        from llama_index.core import VectorStoreIndex  # noqa: PLC0415
+        from llama_index.core.schema import TextNode  # noqa: PLC0415
+
+        from llama_index_twofold import TwofoldEmbedding  # noqa: PLC0415
+    nodes = [TextNode(id_=entry.name, text=entry.text) for entry in entries]
+    index = VectorStoreIndex(nodes, embed_model=TwofoldEmbedding(**asdict(embedder.settings)))
+    retriever = index.as_retriever(similarity_top_k=DEPTH)
+    return [
+        [Found(hit.node.node_id, hit.score or 0.0) for hit in retriever.retrieve(question)] for question in questions
+    ]
+
+
+def through_weaviate(embedder: Embedder, entries: Sequence[Entry], questions: Sequence[str]) -> Answers:
+    """A collection of the server at WEAVIATE_URL, removed afterwards.
+
+    Raises:
+        InputError: WEAVIATE_URL is not set.
+    """
+    url = os.environ.get("WEAVIATE_URL")
+    if not url:
+        raise InputError(
+            "--through weaviate needs a server: set WEAVIATE_URL, to http://localhost:8080?grpc_port=50051 say"
+        )
+    with extra("weaviate"):
+        from weaviate.classes.query import MetadataQuery  # noqa: PLC0415
+
+        from weaviate_twofold import TwofoldVectorizer  # noqa: PLC0415
+        from weaviate_twofold.store import connect  # noqa: PLC0415
+    vectorizer, name = TwofoldVectorizer(embedder), f"TwofoldDemo{uuid4().hex}"
+    with connect(url) as client:
+        collection = vectorizer.create_collection(client, name)
+        try:
+            objects = [{"text": entry.text, "name": entry.name} for entry in entries]
+            vectorizer.add_objects(collection, objects)
+            asked = MetadataQuery(distance=True)
+            return [
+                [
+                    Found(str(hit.properties["name"]), 1 - (hit.metadata.distance or 0.0))
+                    for hit in vectorizer.near_text(collection, question, limit=DEPTH, return_metadata=asked).objects
+                ]
+                for question in questions
+            ]
+        finally:
+            client.collections.delete(name)
+
+
 DOORS: dict[str, Callable[[Embedder, Sequence[Entry], Sequence[str]], Answers]] = {
     "chroma": through_chroma,
     "langchain": through_langchain,
+    "llama-index": through_llama_index,
+    "weaviate": through_weaviate,
 }
