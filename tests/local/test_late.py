@@ -138,9 +138,8 @@ def by_hand(made: Made, chunks: list[str]) -> np.ndarray:
     ends = np.cumsum([len(chunk) for chunk in chunks])
     members: list[list[int]] = [[] for _ in chunks]
     for index, (start, end) in enumerate(encoding.offsets):
-        place = start - len(instruction)
-        while place < end - len(instruction) and (place < 0 or text[place].isspace()) and place + 1 < len(text):
-            place += 1
+        inside = range(max(0, start - len(instruction)), end - len(instruction))
+        place = next((place for place in inside if not text[place].isspace()), start - len(instruction))
         if index == len(encoding.ids) - 1:
             members[-1].append(index)
         elif end <= len(instruction):  # the first special token too
