@@ -11,6 +11,7 @@ from chroma_twofold.function import TwofoldEmbeddingFunction
 from chroma_twofold.rows import delete, rows_of, write
 from twofold import Document, InputError, StoreError
 from twofold.documents import check_text
+from twofold.jobs.embedding import embed_each
 from twofold.jobs.lengths import count_documents
 from twofold.jobs.rows import check_ids, check_metadata, document_rows
 
@@ -56,7 +57,8 @@ def add_documents(
     Raises:
         InputError: lists of unlike lengths, an id twice, a document that can not be embedded; before any work.
         SpaceMismatch: the collection's vectors are of another space.
-        StoreError: Chroma refused rows; the slices before are written, `failed` has what is not.
+        StoreError: Chroma refused a slice, or is gone; `failed` has the documents from that slice on.
+        ProviderError: a hosted model failed; every document that has its vectors is written.
     """
     embedder = embedder or _own_embedder(collection)
     check_collection(collection, embedder)
@@ -65,28 +67,34 @@ def add_documents(
     given = [_document(item, index, late_chunking) for index, item in enumerate(documents)]
     if not late_chunking:
         count_documents(embedder, ids, [document.text for document in given])
-    written = []
+    written: list[str] = []
     for start in range(0, len(given), SLICE):
         some = slice(start, start + SLICE)
-        rows = [
-            row
-            for key, document, metadata in zip(ids[some], given[some], metadatas[some], strict=True)
-            for row in document_rows(key, document, metadata, chunked=late_chunking)
-        ]
-        _replace(collection, ids[some], rows, np.concatenate(embedder.embed_late(given[some])), late_chunking)
-        written += [row.id for row in rows]
+        vectors, error = embed_each(embedder, ids[some], given[some])
+        places = [start + index for index in vectors]
+        groups = [document_rows(ids[at], given[at], metadatas[at], chunked=late_chunking) for at in places]
+        try:
+            written += _replace(collection, groups, list(vectors.values()), late_chunking)
+        except StoreError as refused:
+            raise StoreError(str(refused), failed=dict.fromkeys(ids[start:], str(refused))) from refused
+        if error is not None:
+            raise error
     return written
 
 
 def _replace(
-    collection: Collection, documents: Sequence[str], rows: Sequence[Row], vectors: FloatArray, chunked: bool
-) -> None:
+    collection: Collection, groups: Sequence[Sequence[Row]], vectors: Sequence[FloatArray], chunked: bool
+) -> list[str]:
     """Write the rows of some documents, then remove the chunks that these had before and have no more."""
+    if not groups:
+        return []
+    rows = [row for group in groups for row in group]
     ids = [row.id for row in rows]
-    before = rows_of(collection, documents)
+    before = rows_of(collection, [group[0].document for group in groups])
     fields = [row.fields() if chunked else row.metadata for row in rows]
-    write(collection, ids, vectors, [row.text for row in rows], fields)
+    write(collection, ids, np.concatenate(vectors), [row.text for row in rows], fields)
     delete(collection, sorted(before.difference(ids)))
+    return ids
 
 
 def _document(item: object, index: int, late_chunking: bool) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from twofold import StoreError
@@ -24,6 +25,20 @@ MAX_BATCH = 1000
 """Rows in one call: Chroma's own limit is some thousands, but a server also limits the bytes of a request."""
 
 
+@contextmanager
+def asking(ids: Sequence[str] = ()) -> Iterator[None]:
+    """Turn an error of Chroma's, or of the way to it, into ours; `ids` are the rows that are not written then.
+
+    Raises:
+        StoreError: Chroma refused what it was asked inside the block, or did not answer.
+    """
+    try:
+        yield
+    except (ChromaError, ValueError, httpx.HTTPError) as error:  # bad metadata is a ValueError
+        what = f"did not take row {ids[0]!r} or one of the {len(ids) - 1} after it" if ids else "failed"
+        raise StoreError(f"Chroma {what}: {error}", failed=dict.fromkeys(ids, str(error))) from error
+
+
 def write(
     collection: Collection,
     ids: Sequence[str],
@@ -37,17 +52,13 @@ def write(
         StoreError: Chroma refused rows, or is gone; the batches before are written, `failed` has all that are not.
     """
     for some in batches(collection, len(ids)):
-        try:
+        with asking(ids[some.start :]):
             collection.upsert(
                 ids=list(ids[some]),
                 embeddings=vectors[some],
                 documents=list(texts[some]),
                 metadatas=cast("Any", _replacing(collection, ids[some], metadatas[some])),
             )
-        except (ChromaError, ValueError, httpx.HTTPError) as error:  # Chroma refuses bad metadata by ValueError
-            failed = dict.fromkeys(ids[some.start :], str(error))
-            named = f"row {ids[some.start]!r} or one of the {some.stop - some.start - 1} after it"
-            raise StoreError(f"Chroma did not take {named}: {error}", failed=failed) from error
 
 
 def rows_of(collection: Collection, documents: Sequence[str]) -> set[str]:
@@ -55,19 +66,22 @@ def rows_of(collection: Collection, documents: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for some in batches(collection, len(documents)):
         where = cast("Any", {DOCUMENT: {"$in": list(documents[some])}})
-        found.update(collection.get(where=where, include=[])["ids"])
+        with asking():
+            found.update(collection.get(where=where, include=[])["ids"])
     return found
 
 
 def delete(collection: Collection, ids: Sequence[str]) -> None:
     """Delete rows; those that are not there are no error."""
     for some in batches(collection, len(ids)):
-        collection.delete(ids=list(ids[some]))
+        with asking():
+            collection.delete(ids=list(ids[some]))
 
 
 def batches(collection: Collection, count: int) -> Iterator[slice]:
     """Slices of `count` rows that the collection's server takes at once."""
-    limit = collection._client.get_max_batch_size()  # noqa: SLF001 - Chroma tells it to clients alone
+    with asking():
+        limit = collection._client.get_max_batch_size()  # noqa: SLF001 - Chroma tells it to clients alone
     size = min(limit, MAX_BATCH)
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))

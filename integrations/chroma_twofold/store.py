@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import urlsplit
 
 from chroma_twofold.collection import open_collection
-from chroma_twofold.rows import delete, write
+from chroma_twofold.rows import asking, delete, write
 from twofold import InputError, StoreError
 from twofold.extras import extra
 from twofold.jobs.store import Held, Hit, Row
@@ -50,7 +50,8 @@ class ChromaStore:
     def held(self) -> Iterator[Held]:
         """Every row, read page by page."""
         for offset in range(0, self.count(), PAGE):
-            page = self.collection.get(include=["metadatas"], limit=PAGE, offset=offset)
+            with asking():
+                page = self.collection.get(include=["metadatas"], limit=PAGE, offset=offset)
             for key, fields in zip(page["ids"], page["metadatas"] or (), strict=True):
                 yield Held.from_fields(key, fields or {})
 
@@ -65,9 +66,10 @@ class ChromaStore:
 
     def search(self, vector: FloatArray, limit: int) -> list[Hit]:
         """The nearest rows, best first; see `Store.search`."""
-        found = self.collection.query(
-            query_embeddings=[vector.tolist()], n_results=limit, include=["documents", "metadatas", "distances"]
-        )
+        with asking():
+            found = self.collection.query(
+                query_embeddings=[vector.tolist()], n_results=limit, include=["documents", "metadatas", "distances"]
+            )
         columns = (found["ids"], found["documents"] or [[]], found["metadatas"] or [[]], found["distances"] or [[]])
         return [
             Hit(Row.from_fields(key, text or "", fields or {}), self._cosine(distance))
@@ -76,7 +78,8 @@ class ChromaStore:
 
     def count(self) -> int:
         """How many rows there are."""
-        return int(self.collection.count())
+        with asking():
+            return int(self.collection.count())
 
     def close(self) -> None:
         """Close the client."""
@@ -98,7 +101,8 @@ def _folder(address: str, create: bool) -> Client:
 def _server(address: str) -> Client:
     url = urlsplit(address)
     if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.username:
-        raise InputError(f"{address!r} is no address of a Chroma server: http://host:port is wanted")
+        shown = address.rpartition("@")[2]  # what stands before may be a password
+        raise InputError(f"{shown!r} is no address of a Chroma server: http://host:port is wanted")
     secure = url.scheme == "https"
     port = url.port or (443 if secure else 8000)
     try:

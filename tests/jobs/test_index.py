@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from twofold import Document, InputError, MissingExtra
+from twofold.errors import ProviderUnavailable
 from twofold.jobs import Counts, Item, Plan, index, open_store, search
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from twofold.jobs import Store
+    from twofold.vectors import FloatArray
 
 SENTENCE = "The keeper of lighthouse {} counts ships. Fog comes in at nine. Nobody answers the radio any more."
 ITEMS = [Item(f"d{number}", SENTENCE.format(number), {"n": number}) for number in range(40)]
@@ -150,6 +152,48 @@ def test_a_long_document_is_left_to_an_embedder_that_cuts(tmp_path: Path) -> Non
     embedder = FakeEmbedder(truncate="end")
     with open_store(f"chroma:{tmp_path}", "docs", embedder) as store:
         assert Plan(embedder, store, [Item("long", "word " * 600)]).pending[0].tokens == 600
+
+
+class Failing(FakeEmbedder):
+    """A hosted model whose provider fails at the third text of every call."""
+
+    fails = True
+
+    def embed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
+        done = super().embed_late(documents, progress=progress)
+        if self.fails:
+            raise ProviderUnavailable("down", partial=dict(enumerate(done[:2])), failed={2: "down"})
+        return done
+
+
+@pytest.mark.parametrize("options", [{}, {"chunk_tokens": 18}])
+def test_what_a_failing_provider_gave_is_written(tmp_path: Path, options: dict[str, Any]) -> None:
+    embedder = Failing()
+    with open_store(f"chroma:{tmp_path}", "docs", embedder) as store:
+        with pytest.raises(ProviderUnavailable):
+            index(embedder, store, ITEMS, **options)
+        assert {row.document for row in store.held()} == {"d0", "d1"}
+        embedder.fails = False
+        assert index(embedder, store, ITEMS, **options).skipped == 2
+
+
+def test_of_a_document_that_has_only_some_of_its_vectors_nothing_is_written(tmp_path: Path) -> None:
+    embedder = Failing()
+    with open_store(f"chroma:{tmp_path}", "docs", embedder) as store:
+        with pytest.raises(ProviderUnavailable):
+            index(embedder, store, [Item("book", TEXT)], chunk_tokens=12)
+        assert store.count() == 0
+
+
+def test_a_document_that_fails_while_it_is_embedded_is_named(tmp_path: Path) -> None:
+    refusing = FakeEmbedder(document_task="topic")
+    refusing.count_tokens = lambda texts, **_: [1 for _ in texts]  # type: ignore[method-assign]
+    with (
+        open_store(f"chroma:{tmp_path}", "docs", refusing) as store,
+        pytest.raises(InputError, match="document 'long': text 1 has 601 tokens") as error,
+    ):
+        index(refusing, store, [ITEMS[0], Item("long", "word " * 600)])
+    assert error.value.index == 1
 
 
 TEXT = "\n\n".join(SENTENCE.format(number) for number in range(12))

@@ -18,6 +18,7 @@ import numpy as np
 
 from twofold.documents import Document, check_text
 from twofold.errors import InputError
+from twofold.jobs.embedding import embed_each
 from twofold.jobs.lengths import count_documents
 from twofold.jobs.rows import check_ids, check_metadata, document_rows
 from twofold.jobs.split import check_chunk_tokens, split
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from twofold.backend import Report
     from twofold.embedder import Embedder
+    from twofold.errors import ProviderError
     from twofold.jobs.corpus import Item
     from twofold.jobs.store import Held, Row, Store
     from twofold.vectors import FloatArray
@@ -86,6 +88,12 @@ class Cutting:
             return Document.whole(text)
         return Document(text, split(embedder, text, self.chunk_tokens))
 
+    def units(self, document: Document) -> list[Document]:
+        """What goes through the model at once: the document, or each of its chunks alone."""
+        if self.chunk_tokens is None or self.late:
+            return [document]
+        return [Document.whole(document.text[start:end]) for start, end in document.spans]
+
 
 class Plan:
     """What indexing `items` into `store` would do; `run` does it.
@@ -122,7 +130,7 @@ class Plan:
         """Embed and write what is pending; `stop` is asked before each slice, and ends the run cleanly.
 
         Raises:
-            StoreError, ProviderError: the slices before are written; another run continues after them.
+            StoreError, ProviderError: what was embedded before is written; another run continues after it.
         """
         counts, budget, done = Counts(skipped=self.skipped), FIRST_TOKENS, 0
         while done < len(self.pending) and not (stop is not None and stop()):
@@ -147,20 +155,32 @@ class Plan:
     def _write(self, some: Sequence[Pending]) -> int:
         """Embed a slice, write its rows, then remove what earlier versions have and these have not."""
         documents = [self.cutting.document(self.embedder, pending.item.text) for pending in some]
-        rows = [row for pending, document in zip(some, documents, strict=True) for row in self._rows(pending, document)]
-        self.store.upsert(rows, self._vectors(documents, rows))
-        stale = {key for pending in some for key in pending.before}.difference(row.id for row in rows)
+        vectors, error = self._embed([pending.item.id for pending in some], documents)
+        rows = [row for index in vectors for row in self._rows(some[index], documents[index])]
+        if rows:
+            self.store.upsert(rows, np.concatenate(list(vectors.values())))
+        stale = {key for index in vectors for key in some[index].before}.difference(row.id for row in rows)
         self.store.delete(sorted(stale))
+        if error is not None:
+            raise error
         return len(rows)
+
+    def _embed(
+        self, ids: Sequence[str], documents: Sequence[Document]
+    ) -> tuple[dict[int, FloatArray], ProviderError | None]:
+        """The vectors of each document all of whose rows have theirs, by its index, in order."""
+        units = [(index, unit) for index, document in enumerate(documents) for unit in self.cutting.units(document)]
+        done, error = embed_each(self.embedder, [ids[index] for index, _ in units], [unit for _, unit in units])
+        lacking = {index for number, (index, _) in enumerate(units) if number not in done}
+        found: dict[int, list[FloatArray]] = defaultdict(list)
+        for number, (index, _) in enumerate(units):
+            if index not in lacking:
+                found[index].append(done[number])
+        return {index: np.concatenate(arrays) for index, arrays in found.items()}, error
 
     def _rows(self, pending: Pending, document: Document) -> list[Row]:
         chunked = self.cutting.chunk_tokens is not None
         return document_rows(pending.item.id, document, pending.item.metadata, chunked=chunked, digest=pending.digest)
-
-    def _vectors(self, documents: Sequence[Document], rows: Sequence[Row]) -> FloatArray:
-        if self.cutting.chunk_tokens is not None and not self.cutting.late:
-            return self.embedder.embed_documents([row.text for row in rows])
-        return np.concatenate(self.embedder.embed_late(documents))
 
     def _count(self, items: Sequence[Item]) -> list[int]:
         ids, texts = [item.id for item in items], [item.text for item in items]

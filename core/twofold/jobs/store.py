@@ -154,14 +154,14 @@ def open_store(address: str, collection: str, embedder: Embedder, *, create: boo
         SpaceMismatch, StoreError: see `Store.open`.
     """
     scheme, _, where = address.partition(":")
-    store = find_store(scheme, address).open(where, collection, embedder, create=create)
+    store = find_store(scheme).open(where, collection, embedder, create=create)
     try:
         yield store
     finally:
         store.close()
 
 
-def find_store(scheme: str, address: str = "") -> type[Store]:
+def find_store(scheme: str) -> type[Store]:
     """The class that serves the addresses of `scheme`, found by its entry point.
 
     Raises:
@@ -171,7 +171,7 @@ def find_store(scheme: str, address: str = "") -> type[Store]:
     if scheme not in found:
         listed = ", ".join(f"{name}:…" for name in sorted(found)) or "none"
         raise InputError(
-            f"store {address or scheme!r}: its scheme must be one of those installed: {listed} "
+            f"no store is called {scheme!r}: an address starts with one of those installed, {listed} "
             f"(others join by the entry point {ENTRY_POINTS!r})"
         )
     store: type[Store] = found[scheme].load()
