@@ -2,7 +2,7 @@
 
 Ask for the fixture `weaviate_server`; where there is no server the test is skipped and says why. `weaviate_name` gives
 the name of a collection that no other test uses, and deletes it afterwards. A server of your own at WEAVIATE_URL
-should be one for tests; its gRPC port is WEAVIATE_GRPC_PORT, or 50051.
+should be one for tests; it ends in `?grpc_port=…` where that port is not 50051.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -75,10 +75,8 @@ def running_weaviate(modules: str = MODULES) -> Iterator[WeaviateServer]:
         NoServer: there is neither.
     """
     url = os.environ.get("WEAVIATE_URL")
-    if url and (version := _version(url)):
-        parts = urlsplit(url)
-        grpc_port = int(os.environ.get("WEAVIATE_GRPC_PORT", "50051"))
-        yield WeaviateServer(parts.hostname or HOST, parts.port or 80, grpc_port, version)
+    if url and (server := _found(url)):
+        yield server
         return
     executable = shutil.which("weaviate")
     if executable is None:
@@ -126,6 +124,15 @@ def weaviate_name(weaviate_server: WeaviateServer) -> Iterator[str]:
     yield name
     with weaviate_server.connect() as client:
         client.collections.delete([one for one in client.collections.list_all() if one.startswith(name)])
+
+
+def _found(url: str) -> WeaviateServer | None:
+    """The server at `url`, if it answers."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or HOST, parts.port or 8080
+    grpc_port = parse_qs(parts.query).get("grpc_port", ["50051"])[-1]
+    version = _version(f"{parts.scheme}://{host}:{port}")
+    return WeaviateServer(host, port, int(grpc_port), version) if version else None
 
 
 @contextmanager
@@ -183,7 +190,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _version(url: str) -> str | None:
-    body = _get(f"{url.rstrip('/')}/v1/meta")
+    body = _get(f"{url}/v1/meta")
     return cast("str", json.loads(body)["version"]) if body else None
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 KEY = "WEAVIATE_API_KEY"
 """The environment variable that holds the server's key, where it wants one."""
 
-GRPC_PORT = "50051"
+GRPC_PORT = 50051
 
 
 class WeaviateStore:
@@ -136,23 +136,25 @@ def connect(address: str) -> WeaviateClient:
         InputError: not an http or https address, or one with a key in it.
         StoreError: no server answers there.
     """
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+        asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        port, grpc_port = parts.port, int(asked.get("grpc_port", GRPC_PORT))
+    except ValueError:
+        raise InputError("the address of the Weaviate server has a port that is none") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InputError(f"{address!r} is no Weaviate server: write http://localhost:8080, or https://…")
     if "@" in parts.netloc:
         raise InputError(f"the address of {parts.hostname} holds a user or a key: put the key into {KEY}")
-    asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    grpc_port = asked.get("grpc_port", GRPC_PORT)
-    if not grpc_port.isdecimal() or not 0 < int(grpc_port) < 65536:
-        raise InputError(f"grpc_port={grpc_port!r}: it must be the number of a port")
     secure, key = parts.scheme == "https", os.environ.get(KEY)
-    with refusals(f"no Weaviate server answers at {address}"):
+    where = f"{parts.hostname}, gRPC port {grpc_port} (another is named as ?grpc_port=…)"
+    with refusals(f"no Weaviate server answers at {where}"):
         return weaviate.connect_to_custom(
             http_host=parts.hostname,
-            http_port=parts.port or (443 if secure else 8080),
+            http_port=port or (443 if secure else 8080),
             http_secure=secure,
             grpc_host=asked.get("grpc_host", parts.hostname),
-            grpc_port=int(grpc_port),
+            grpc_port=grpc_port,
             grpc_secure=secure,
             auth_credentials=Auth.api_key(key) if key else None,
         )

@@ -139,6 +139,17 @@ def test_refused_objects_are_named_and_the_others_are_written(
     assert set(error.value.failed) == {"p"}
 
 
+def test_nothing_is_lost_when_the_server_goes_away(
+    weaviate_server: WeaviateServer, weaviate_name: str, vectorizer: TwofoldVectorizer
+) -> None:
+    with weaviate_server.connect() as client:
+        articles = vectorizer.create_collection(client, weaviate_name)
+    ids = [str(number) for number in range(300)]
+    with pytest.raises(StoreError, match="300 of 300 objects") as error:
+        vectorizer.add_objects(articles, [{"text": key} for key in ids], ids=ids)
+    assert list(error.value.failed) == ids
+
+
 def test_what_can_not_be_embedded_is_said_before_any_work(
     client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
 ) -> None:

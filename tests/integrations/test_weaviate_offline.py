@@ -204,10 +204,10 @@ def test_addresses_that_are_none_are_refused(address: str) -> None:
         WeaviateStore.open(address, "Articles", FakeEmbedder())
 
 
-@pytest.mark.parametrize("port", ["0", "x", "70000"])
-def test_a_grpc_port_that_is_none_is_refused(port: str) -> None:
-    with pytest.raises(InputError, match="grpc_port"):
-        WeaviateStore.open(f"http://127.0.0.1:9?grpc_port={port}", "Articles", FakeEmbedder())
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9?grpc_port=x", "http://127.0.0.1:70000", "http://127.0.0.1:x"])
+def test_a_port_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match="has a port that is none"):
+        WeaviateStore.open(address, "Articles", FakeEmbedder())
 
 
 def test_a_key_is_not_taken_from_an_address_nor_shown() -> None:
@@ -217,5 +217,5 @@ def test_a_key_is_not_taken_from_an_address_nor_shown() -> None:
 
 
 def test_a_server_that_is_not_there_is_a_store_error() -> None:
-    with pytest.raises(StoreError, match=r"no Weaviate server answers at http://127\.0\.0\.1:9"):
+    with pytest.raises(StoreError, match=r"no Weaviate server answers at 127\.0\.0\.1.*grpc_port="):
         WeaviateStore.open("http://127.0.0.1:9", "Articles", FakeEmbedder())
