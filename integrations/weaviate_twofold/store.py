@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 from typing import TYPE_CHECKING, Any, Self, cast
-from urllib.parse import parse_qs, urlsplit
 
-from twofold import InputError
 from twofold.extras import extra
 from twofold.jobs.store import DIGEST, DOCUMENT, PIECES, Held, Hit
+from weaviate_twofold.address import class_name, connect
 from weaviate_twofold.flow import run
 from weaviate_twofold.rows import ID, by_ids, declaring, object_of, row_of, text_property
 from weaviate_twofold.schema import refusals
@@ -18,8 +14,6 @@ from weaviate_twofold.vectorizer import TwofoldVectorizer
 from weaviate_twofold.writing import PIECE, Writing, sending
 
 with extra("weaviate"):
-    import weaviate
-    from weaviate.classes.init import Auth
     from weaviate.classes.query import MetadataQuery
 
 if TYPE_CHECKING:
@@ -31,11 +25,6 @@ if TYPE_CHECKING:
     from twofold import Embedder
     from twofold.jobs.store import Row
     from twofold.vectors import FloatArray
-
-KEY = "WEAVIATE_API_KEY"
-"""The environment variable that holds the server's key, where it wants one."""
-
-GRPC_PORT = 50051
 
 
 class WeaviateStore:
@@ -117,44 +106,3 @@ class WeaviateStore:
 
     def _run(self, flow: Any) -> None:
         run(self._collection, self._vectorizer.embedder, flow)
-
-
-def class_name(collection: str) -> str:
-    """A name that Weaviate takes: `collection` itself, or one made of it, which no other name gives."""
-    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", collection):
-        return collection
-    digest = hashlib.sha256(collection.encode()).hexdigest()[:8]
-    return f"C_{re.sub(r'[^A-Za-z0-9]+', '_', collection)[:200]}_{digest}"
-
-
-def connect(address: str) -> WeaviateClient:
-    """A client of the server at `address`; its key, if it wants one, is in WEAVIATE_API_KEY.
-
-    The address can end in `?grpc_port=…` and `&grpc_host=…`, where these are not 50051 and the same host.
-
-    Raises:
-        InputError: not an http or https address, or one with a key in it.
-        StoreError: no server answers there.
-    """
-    try:
-        parts = urlsplit(address)
-        asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        port, grpc_port = parts.port, int(asked.get("grpc_port", GRPC_PORT))
-    except ValueError:
-        raise InputError("the address of the Weaviate server has a port that is none") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(f"{address!r} is no Weaviate server: write http://localhost:8080, or https://…")
-    if "@" in parts.netloc:
-        raise InputError(f"the address of {parts.hostname} holds a user or a key: put the key into {KEY}")
-    secure, key = parts.scheme == "https", os.environ.get(KEY)
-    where = f"{parts.hostname}, gRPC port {grpc_port} (another is named as ?grpc_port=…)"
-    with refusals(f"no Weaviate server answers at {where}"):
-        return weaviate.connect_to_custom(
-            http_host=parts.hostname,
-            http_port=port or (443 if secure else 8080),
-            http_secure=secure,
-            grpc_host=asked.get("grpc_host", parts.hostname),
-            grpc_port=grpc_port,
-            grpc_secure=secure,
-            auth_credentials=Auth.api_key(key) if key else None,
-        )

@@ -9,7 +9,7 @@ from twofold import SpaceMismatch, StoreError
 from twofold.jobs.store import Held, Row, Store, find_store, open_store
 from twofold.testing import FakeEmbedder
 from weaviate_twofold import TwofoldVectorizer, WeaviateStore
-from weaviate_twofold.store import class_name
+from weaviate_twofold.address import class_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
