@@ -59,7 +59,7 @@ class HostedBackend:
         self._row, self._settings, self._key = PROVIDERS[name], settings, key
         self._known = self._row.find(self._model)
         self._lock = threading.Lock()
-        self._limited: tuple[str | None, Limiter] | None = None
+        self._limited: Limiter | None = None
         self._proved: set[str | None] = set()
         self._most_items = self._row.max_items
         self._encoding = self._choose_encoding()
@@ -255,10 +255,8 @@ class HostedBackend:
         return HttpTransport(self._url, self._reveal, self._redact, client)
 
     def _limiter(self, key: str | None) -> Limiter:
-        if self._limited is None or self._limited[0] != key:
-            host = urlsplit(self._url).netloc or self._url
-            self._limited = key, limiter_for(host, key)
-        return self._limited[1]
+        self._limited = limiter_for(urlsplit(self._url).netloc or self._url, key)  # held, so that it lives on
+        return self._limited
 
     def _reveal(self) -> str | None:
         """The key. The provider's usual variable is for its own address: a server of your own must be given a key."""

@@ -65,7 +65,7 @@ class Request:
     """One request to send: its number, its JSON body, and the most bytes that its answer may have."""
 
     number: int
-    body: bytes
+    body: bytes = field(repr=False)  # texts: not for a traceback that shows variables
     most_bytes: int
 
 
@@ -80,7 +80,7 @@ class Answer:
     number: int
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)  # may quote a key, or a text
     wrong: str = ""
     fault: str = ""
     slow: bool = False
@@ -453,7 +453,8 @@ class Flow:
         return f"over what is left of the timeout of {self.job.timeout:g} s"
 
     def _reason(self, answer: Answer) -> str:
-        return f"{answer.status} {self.job.redact(reason_of(answer.body))}".strip()
+        said = "redirects are not followed" if 300 <= answer.status < 400 else reason_of(answer.body)
+        return f"{answer.status} {self.job.redact(said)}".strip()
 
 
 def retry_after(headers: Mapping[str, str], wall: Callable[[], float] = time.time) -> float | None:

@@ -9,6 +9,7 @@ Sources: each provider's own API description; for Jina, its OpenAPI document of 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -339,7 +340,10 @@ def hosted_card(provider: str, model: str) -> ModelCard | None:
 def is_loopback(url: str) -> bool:
     """Whether a URL leads to this very machine."""
     host = urlsplit(url).hostname or ""
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def endpoint(provider: Provider, base_url: str | None) -> str:

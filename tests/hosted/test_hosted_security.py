@@ -1,0 +1,266 @@
+"""The key, on every surface where one has ever leaked; addresses, redirects and sizes that are refused."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import json
+import logging
+import pickle
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from hosted import faultserver as fs
+from hosted.faultserver import FaultServer
+from twofold import Embedder, InputError, ProviderError, TwofoldError
+from twofold.hosted import telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twofold.hosted.backend import HostedBackend
+
+pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
+CANARY = "jina_canary5b1d9e7a4c8f2036"
+TEXT = "a text that nobody logs"
+
+
+def make(server: FaultServer, **options: Any) -> Embedder:
+    defaults: dict[str, Any] = {"dimensions": 8, "base_url": server.url, "api_key": CANARY, "timeout": 5}
+    return Embedder("jina:jina-embeddings-v3", **{**defaults, **options})
+
+
+def backend_of(embedder: Embedder) -> HostedBackend:
+    return embedder.backend  # type: ignore[return-value]
+
+
+def surfaces(embedder: Embedder) -> Iterator[str]:
+    """Everything that could be shown or stored of an embedder."""
+    yield repr(embedder)
+    yield str(embedder)
+    yield f"{embedder.backend!r} {embedder.settings!r} {embedder._key!r}"
+    yield pickle.dumps(embedder).decode("latin-1")
+    yield pickle.dumps(embedder._key).decode("latin-1")
+    yield repr(copy.copy(embedder))
+    yield repr(copy.deepcopy(embedder._key))
+    yield json.dumps(embedder.settings.to_dict())
+    yield embedder.space.to_json()
+    yield repr(vars(embedder))
+    yield repr(vars(embedder.backend))
+    yield repr(vars(backend_of(embedder)._transport))
+
+
+def test_the_key_is_sent_and_shown_nowhere() -> None:
+    with FaultServer() as server:
+        embedder = make(server)
+        embedder.embed_query(TEXT)
+        assert server.exchanges[0].headers["authorization"] == f"Bearer {CANARY}"
+        for surface in surfaces(embedder):
+            assert CANARY not in surface
+
+
+def sync_call(embedder: Embedder) -> None:
+    embedder.embed_queries([TEXT, "another"])
+
+
+def async_call(embedder: Embedder) -> None:
+    asyncio.run(embedder.aembed_queries([TEXT, "another"]))
+
+
+@pytest.mark.parametrize("name", [*fs.PASSING, *fs.WRONG, *fs.FATAL, "echo", "slow"])
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_no_error_and_no_traceback_has_the_key_or_the_text(
+    name: str, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Even with the local variables of every frame, and where the provider's answer quotes the key."""
+    echo = fs.status(400, f"the key {CANARY} (Bearer {CANARY}) is bad")
+    faults = {**fs.PASSING, **fs.WRONG, **fs.FATAL, "echo": echo, "slow": fs.slowly(head=True)}
+    caplog.set_level(logging.DEBUG)
+    with FaultServer(faults[name]) as server:
+        embedder = make(server, timeout=0.7 if name == "slow" else 5)
+        call = sync_call if mode == "sync" else async_call
+        with pytest.raises(ProviderError) as caught:
+            call(embedder)
+    error = caught.value
+    shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    assert shown.count("core/twofold/hosted/flow.py") >= 1
+    assert CANARY not in shown
+    assert CANARY not in pickle.dumps(error).decode("latin-1")
+    assert CANARY not in repr(vars(error))
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    assert CANARY not in caplog.text
+    assert TEXT not in "".join(record.getMessage() for record in caplog.records if record.name.startswith("twofold"))
+
+
+def test_a_key_that_no_header_can_carry_is_refused_without_showing_it() -> None:
+    for key in (f"{CANARY}\nx", f"{CANARY} x", f"{CANARY}é"):
+        with FaultServer() as server, pytest.raises(InputError) as caught:
+            make(server, api_key=key).embed_query(TEXT)
+        assert CANARY not in str(caught.value)
+        assert server.count == 0
+
+
+def test_keys_come_from_an_argument_a_callable_or_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "from-a-variable")
+    calls: list[int] = []
+
+    def rotating() -> str:
+        calls.append(1)
+        return f"turn-{len(calls)}"
+
+    with FaultServer() as server:
+        make(server, api_key=None, api_key_env="MY_KEY").embed_query(TEXT)
+        embedder = make(server, api_key=rotating)
+        embedder.embed_query(TEXT)
+        embedder.embed_query(TEXT)
+        monkeypatch.setenv("MY_KEY", "another")
+        pickle.loads(pickle.dumps(make(server, api_key="gone", api_key_env="MY_KEY"))).embed_query(TEXT)
+    sent = [exchange.headers["authorization"].removeprefix("Bearer ") for exchange in server.exchanges]
+    assert sent[0] == "from-a-variable"
+    assert sent[1] != sent[2]
+    assert sent[3] == "another"
+
+
+def test_no_key_is_said_before_anything_is_sent() -> None:
+    with pytest.raises(InputError, match="set the environment variable JINA_API_KEY, or pass api_key"):
+        Embedder("jina:jina-embeddings-v3").embed_query(TEXT)
+    with pytest.raises(InputError, match="set the environment variable MY_KEY"):
+        Embedder("jina:jina-embeddings-v3", api_key_env="MY_KEY").embed_query(TEXT)
+
+
+def test_the_usual_variable_is_only_for_the_providers_own_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base_url out of some stored configuration must not be sent the user's Jina key."""
+    monkeypatch.setenv("JINA_API_KEY", CANARY)
+    with FaultServer() as server:
+        make(server, api_key=None).embed_query(TEXT)
+        make(server, api_key=None, api_key_env="JINA_API_KEY").embed_query(TEXT)
+    assert ["authorization" in exchange.headers for exchange in server.exchanges] == [False, True]
+
+
+def test_no_key_over_plain_http_except_to_this_machine() -> None:
+    options: dict[str, Any] = {"base_url": "http://embeddings.example/v1"}
+    with pytest.raises(InputError, match=r"the key would go to embeddings\.example unencrypted: use https"):
+        _ = Embedder("jina:jina-embeddings-v3", api_key=CANARY, **options).backend
+    assert (
+        Embedder("jina:jina-embeddings-v3", **options).backend.provider == "jina"
+    )  # without a key there is none to lose
+    for host in ("127.0.0.1.evil.example", "localhost.evil.example", "127.evil.example"):
+        with pytest.raises(InputError, match="unencrypted"):
+            _ = Embedder("jina:jina-embeddings-v3", api_key=CANARY, base_url=f"http://{host}/v1").backend
+
+
+def test_a_redirect_is_not_followed_by_any_client() -> None:
+    import httpx
+
+    with FaultServer() as elsewhere:
+        behave = fs.status(307, location=elsewhere.url + "/embeddings")
+        with FaultServer(behave) as server, httpx.Client(follow_redirects=True) as client:
+            for embedder in (make(server), make(server, http_client=client)):
+                with pytest.raises(ProviderError, match=r"307 .*redirects are not followed"):
+                    embedder.embed_query(TEXT)
+        assert elsewhere.count == 0
+
+
+def test_our_own_clients_check_certificates_and_go_to_this_machine_without_a_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    with FaultServer() as server:
+        embedder = make(server)
+        embedder.embed_query(TEXT)
+        options = backend_of(embedder)._transport._options(1)  # type: ignore[attr-defined]
+    assert options["verify"].verify_mode.name == "CERT_REQUIRED"
+    assert options["verify"].check_hostname
+
+
+# -- what observers see -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def observed() -> tuple[InMemorySpanExporter, InMemoryMetricReader]:
+    """OpenTelemetry's real SDK, for the rest of this module."""
+    exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
+    tracers = TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(tracers)
+    metrics.set_meter_provider(MeterProvider([reader]))
+    telemetry._histograms.cache_clear()
+    return exporter, reader
+
+
+def test_one_span_covers_a_call_and_has_neither_key_nor_text(
+    observed: tuple[InMemorySpanExporter, InMemoryMetricReader],
+) -> None:
+    exporter, reader = observed
+    exporter.clear()
+    with FaultServer(fs.first(fs.status(503))) as server:
+        make(server, batch_tokens=10).embed_documents([TEXT] * 3)
+    with FaultServer(fs.status(401)) as refusing, pytest.raises(ProviderError):
+        make(refusing).embed_query(TEXT)
+    done, failed = exporter.get_finished_spans()
+    assert done.name == "embeddings jina-embeddings-v3"
+    assert done.kind is trace.SpanKind.CLIENT
+    assert dict(done.attributes or {}) == {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.provider.name": "jina",
+        "gen_ai.request.model": "jina-embeddings-v3",
+        "gen_ai.embeddings.dimension.count": 8,
+        "gen_ai.request.encoding_formats": ("base64",),
+        "gen_ai.usage.input_tokens": 21,
+        "server.address": "127.0.0.1",
+        "server.port": server.port,
+    }
+    assert (failed.attributes or {})["error.type"] == "RequestRefused"
+    data = reader.get_metrics_data()
+    assert data is not None
+    shown = data.to_json() + "".join(span.to_json() for span in (done, failed))
+    assert "gen_ai.client.operation.duration" in shown
+    assert "gen_ai.client.token.usage" in shown
+    assert CANARY not in shown
+    assert TEXT not in shown
+
+
+def test_nothing_is_logged_above_debug_when_all_is_well(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="twofold")
+    with FaultServer(fs.first(fs.status(503, "busy now"))) as server:
+        embedder = make(server)
+        embedder.embed_query(TEXT)
+        (record,) = [record for record in caplog.records if record.name.startswith("twofold")]
+        assert "503 CODE_503: busy now; trying again in" in record.getMessage()
+        caplog.clear()
+        embedder.embed_query(TEXT)
+        assert not [record for record in caplog.records if record.name.startswith("twofold")]
+
+
+def test_a_dropped_embedder_closes_its_connections() -> None:
+    with FaultServer() as server:
+        embedder = make(server)
+        embedder.embed_query(TEXT)
+        assert len(server.open_connections) == 1
+        del embedder
+        gc.collect()
+        _wait_until(lambda: not server.open_connections)
+
+
+def _wait_until(condition: Any) -> None:
+    import time
+
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_every_error_of_this_module_is_ours() -> None:
+    assert issubclass(ProviderError, TwofoldError)
