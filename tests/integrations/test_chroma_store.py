@@ -34,7 +34,7 @@ def test_a_server_that_goes_away_is_a_store_error_with_what_it_did_not_take(tmp_
     with chroma_server(tmp_path) as port:
         store = ChromaStore.open(f"http://{HOST}:{port}", "docs", embedder)
         add_documents(store.collection, ids=["a"], documents=["x"])
-    with pytest.raises(StoreError, match="Chroma failed: .*refused") as error:
+    with pytest.raises(StoreError, match=r"Chroma failed: .*refused") as error:
         add_documents(store.collection, ids=["b", "c"], documents=["x", "y"])
     assert list(error.value.failed) == ["b", "c"]
     with pytest.raises(StoreError, match="Chroma failed"):
