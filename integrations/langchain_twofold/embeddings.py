@@ -33,7 +33,7 @@ class TwofoldEmbeddings(BaseModel, Embeddings):
         InputError: an option or a text that can not be embedded; see `twofold.Embedder`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     model: str
     dimensions: int | None = None

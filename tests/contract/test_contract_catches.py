@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from contract.doors.core import DOOR as CORE
-from twofold import Embedder, InputError
+from twofold import Embedder, InputError, Settings
 from twofold.testing import AdapterContract
 
 if TYPE_CHECKING:
@@ -101,6 +101,12 @@ def test_a_broken_promise_is_caught(test: str, change: dict[str, Any]) -> None:
 def test_every_test_of_the_contract_is_seen_to_fail() -> None:
     tests = [name for name in dir(AdapterContract) if name.startswith("test_")]
     assert [name for name in tests if not any(name.startswith(f"test_{test}") for _, test, _ in BROKEN)] == []
+
+
+def test_every_setting_is_changed_before_a_round_trip() -> None:
+    defaults = {field.name: field.default for field in fields(Settings)}
+    assert set(AdapterContract.changed) == set(defaults) - {"model", "document_task"}
+    assert [name for name, value in AdapterContract.changed.items() if value == defaults[name]] == []
 
 
 def test_a_door_without_async_is_skipped() -> None:

@@ -101,3 +101,28 @@ def test_a_key_may_be_a_callable_that_is_asked_for_each_request() -> None:
     keys = iter(["one", "two"])
     embeddings = TwofoldEmbeddings(model="jina:jina-embeddings-v3", api_key=lambda: next(keys))
     assert [embeddings.embedder._key.reveal() for _ in range(2)] == ["one", "two"]
+
+
+def test_a_key_of_a_wrong_type_is_refused_and_not_shown() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TwofoldEmbeddings(model="fake:", api_key=b"\xff sk-secret")  # type: ignore[arg-type]
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_async_is_the_embedders_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings = TwofoldEmbeddings(model="fake:")
+    backend: Any = embeddings.embedder.backend
+    asked = []
+
+    async def aembed(*arguments: Any, **options: Any) -> Any:
+        asked.append(asyncio.current_task())
+        return backend.embed(*arguments, **options)
+
+    async def ask() -> asyncio.Task[Any] | None:
+        await embeddings.aembed_query("fog")
+        await embeddings.aembed_documents(["fog"])
+        return asyncio.current_task()
+
+    monkeypatch.setattr(backend, "aembed", aembed)
+    task = asyncio.run(ask())
+    assert asked == [task, task]
