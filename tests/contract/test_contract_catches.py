@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -112,3 +114,8 @@ def test_every_setting_is_changed_before_a_round_trip() -> None:
 def test_a_door_without_async_is_skipped() -> None:
     with pytest.raises(pytest.skip.Exception, match="no async face"):
         contract(replace(CORE, aquery=None)).test_async_twins_are_the_cores()
+
+
+def test_the_contract_is_imported_without_pytest() -> None:
+    code = "import sys; sys.modules['pytest'] = None; import twofold.testing"
+    subprocess.run([sys.executable, "-c", code], check=True)
