@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 Engines: TypeAlias = "dict[str, Callable[[], object]]"
 PEER = "sentence-transformers"
 QUERY = "how do I remove a directory"
-WORDS = (  # a sentence is easier to read than a list
-    "the lighthouse keeper counted nine ships before fog came in over harbour and how do I remove a directory "  # noqa: SIM905
+WORDS = (  # noqa: SIM905 - a sentence is easier to read than a list
+    "the lighthouse keeper counted nine ships before fog came in over harbour and how do I remove a directory "
     "with everything in it while trains leave Berlin at eight for the coast where people walk dogs along water"
 ).split()
 
