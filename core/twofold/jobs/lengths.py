@@ -18,12 +18,15 @@ def count_documents(
 ) -> list[int]:
     """The tokens of each text as a document, or under `task`: none over the model's length, unless ends are cut.
 
+    A hosted model's counts may be estimates, well above the truth: its texts are counted, and refused by its backend.
+
     Raises:
-        InputError: a text that is longer than the model takes, named by its id.
+        InputError: a text that is longer than a local model takes, named by its id.
     """
     counts = embedder.count_tokens(texts, task=task) if texts else []
     limit = embedder.card.max_tokens
-    if embedder.settings.truncate == "error" and counts and max(counts) > limit:
+    refuse = embedder.settings.truncate == "error" and embedder.backend.provider is None
+    if refuse and counts and max(counts) > limit:
         index = next(index for index, count in enumerate(counts) if count > limit)
         over = sum(count > limit for count in counts)
         raise InputError(
