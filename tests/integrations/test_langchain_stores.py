@@ -235,3 +235,24 @@ def test_a_weaviate_store_knows_its_space(
         other = TwofoldVectorizer(TwofoldEmbeddings(model="fake:", document_task="topic").embedder)
         with pytest.raises(SpaceMismatch, match="document task"):
             other.open(client, weaviate_name)
+
+
+@pytest.mark.parametrize("kind", [InMemoryVectorStore, chroma])
+async def test_the_hosts_async_way_gives_the_cores_answers(kind: Any, embeddings: TwofoldEmbeddings) -> None:
+    store = kind(embeddings)
+    await store.aadd_documents(documents())
+    answers = await store.asimilarity_search(QUERY, k=len(TEXTS))
+    assert [document.page_content for document in answers] == order(embeddings.embedder)
+
+
+async def test_weaviates_async_client_gives_the_cores_answers(
+    weaviate_server: WeaviateServer, weaviate_name: str, embeddings: TwofoldEmbeddings
+) -> None:
+    from langchain_weaviate import WeaviateVectorStore
+
+    with weaviate_server.connect() as client:
+        async with weaviate_server.connect_async() as client_async:
+            store = WeaviateVectorStore(client, weaviate_name, "text", embeddings, client_async=client_async)
+            await store.aadd_documents(documents())
+            answers = await store.asimilarity_search(QUERY, k=len(TEXTS), alpha=1.0)
+    assert [document.page_content for document in answers] == order(embeddings.embedder)
