@@ -45,6 +45,10 @@ class EmbedderOptions(BaseEmbedding):
     encoding: Encoding = "auto"
     embed_batch_size: int = Field(default=512, gt=0, le=2048)
 
+    if TYPE_CHECKING:  # arguments of the constructor, kept in no field
+        api_key: KeySource = None
+        http_client: Any = None
+
     _embedder: Embedder = PrivateAttr()
     _given: dict[str, Any] = PrivateAttr()
 
