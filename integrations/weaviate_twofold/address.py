@@ -52,6 +52,8 @@ def connect(address: str) -> WeaviateClient:
         raise InputError(f"{address!r} is no Weaviate server: write http://localhost:8080, or https://…")
     if "@" in parts.netloc:
         raise InputError(f"the address of {parts.hostname} holds a user or a key: put the key into {KEY}")
+    if grpc_port == port and "grpc_host" not in asked:
+        raise InputError(f"port {port} can not be the server's gRPC port, too: name that one as ?grpc_port=…")
     secure, key = parts.scheme == "https", os.environ.get(KEY)
     where = f"{parts.hostname}, gRPC port {grpc_port} (another is named as ?grpc_port=…)"
     with refusals(f"no Weaviate server answers at {where}"):

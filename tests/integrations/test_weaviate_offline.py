@@ -11,7 +11,7 @@ from twofold import Embedder, InputError, SpaceMismatch, StoreError
 from twofold.models import JINA_V3
 from twofold.testing import FakeEmbedder
 from twofold.testing.fake import FakeBackend
-from weaviate_twofold import Layout, TwofoldVectorizer, WeaviateStore, server_side
+from weaviate_twofold import Layout, TwofoldVectorizer, WeaviateStore, connect, server_side
 from weaviate_twofold.layout import vectors_of
 from weaviate_twofold.writing import checked_ids, object_id
 
@@ -208,6 +208,11 @@ def test_addresses_that_are_none_are_refused(address: str) -> None:
 def test_a_port_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(InputError, match="has a port that is none"):
         WeaviateStore.open(address, "Articles", FakeEmbedder())
+
+
+def test_http_and_grpc_have_a_port_each() -> None:
+    with pytest.raises(InputError, match="name that one as"):
+        connect("http://127.0.0.1:50051")
 
 
 def test_a_key_is_not_taken_from_an_address_nor_shown() -> None:
