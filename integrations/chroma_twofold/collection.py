@@ -12,7 +12,7 @@ from twofold.extras import extra
 from twofold.space import CANARY_COSINE, lowest_cosine
 
 with extra("chroma"):
-    from chromadb.errors import NotFoundError
+    from chromadb.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,8 @@ def open_collection(
 
     Raises:
         SpaceMismatch: its vectors are of another space; the message names both and what differs.
-        StoreError: no such collection and not `create`; or one with vectors and no record, and not `adopt`.
+        StoreError: no such collection and not `create`; a name that Chroma does not take; or one with vectors and no
+            record, and not `adopt`.
     """
     function = TwofoldEmbeddingFunction(embedder)
     try:
@@ -64,7 +65,12 @@ def open_collection(
         if not create:
             raise StoreError(f"there is no collection {name!r}: make it with create=True") from None
         stamped = {**(metadata or {}), RECORD: embedder.record().to_json()}
-        collection = client.get_or_create_collection(name, embedding_function=cast("Any", function), metadata=stamped)
+        try:
+            collection = client.get_or_create_collection(
+                name, embedding_function=cast("Any", function), metadata=stamped
+            )
+        except InvalidArgumentError as error:
+            raise StoreError(f"collection {name!r} can not be made: {error}") from None
     _check_function(collection)
     if RECORD not in (collection.metadata or {}):
         _stamp(collection, embedder, adopt)

@@ -116,6 +116,10 @@ def test_many_texts_go_slice_by_slice(twofold: Run, monkeypatch: pytest.MonkeyPa
         (["embed", "x", "--model", "fake:", "--timeout", "0"], "timeout=0.0"),
         (["embed", "x", *SMALL, "--output", "/nowhere/at/all.jsonl"], "/nowhere/at/all.jsonl"),
         (["index", "/nowhere", "--store", "chroma:/tmp/x", "--collection", "notes", *SMALL], "/nowhere"),
+        (
+            ["index", __file__, "--store", "chroma:/tmp/x", "--collection", "c", *SMALL],
+            "collection 'c' can not be made",
+        ),
         (["search", "x", "--store", "sieve:x", "--collection", "c", *SMALL], "sieve"),
     ],
 )
