@@ -296,6 +296,8 @@ class AdapterContract(VectorContract):
             _check(self.door.settings(thing) == wanted, f"{self.door.name} changed the settings {wanted}")
             vectors = self._documents(thing, TEXTS[:2])
             for name, trip in self.door.all_round_trips().items():
+                if name == "spawn" and not options:
+                    continue  # a fresh process takes seconds: once is enough
                 again = trip(thing)
                 _check(self.door.settings(again) == wanted, f"{name} lost settings: {self.door.settings(again)}")
                 _same(self._documents(again, TEXTS[:2]), vectors, f"documents after {name}")
