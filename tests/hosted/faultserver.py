@@ -282,14 +282,16 @@ def silent(exchange: Exchange) -> None:
         exchange.connection.recv(1)
 
 
-def poison(word: str, code: int = 422) -> Callable[[Exchange], None]:
+def poison(
+    word: str, code: int = 422, otherwise: Callable[[Exchange], None] = Exchange.well
+) -> Callable[[Exchange], None]:
     """Refuse every request that has `word` in one of its texts."""
 
     def behave(exchange: Exchange) -> None:
         if any(word in text for text in exchange.texts):
             exchange.answer(code, {"detail": "a text can not be embedded", "code": "INPUT_INVALID"})
         else:
-            exchange.well()
+            otherwise(exchange)
 
     return behave
 
@@ -312,7 +314,7 @@ def schedule(faults: Iterable[Callable[[Exchange], None] | None]) -> Callable[[E
 
 
 def _item(place: int, **changes: Any) -> Callable[[Exchange], None]:
-    return spoilt(lambda _, reply: reply["data"][place].update(changes))
+    return spoilt(lambda _, reply: reply["data"][place % len(reply["data"])].update(changes))
 
 
 def _infinite(exchange: Exchange, reply: dict[str, Any]) -> None:
@@ -366,9 +368,9 @@ BOMB = gzip.compress(b"[" + b"0," * 8_000_000 + b"0]", compresslevel=1)
 PASSING: dict[str, Callable[[Exchange], None]] = {
     **{f"{code}": status(code) for code in (408, 409, 425, 500, 502, 503, 504, 529)},
     "500 html": lambda exchange: exchange.answer(500, b"<html>oops</html>", content_type="text/html"),
-    "reset before the answer": Exchange.reset,
+    "reset before the answer": lambda exchange: exchange.reset(),
     "reset within the body": cut_body(0.5, reset=True),
-    "closed before the answer": Exchange.close,
+    "closed before the answer": lambda exchange: exchange.close(),
     "closed within the head": raw(b"HTTP/1.1 200 OK\r\ncontent-le"),
     "closed within the body": cut_body(0.5),
     "chunked and cut": raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10\r\n{"),

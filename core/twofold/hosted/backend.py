@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from twofold.settings import Settings
     from twofold.vectors import FloatArray
 
+SHORTEST_KEY = 8
+"""Characters of a key that is worth hiding: a shorter one is a placeholder, and a part of words."""
 _LIKE_KEYS = re.compile(r"(?i)\bbearer\s+\S+|\b(?:sk|jina|pa|co|hf)[-_][\w-]{12,}")
 
 
@@ -275,7 +277,7 @@ class HostedBackend:
     def _redact(self, text: str) -> str:
         """Take this key, and what looks like any, out of text that came from outside."""
         key = self._reveal()
-        return _LIKE_KEYS.sub("***", text.replace(key, "***") if key else text)
+        return _LIKE_KEYS.sub("***", text.replace(key, "***") if key and len(key) >= SHORTEST_KEY else text)
 
     def _choose_encoding(self) -> str:
         chosen, offered = self._settings.encoding, self._row.encodings

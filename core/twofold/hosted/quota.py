@@ -35,7 +35,7 @@ INCREASE = 0.6
 """Requests a minute that each success adds to a limit that was never stated: one percent a second."""
 RECENT = 10.0
 """Seconds over which recent requests fade."""
-EVIDENCE = 5
+EVIDENCE = 10
 """Recent requests below which a refusal says nothing about the pace."""
 FORGET = 120.0
 """Seconds without a request after which what was learnt is stale."""
