@@ -7,11 +7,16 @@ import pytest
 from chroma_server import HOST, chroma_server
 from chroma_twofold import ChromaStore, add_documents, open_collection
 from twofold import Embedder, InputError, SpaceMismatch, StoreError
+from twofold.errors import ProviderUnavailable
 from twofold.jobs import Counts, Item, index, open_store, search
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from twofold import Document
+    from twofold.vectors import FloatArray
 
 ITEMS = [Item("a", "The keeper counts ships."), Item("b", "Fog came in at nine."), Item("c", "Nobody answers.")]
 
@@ -105,3 +110,24 @@ def test_a_real_model_end_to_end(tmp_path: Path) -> None:
         assert store.count() == 43
         for question, name in (("remove a folder and everything in it", "rmtree"), ("wait for a while", "sleep")):
             assert search(embedder, store, question, limit=1)[0].row.id == name
+
+
+class Failing(FakeEmbedder):
+    """A hosted model whose provider gives `kept` vectors of a call, and fails."""
+
+    kept = 0
+
+    def embed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
+        done = super().embed_late(documents, progress=progress)
+        raise ProviderUnavailable("down", partial=dict(enumerate(done[: self.kept])))
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+def test_what_a_failing_provider_gave_is_written(tmp_path: Path, kept: int) -> None:
+    embedder = Failing()
+    embedder.kept = kept
+    store = ChromaStore.open(str(tmp_path), "docs", embedder)
+    with pytest.raises(ProviderUnavailable):
+        add_documents(store.collection, ids=["a", "b", "c"], documents=["x", "y", "z"])
+    assert store.collection.get()["ids"] == ["a", "b"][:kept]
+    store.close()
