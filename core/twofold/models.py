@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from twofold.errors import InputError
 
-Pooling: TypeAlias = Literal["mean", "cls", "last"]
+Pooling: TypeAlias = Literal["mean", "cls", "last", "other"]
 AUTO = "auto"
 """The value of `query_task` and `document_task` that takes the card's own."""
 
@@ -43,7 +43,7 @@ class ModelCard:
         max_tokens: the longest input, instruction and special tokens included.
         tasks: the tasks that it was trained for, in its own words.
         query_task, document_task: the task of each side; None is the bare model.
-        pooling: how token vectors become one: their mean, the first, or the last.
+        pooling: how token vectors become one: their mean, the first, the last, or in another way of the model's own.
         matryoshka: the sizes that it was trained to be cut to; empty where it was trained for none.
         licence: an SPDX identifier, or "unknown".
         terms: what the licence asks of users, where that needs saying.
@@ -72,7 +72,10 @@ class ModelCard:
             if task.name == name:
                 return task
         has = ", ".join(repr(task.name) for task in self.tasks) or "no tasks"
-        raise InputError(f"{self.name} has no task {name!r}: it has {has}, and None for the bare model")
+        raise InputError(
+            f"{self.name} has no task {name!r}: it has {has}, and None for the bare model "
+            "(query_task=None, document_task=None)"
+        )
 
     def side(self, side: Literal["query", "document"], chosen: str | None = AUTO) -> Task:
         """The task of one side: the one `chosen`, or the card's own when that is "auto"."""

@@ -23,7 +23,7 @@ with extra("local"):
     import tokenizers as _tokenizers  # noqa: F401
     import torch
 
-from twofold.local.checkpoint import Checkpoint, locate
+from twofold.local.checkpoint import Checkpoint, UnknownFamily, locate
 from twofold.local.encoder import Batch
 from twofold.local.tokens import Limits, Tokenizer, batches, pool_offsets
 
@@ -71,12 +71,14 @@ def open_backend(settings: Settings) -> Backend:
     """
     card = find_card(settings.model)
     folder = settings.model if card is None or Path(settings.model).is_dir() else card.name
-    checkpoint = Checkpoint.read(locate(folder, settings.revision))
-    if checkpoint.plan is not None:
-        return LocalBackend(settings, checkpoint)
+    where = locate(folder, settings.revision)
+    try:
+        return LocalBackend(settings, Checkpoint.read(where))
+    except UnknownFamily as unknown:
+        reason = str(unknown)
     from twofold.local.fallback import FallbackBackend  # noqa: PLC0415 - imports this module
 
-    return FallbackBackend(settings, checkpoint)
+    return FallbackBackend(settings, where, reason)
 
 
 class LocalBackend:

@@ -27,6 +27,17 @@ POOLING: dict[str, Pooling] = {
 }
 """Sentence-transformers' names of the poolings that the encoder has."""
 NATIVE_MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
+PUBLISHED_AS = {
+    "jina-embedding-b-en-v2": "jina-embeddings-v2-base-en",
+    "jina-embedding-s-en-v2": "jina-embeddings-v2-small-en",
+    "E5-base-v2": "e5-base-v2",
+    "E5-small-v2": "e5-small-v2",
+    "E5-large-v2": "e5-large-v2",
+    "Multilingual-E5-small": "multilingual-e5-small",
+    "Multilingual-E5-base": "multilingual-e5-base",
+    "Multilingual-E5-large": "multilingual-e5-large",
+}
+"""Names that published READMEs give their model -> the name that it goes by."""
 SANE_LENGTH = 1_000_000
 """Tokenizer files say a length of 1e30 where they mean none."""
 
@@ -53,17 +64,16 @@ class OwnFiles:
         """
         modules = _modules(folder)
         prompts = read_json(folder / "config_sentence_transformers.json")
-        length = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
-        length = length or read_json(folder / "tokenizer_config.json").get("model_max_length")
+        stated = prompts.get("prompts")
         config = read_json(folder / "config.json")
         names, licence = _readme(folder / "README.md")
         return cls(
             config=config,
             modules=tuple(modules),
             pooling=read_json(folder / modules.get("Pooling", "1_Pooling") / "config.json"),
-            prompts={name: text for name, text in (prompts.get("prompts") or {}).items() if text},
+            prompts={str(name): str(text) for name, text in stated.items() if text} if isinstance(stated, dict) else {},
             default_prompt=prompts.get("default_prompt_name"),
-            max_tokens=int(length) if length and length < SANE_LENGTH else None,
+            max_tokens=_length(folder),
             names=(*names, str(config.get("_name_or_path", ""))),
             licence=licence,
         )
@@ -80,25 +90,38 @@ class OwnFiles:
         }
 
     @property
-    def native(self) -> bool:
-        """Whether the encoder and its pooling do all that the files ask for."""
+    def foreign(self) -> str | None:
+        """What the files ask for that the encoder and its pooling do not do; None where they do all of it."""
+        if others := [module for module in self.modules if module not in NATIVE_MODULES]:
+            return f"it has the module {others[0]}"
         modes = self.pooling_modes
-        leaves_prompt_out = self.pooling.get("include_prompt") is False and bool(self.prompts)
-        return (
-            set(self.modules) <= NATIVE_MODULES and len(modes) <= 1 and modes <= set(POOLING) and not leaves_prompt_out
-        )
+        if len(modes) > 1 or not modes <= set(POOLING):
+            return f"it pools by {' and '.join(sorted(modes))}"
+        if self.pooling.get("include_prompt") is False and self.prompts:
+            return "it leaves the prompt out of the pooling"
+        return None
 
     def sides(self) -> dict[str, Any]:
         """The prompts as tasks, each side by the name that `encode_query` and `encode_document` use."""
 
         def first(*names: str) -> str | None:
-            return next((name for name in names if name in self.prompts), self.default_prompt)
+            default = self.default_prompt if self.default_prompt in self.prompts else None
+            return next((name for name in names if name in self.prompts), default)
 
         return {
             "tasks": tuple(Task(name, prefix) for name, prefix in self.prompts.items()),
             "query_task": first("query"),
             "document_task": first("document", "passage", "corpus"),
         }
+
+
+def _length(folder: Path) -> int | None:
+    """The longest input that the files state."""
+    for file, key in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
+        length = read_json(folder / file).get(key)
+        if isinstance(length, int | float) and 0 < length < SANE_LENGTH:
+            return int(length)
+    return None
 
 
 def _modules(folder: Path) -> dict[str, str]:
@@ -117,12 +140,12 @@ def _modules(folder: Path) -> dict[str, str]:
 def _readme(file: Path) -> tuple[tuple[str, ...], str | None]:
     """The names and the licence that a model's README states: in its front matter, and as its first heading."""
     text = file.read_text("utf-8", errors="replace") if file.exists() else ""
-    front = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
+    front = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
     header = front[1] if front else ""
-    names = re.findall(r"^model-index:\s*\n-\s*name:\s*(\S+)", header, re.MULTILINE)
-    names += re.findall(r"^#\s+(\S+)\s*$", text[len(header) :], re.MULTILINE)[:1]
+    names = re.findall(r"^model-index:\s*\n\s*-\s*name:\s*(\S+)", header, re.MULTILINE)
+    names += re.findall(r"^##?\s+(\S+)\s*$", text[len(header) :], re.MULTILINE)[:1]
     licence = re.search(r"^license:\s*(\S+)", header, re.MULTILINE)
-    return tuple(names), licence[1] if licence else None
+    return tuple(name.strip("\"'") for name in names), licence[1].strip("\"'") if licence else None
 
 
 def derive(files: OwnFiles, encoder: EncoderConfig, adapters: Collection[str]) -> ModelCard:
@@ -154,9 +177,10 @@ def _known(files: OwnFiles, encoder: EncoderConfig) -> ModelCard | None:
         sizes = tuple(size for size in JINA_V3.matryoshka if size <= encoder.width)
         return replace(JINA_V3, name=f"jina-v3-{encoder.layers}x{encoder.width}", width=encoder.width, matryoshka=sizes)
     for name in files.names:
-        card = find_card(name)
-        if card is not None and card.width == encoder.width and card is not JINA_V3:
-            return card
+        card = find_card(name) or find_card(PUBLISHED_AS.get(name, ""))
+        is_v2 = encoder.family.startswith("jina-v2")
+        if card is not None and card.width == encoder.width and is_v2 == ("jina-embeddings-v2" in card.name):
+            return card if card is not JINA_V3 else None
     return None
 
 

@@ -8,23 +8,26 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from twofold.documents import span_counts
-from twofold.errors import InputError, ModelError
+from twofold.errors import DeviceError, InputError, ModelError
 from twofold.extras import extra
 from twofold.local import weights
 from twofold.local.backend import choose_device
+from twofold.local.card import POOLING, SANE_LENGTH, OwnFiles
 from twofold.models import ModelCard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from sentence_transformers import SentenceTransformer
 
     from twofold.backend import Report
     from twofold.documents import Document
-    from twofold.local.checkpoint import Checkpoint
-    from twofold.models import Task
+    from twofold.local.weights import TensorInfo
+    from twofold.models import Pooling, Task
     from twofold.settings import Settings
     from twofold.vectors import FloatArray
 
@@ -43,49 +46,74 @@ class FallbackBackend:
 
     provider = None
 
-    def __init__(self, settings: Settings, checkpoint: Checkpoint) -> None:
-        """Load the model: its card can be had from nothing less."""
+    def __init__(self, settings: Settings, folder: Path, reason: str) -> None:
+        """Load the model: its card can be had from nothing less. `reason` says why the encoder does not run it."""
         with extra("sentence-transformers"):
-            from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+            import sentence_transformers  # noqa: F401, PLC0415 - what is missing is said before the files are read
         self.settings = settings
-        self.checkpoint = checkpoint
-        dtype = "auto" if settings.dtype == "int8" else settings.dtype
+        self.folder = folder
+        self.reason = reason
+        self.files = OwnFiles.read(folder)
+        self.tensors = _tensors(folder)
+        self.model = self._load()
+        self._lock = threading.Lock()
+
+    def _load(self) -> SentenceTransformer:
+        from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+
+        if self.settings.dtype == "int8":
+            raise InputError("dtype='int8' is for families that Twofold's own encoder knows: take bfloat16 or float32")
         try:
-            self.model: SentenceTransformer = SentenceTransformer(
-                str(checkpoint.folder),
-                device=str(choose_device(settings.device)),
+            model = SentenceTransformer(
+                str(self.folder),
+                device=str(choose_device(self.settings.device)),
                 trust_remote_code=False,
                 local_files_only=True,
-                model_kwargs={"use_safetensors": True, "torch_dtype": dtype},
+                model_kwargs={"use_safetensors": True, "dtype": self.settings.dtype},
             )
+        except DeviceError:
+            raise
         except Exception as error:  # what it raises depends on the family
-            raise ModelError(f"{checkpoint.folder} is of no family that can be run here: {error}") from error
-        self._lock = threading.Lock()
+            raise ModelError(f"{self.folder} is of no family that can be run here ({self.reason}): {error}") from error
+        while len(model) > 1 and type(model[-1]).__name__ == "Normalize":  # the embedder does, after it has cut
+            del model[-1]
+        return model
 
     @cached_property
     def card(self) -> ModelCard:
         """What sentence-transformers says of the model, by its own conventions."""
         width = self.model.get_embedding_dimension()
         if width is None:
-            raise ModelError(f"{self.checkpoint.folder} does not say how wide its vectors are")
-        files = self.checkpoint.files
-        sides = files.sides() if files.prompts else {}
+            raise ModelError(f"{self.folder} does not say how wide its vectors are")
+        sides = self.files.sides() if self.files.prompts else {}
         return ModelCard(
-            name=f"{files.config.get('model_type', 'model')}-{width}",
+            name=f"{self.files.config.get('model_type', 'model')}-{width}",
             width=width,
-            max_tokens=self.model.get_max_seq_length() or 512,
-            licence=files.licence or "unknown",
+            max_tokens=self._longest(),
+            pooling=self._pooling(),
+            licence=self.files.licence or "unknown",
             **sides,
         )
 
+    def _longest(self) -> int:
+        length = self.model.max_seq_length
+        return int(length) if length is not None and length < SANE_LENGTH else SANE_LENGTH
+
+    def _pooling(self) -> Pooling:
+        modes = {mode for part in self.model for mode in _modes(part)}
+        return POOLING.get(modes.pop(), "other") if len(modes) == 1 else "other"
+
     @cached_property
     def weights(self) -> str:
-        """A digest of the weights' files."""
-        return weights.digest(self.checkpoint.folder.rglob("*.safetensors"))
+        """A digest of the weights, and of the modules that they are for."""
+        return weights.digest(self.tensors, [self.files.config.get("model_type"), *self.files.modules])
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
         """The length of each text as the model sees it."""
-        return [len(self.model.tokenizer(task.prefix + text)["input_ids"]) for text in texts]
+        tokenizer = self.model.tokenizer
+        if isinstance(tokenizer, Tokenizer):  # of a model that is a table of words, which takes no special tokens
+            return [len(tokenizer.encode(task.prefix + text, add_special_tokens=False).ids) for text in texts]
+        return [len(tokenizer(task.prefix + text, verbose=False)["input_ids"]) for text in texts]
 
     def embed(
         self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
@@ -114,8 +142,8 @@ class FallbackBackend:
     def describe(self) -> dict[str, str]:
         """What runs where, for people."""
         return {
-            "folder": str(self.checkpoint.folder),
-            "engine": "sentence-transformers",
+            "folder": str(self.folder),
+            "engine": f"sentence-transformers: {self.reason}",
             "device": str(self.model.device),
             "dtype": f"{self.model.dtype}".removeprefix("torch."),
             "weights digest": self.weights,
@@ -125,8 +153,8 @@ class FallbackBackend:
         for index, count in enumerate(span_counts(documents)):
             if count > 1 or documents[index].spans != ((0, len(documents[index].text)),):
                 raise InputError(
-                    f"document {index} has spans, but {self.card.name} runs through sentence-transformers: "
-                    "late chunking needs a family that Twofold's own encoder knows",
+                    f"document {index} has spans, but {self.card.name} runs through sentence-transformers, as "
+                    f"{self.reason}: late chunking needs a family that Twofold's own encoder knows",
                     index=index,
                 )
         counts = self.count_tokens([document.text for document in documents], task)
@@ -138,3 +166,32 @@ class FallbackBackend:
                     index=index,
                 )
         return counts
+
+
+def _tensors(folder: Path) -> Mapping[str, TensorInfo]:
+    """Every tensor below the folder, its name led by the place of its file.
+
+    Raises:
+        ModelError: no weights, a truncated or corrupt file, or a module whose weights are a pickle alone.
+    """
+    files = sorted(folder.rglob("*.safetensors"))
+    homes = {file.parent for file in files}
+    if pickled := sorted(file for file in folder.rglob("pytorch_model*.bin") if file.parent not in homes):
+        weights.weight_files(pickled[0].parent)
+    if not files:
+        weights.weight_files(folder)
+    return {
+        f"{file.relative_to(folder).as_posix()}/{name}": info
+        for file in files
+        for name, info in weights.read_header(file).items()
+    }
+
+
+def _modes(part: object) -> set[str]:
+    """How one module of the model pools, if it does."""
+    mode = getattr(part, "pooling_mode", None)
+    if isinstance(mode, str):
+        return {mode}
+    if isinstance(mode, list | tuple):
+        return set(mode)
+    return {"mean"} if type(part).__name__ == "StaticEmbedding" else set()

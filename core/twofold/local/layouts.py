@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 V3_ROTARY_BASE = 20_000.0
 """Jina v3 at inference (arXiv 2409.10173, section 3), for a config that does not say it."""
-UNUSED = (r"embeddings\.position_ids", r"pooler\.", r"cls\.", r"lm_head\.", r"classifier\.")
+UNUSED = (r"embeddings\.(position|token_type)_ids", r"pooler\.", r"cls\.", r"lm_head\.", r"classifier\.")
 """Tensors that belong to training heads, or that nothing reads: an index buffer, a pooler, a language-model head."""
 
 
@@ -191,23 +191,60 @@ def plan(shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> Pl
         config: the checkpoint's `config.json`, for what no tensor says: heads, epsilon, rotary base.
 
     Raises:
-        ModelError: a known family with missing or unexpected tensors, or an activation of another one; by name.
+        ModelError: a known family with missing or unexpected tensors, by name, with tensors of the wrong shape, with
+            an activation of another one, or whose config does not say what it must.
     """
     plain, stacked = _plain_names(shapes)
     found = _recognise(plain)
     if found is None:
         return None
     layout, prefix = found
-    model_type = config.get("model_type", "bert")
-    if layout.family == "bert" and model_type not in BERT_LIKE:
+    if layout.family == "bert" and _model_type(config, prefix) not in BERT_LIKE:
         return None
     own = {name.removeprefix(prefix): full for name, full in plain.items()}
-    layers = 1 + max(int(match[1]) for name in own if (match := re.match(_numbered(layout.layer), name)))
-    sources = layout.sources(layers)
-    _check_names(own, {name for names in sources.values() for name in names})
-    full = {name: tuple(own[source] for source in names) for name, names in sources.items()}
     loras = {module.removeprefix(prefix): parts for module, parts in stacked.items()}
-    return Plan(layout, _config(layout, layers, config, {n: shapes[s[0]] for n, s in full.items()}), full, loras)
+    layers = _layers(layout, own, config)
+    sources = layout.sources(layers)
+    adapted = _adapted(layout, layers) if loras else set()
+    has = {f"{module}.{half}" for module, halves in loras.items() for half in halves}
+    _check_names({*own, *has}, {name for names in sources.values() for name in names} | adapted)
+    full = {name: tuple(own[source] for source in names) for name, names in sources.items()}
+    shape = _config(layout, layers, config, {name: shapes[names[0]] for name, names in full.items()}, prefix)
+    _check_shapes(shape, full, shapes)
+    return Plan(layout, shape, full, loras)
+
+
+def _model_type(config: Mapping[str, Any], prefix: str) -> str:
+    """BERT and RoBERTa have the same tensors and number positions differently: one of the two has to be said.
+
+    Raises:
+        ModelError: neither the config nor the tensors' prefix says it.
+    """
+    stated = config.get("model_type") or {"bert.": "bert", "roberta.": "roberta"}.get(prefix)
+    if stated is None:
+        raise ModelError("its config.json does not say model_type, so it could be BERT or RoBERTa")
+    return str(stated)
+
+
+def _layers(layout: Layout, own: Iterable[str], config: Mapping[str, Any]) -> int:
+    """As many as the config says, so that lost ones are missed; as many as there are where it does not say."""
+    there = {match[1] for name in own if (match := re.match(_numbered(layout.layer), name))}
+    stated = _number(config, "num_hidden_layers", int, len(there))
+    return max(1, min(int(stated), len(there) + 1))
+
+
+def _number(config: Mapping[str, Any], key: str, kind: type[float], default: float | None = None) -> Any:
+    value = config.get(key)
+    value = default if value is None else value
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ModelError(f"its config.json does not say {key} as a number: {value!r}")
+    return kind(value)
+
+
+def _adapted(layout: Layout, layers: int) -> set[str]:
+    """The original layout of v3 adapts every linear layer and table but the position's and the norms'."""
+    modules = [module for part, (module, *_) in layout.modules(layers).items() if "norm" not in part]
+    return {f"{module}.lora_{half}" for module, half in product(modules, "AB")}
 
 
 def _plain_names(names: Iterable[str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
@@ -243,37 +280,72 @@ def _check_names(own: Collection[str], wanted: set[str]) -> None:
     for names, what in ((missing, "lacks"), (unexpected, "has unexpected")):
         if names:
             listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-            raise ModelError(f"the checkpoint {what} tensors: {listed}. Its vectors would be wrong, so it is refused")
+            raise ModelError(f"it {what} tensors: {listed}. Its vectors would be wrong, so it is refused")
+
+
+def _check_shapes(
+    config: EncoderConfig, sources: Mapping[str, tuple[str, ...]], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Refuse a tensor whose shape does not fit the others', by its name."""
+    width, inner = config.width, config.inner
+    up = inner * (2 if config.gate else 1)
+    wanted = {"qkv.weight": (width, width), "qkv.bias": (width,), "out.weight": (width, width)}
+    wanted |= {"up.weight": (up, width), "up.bias": (up,), "down.weight": (width, inner)}
+    tables = {"word": config.vocabulary, "position": config.max_positions + config.first_position}
+    for name, names in sources.items():
+        part = name.partition(".")[2] if name[0].isdigit() else name
+        want: tuple[int, ...]
+        if name in {"word", "kind", "position"}:
+            want = (tables.get(name, shapes[names[0]][0]), width)
+        else:
+            want = wanted.get(part, (width,))
+        want = (3 * width, *want[1:]) if part.startswith("qkv") and len(names) == 1 else want
+        for source in names:
+            if shapes[source] != want:
+                raise ModelError(f"its tensor {source} has the shape {shapes[source]}, where {want} was expected")
 
 
 def _config(
-    layout: Layout, layers: int, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+    layout: Layout, layers: int, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], prefix: str
 ) -> EncoderConfig:
     activation = config.get("hidden_act", "gelu")
     if activation != "gelu":
-        raise ModelError(f"the checkpoint's activation is {activation!r}; the encoder computes 'gelu' alone")
+        raise ModelError(f"its activation is {activation!r}; the encoder computes 'gelu' alone")
+    for name in ("word", "kind", "position", "0.down.weight"):
+        if name in shapes and len(shapes[name]) != 2:
+            raise ModelError(f"its {name} weights are no matrix: their shape is {shapes[name]}")
     vocabulary, width = shapes["word"]
-    first = config.get("pad_token_id", 0) + 1 if BERT_LIKE.get(config.get("model_type", ""), 0) else 0
-    first = first if layout.positions == "learned" else 0
-    rope = config.get("rope_parameters") or {}
+    heads = _number(config, "num_attention_heads", int)
+    if heads < 1 or width % heads:
+        raise ModelError(f"its config.json says {heads} attention heads, which do not divide its width of {width}")
+    first = _first_position(config, prefix) if layout.positions == "learned" else 0
+    rope = config.get("rope_parameters")
+    base = rope.get("rope_theta") if isinstance(rope, dict) else None
     return EncoderConfig(
         family=layout.family,
         width=width,
         layers=layers,
-        heads=int(config["num_attention_heads"]),
+        heads=heads,
         inner=shapes["0.down.weight"][1],
         vocabulary=vocabulary,
-        norm_eps=float(config.get("layer_norm_eps", 1e-12)),
+        norm_eps=_number(config, "layer_norm_eps", float, 1e-12),
         positions=layout.positions,
         max_positions=_max_positions(layout, config, shapes, first),
         first_position=first,
-        rotary_base=float(rope.get("rope_theta") or config.get("rotary_emb_base") or V3_ROTARY_BASE),
+        rotary_base=float(base or _number(config, "rotary_emb_base", float, V3_ROTARY_BASE)),
         gate=layout.gate,
     )
+
+
+def _first_position(config: Mapping[str, Any], prefix: str) -> int:
+    """RoBERTa's first token takes the row behind the padding id's."""
+    if not BERT_LIKE[_model_type(config, prefix)]:
+        return 0
+    return 1 + int(_number(config, "pad_token_id", int, 1))
 
 
 def _max_positions(layout: Layout, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], first: int) -> int:
     if layout.positions == "learned":
         return shapes["position"][0] - first
-    stated = int(config.get("max_position_embeddings", 8192))
+    stated = int(_number(config, "max_position_embeddings", int, 8192))
     return stated - 2 if layout.positions == "rotary" else stated  # v3 keeps RoBERTa's two spare positions
