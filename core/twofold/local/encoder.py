@@ -7,6 +7,7 @@ T tokens of the batch, H width, N heads, D head width, I inner width, B sequence
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -160,10 +161,18 @@ class Batch:
     ids: Tensor  # (T,)
     lengths: Sequence[int]
 
-    @property
+    @cached_property
+    def edges(self) -> Tensor:
+        """Where each sequence begins, and where the last one ends, (B + 1,) int32."""
+        lengths = torch.tensor([0, *self.lengths])  # on the host, so that a device gets one copy and no loop
+        return lengths.cumsum(0).to(self.ids.device, torch.int32)
+
+    @cached_property
     def positions(self) -> Tensor:
         """Each token's place in its own sequence, (T,)."""
-        return torch.cat([torch.arange(n, device=self.ids.device) for n in self.lengths])
+        lengths = torch.tensor(self.lengths)
+        starts = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
+        return (torch.arange(len(starts)) - starts).to(self.ids.device)
 
     def runs(self) -> Iterator[tuple[int, int, int]]:
         """Neighbours of one length: where they start, how many, how long. One attention call serves each run."""
@@ -229,7 +238,7 @@ class Encoder:
         if rotary is not None:
             rotate_(qkv[:, :2], *rotary)
         if self.packed_kernel:
-            return attend_packed(qkv, batch.lengths).flatten(1)
+            return attend_packed(qkv, batch).flatten(1)
         pieces = []
         for start, count, length in batch.runs():
             run = qkv[start : start + count * length].view(count, length, 3, *qkv.shape[2:])
@@ -270,12 +279,11 @@ def can_pack(device: torch.device, dtype: torch.dtype, head_width: int) -> bool:
     return torch.cuda.get_device_capability(device) >= (8, 0) and head_width % 8 == 0 and head_width <= 256
 
 
-def attend_packed(qkv: Tensor, lengths: Sequence[int]) -> Tensor:
+def attend_packed(qkv: Tensor, batch: Batch) -> Tensor:
     """Attention over all sequences of a batch in one call: qkv (T, 3, N, D) -> (T, N, D)."""
-    ends = torch.tensor([0, *lengths], device=qkv.device).cumsum(0).to(torch.int32)
     q, k, v = qkv.unbind(1)
-    longest = max(lengths)
-    attended = varlen.varlen_attn(q, k, v, ends, ends, longest, longest)
+    longest = max(batch.lengths)
+    attended = varlen.varlen_attn(q, k, v, batch.edges, batch.edges, longest, longest)
     assert isinstance(attended, Tensor)  # noqa: S101 - a pair only where more is asked for
     return attended
 
