@@ -83,7 +83,8 @@ def quantize(vectors: FloatArray, kind: Quantisation, limit: float = 1.0) -> NDA
 
 def unpack(packed: NDArray[np.int8] | NDArray[np.uint8]) -> FloatArray:
     """Turn `binary` (int8) or `ubinary` (uint8) rows back into -1.0 and 1.0, shape (..., 8 x columns)."""
-    raw = packed if packed.dtype == np.uint8 else (packed.astype(np.int16) + 128).astype(np.uint8)
+    offset = 128 if packed.dtype == np.int8 else 0
+    raw = (packed.astype(np.int16) + offset).astype(np.uint8)
     return np.unpackbits(raw, axis=-1).astype(np.float32) * 2 - 1
 
 
