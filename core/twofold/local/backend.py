@@ -69,11 +69,10 @@ def open_backend(settings: Settings) -> Backend:
         ModelError: a folder or hub id without a usable checkpoint.
         MissingExtra: a family that goes through sentence-transformers, and that extra is not installed.
     """
-    card = find_card(settings.model)
-    folder = settings.model if card is None or Path(settings.model).is_dir() else card.name
-    where = locate(folder, settings.revision)
+    card = None if Path(settings.model).is_dir() else find_card(settings.model)
+    where = locate(card.name if card else settings.model, settings.revision)
     try:
-        return LocalBackend(settings, Checkpoint.read(where))
+        return LocalBackend(settings, Checkpoint.read(where, card.name if card else None))
     except UnknownFamily as unknown:
         reason = str(unknown)
     from twofold.local.fallback import FallbackBackend  # noqa: PLC0415 - imports this module

@@ -1,4 +1,4 @@
-"""A checkpoint's card: what its tensors and its own files say of it, never what its folder is called."""
+"""A checkpoint's card: what its tensors, its own files and its hub id say of it, never what its folder is called."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class OwnFiles:
     licence: str | None
 
     @classmethod
-    def read(cls, folder: Path) -> OwnFiles:
-        """Read the small files of a checkpoint.
+    def read(cls, folder: Path, hub_id: str | None = None) -> OwnFiles:
+        """Read the small files of a checkpoint; a hub id that it was fetched by names it too.
 
         Raises:
             ModelError: one of them is not JSON.
@@ -74,7 +74,7 @@ class OwnFiles:
             prompts={str(name): str(text) for name, text in stated.items() if text} if isinstance(stated, dict) else {},
             default_prompt=prompts.get("default_prompt_name"),
             max_tokens=_length(folder),
-            names=(*names, str(config.get("_name_or_path", ""))),
+            names=(hub_id or "", *names, str(config.get("_name_or_path", ""))),
             licence=licence,
         )
 

@@ -14,6 +14,7 @@ from twofold.local import layouts, weights
 from twofold.local.adapters import ADAPTER_CONFIG, PeftAdapter, adapter_folders, stacked_loras, stacked_names
 from twofold.local.card import OwnFiles, derive
 from twofold.local.encoder import Lora, build
+from twofold.local.tokens import tokenizer_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,14 +86,14 @@ class Checkpoint:
     adapters: Mapping[str, PeftAdapter]
 
     @classmethod
-    def read(cls, folder: Path) -> Checkpoint:
-        """Read the headers and the small files of a checkpoint.
+    def read(cls, folder: Path, hub_id: str | None = None) -> Checkpoint:
+        """Read the headers and the small files of a checkpoint, fetched by its hub id where it was.
 
         Raises:
             ModelError: no weights, a truncated or corrupt file, missing or unexpected tensors.
             UnknownFamily: another engine has to run it.
         """
-        files = OwnFiles.read(folder)
+        files = OwnFiles.read(folder, hub_id)
         if files.foreign is not None:
             raise UnknownFamily(files.foreign)
         tensors = weights.read_headers(weights.weight_files(folder))
@@ -124,17 +125,16 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """A digest of all that decides what is computed: the weights, the adapters, the encoder's shape."""
+        """A digest of all that decides what is computed: weights, adapters, the encoder's shape, the tokenizer."""
         adapted = {
             f"{task}/{name}": info for task, adapter in self.adapters.items() for name, info in adapter.tensors.items()
         }
         shape = asdict(self.plan.config)
         del shape["max_positions"]  # a limit
         scales = {task: adapter.scale for task, adapter in self.adapters.items()}
-        return weights.digest(
-            {**self.tensors, **adapted},
-            [shape, scales, self.files.config.get("lora_alpha") if self.plan.stacked else 1],
-        )
+        alpha = self.files.config.get("lora_alpha") if self.plan.stacked else 1
+        tokenizer = weights.file_digest(tokenizer_file(self.folder))
+        return weights.digest({**self.tensors, **adapted}, [shape, scales, alpha, tokenizer])
 
     @cached_property
     def signature(self) -> tuple[object, ...]:

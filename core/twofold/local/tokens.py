@@ -64,11 +64,9 @@ class Tokenizer:
         Raises:
             ModelError: neither is there, or it can not be read.
         """
-        file, vocabulary = folder / "tokenizer.json", folder / BERT_VOCABULARY
-        if not file.exists() and not vocabulary.exists():
-            raise ModelError(f"{folder} has no tokenizer.json: save its tokenizer there in the fast format")
+        file = tokenizer_file(folder)
         try:
-            self._rust = Rust.from_file(str(file)) if file.exists() else _wordpiece(vocabulary)
+            self._rust = _wordpiece(file) if file.name == BERT_VOCABULARY else Rust.from_file(str(file))
         except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
             raise ModelError(f"{folder} has a tokenizer that can not be read: {error}") from None
         self._rust.no_padding()
@@ -98,6 +96,18 @@ class Tokenizer:
                 found += _Spans(index, document, encoding, len(task.prefix), limits).pieces(target)
             target += len(document.spans)
         return found
+
+
+def tokenizer_file(folder: Path) -> Path:
+    """Where a checkpoint's tokenizer is: in the fast format, or as BERT's bare vocabulary.
+
+    Raises:
+        ModelError: neither is there.
+    """
+    for name in ("tokenizer.json", BERT_VOCABULARY):
+        if (folder / name).exists():
+            return folder / name
+    raise ModelError(f"{folder} has no tokenizer.json: save its tokenizer there in the fast format")
 
 
 def _wordpiece(vocabulary: Path) -> Rust:

@@ -151,6 +151,12 @@ def digest(tensors: Mapping[str, TensorInfo], also: object = None) -> str:
     return total.hexdigest()[:16]
 
 
+def file_digest(file: Path) -> str:
+    """The SHA-256 of a file's contents."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object; empty where there is no such file.
 
