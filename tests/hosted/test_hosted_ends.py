@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -123,7 +124,8 @@ def test_ctrl_c_leaves_no_thread() -> None:
 
     with FaultServer(behave) as server:
         command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), server.url]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        environment = {**os.environ, "TMPDIR": tempfile.gettempdir()}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
             eventually(lambda: server.count >= 4, 30)
             started = time.monotonic()
             process.send_signal(signal.SIGINT)

@@ -14,7 +14,7 @@ import pytest
 from hosted.faultserver import FaultServer, truth
 from hosted.jina_schema import FIELDS
 from twofold import Embedder, InputError, ProviderError, ResponseInvalid
-from twofold.backend import known_card, split_model
+from twofold.choosing import known_card, split_model
 from twofold.hosted.providers import JINA_MODELS, PROVIDERS, endpoint
 from twofold.hosted.wires import Ask, Violation, stack
 from twofold.models import CARDS, JINA_V3

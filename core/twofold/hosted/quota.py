@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 MARGIN = 0.99
 """The part of a stated limit that is used: two clocks never run quite alike."""
-DECREASE = 0.7
-INCREASE = 0.6
-"""Requests a minute that each success adds to a limit that was never stated: one percent a second."""
-RECENT = 10.0
+DECREASE = 0.8
+INCREASE = 1.0
+"""Requests a minute that each success adds to a limit that was never stated: under two percent a second."""
+RECENT = 2.0
 """Seconds over which recent requests fade."""
 EVIDENCE = 10
 """Recent requests below which a refusal says nothing about the pace."""
@@ -139,8 +139,7 @@ class Account:
         if self.stated or mark <= self.cut or self.recent < EVIDENCE:
             return
         self.cut = self.requests.taken
-        pace = 60 * self.recent / RECENT
-        self.requests.limit = DECREASE * (min(self.requests.limit, pace) if self.requests.limit else pace)
+        self.requests.limit = DECREASE * (self.requests.limit or 60 * self.recent / RECENT)
         self.requests.level = min(self.requests.level, 0.0)
 
     def accepted(self) -> None:
