@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from twofold import vectors
-from twofold.backend import known_card, load_backend
+from twofold.choosing import known_card, load_backend
 from twofold.documents import Document, check_documents, check_texts, span_counts
 from twofold.errors import DimensionsWarning, ProviderError
 from twofold.hosted.keys import Key

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from twofold import Embedder, InputError
-from twofold.backend import Backend, known_card, load_backend, split_model
+from twofold.backend import Backend
+from twofold.choosing import known_card, load_backend, split_model
 from twofold.hosted.keys import Key
 from twofold.models import JINA_V3
 from twofold.settings import Settings
