@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from chroma_twofold.collection import check_collection
 from chroma_twofold.function import TwofoldEmbeddingFunction
 from chroma_twofold.rows import delete, rows_of, write
-from twofold import Document, InputError, StoreError
-from twofold.documents import check_text
+from twofold import StoreError
 from twofold.jobs.embedding import embed_each
 from twofold.jobs.lengths import count_documents
-from twofold.jobs.rows import check_ids, check_metadata, document_rows
+from twofold.jobs.rows import check_documents, document_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from chromadb.api.models.Collection import Collection
 
-    from twofold import Embedder
+    from twofold import Document, Embedder
     from twofold.jobs.store import Row, Scalar
     from twofold.vectors import FloatArray
 
@@ -63,8 +62,7 @@ def add_documents(
     embedder = embedder or _own_embedder(collection)
     check_collection(collection, embedder)
     metadatas = metadatas if metadatas is not None else [{}] * len(documents)
-    _check(ids, documents, metadatas)
-    given = [_document(item, index, late_chunking) for index, item in enumerate(documents)]
+    given = check_documents(ids, documents, metadatas, chunked=late_chunking)
     if not late_chunking:
         count_documents(embedder, ids, [document.text for document in given])
     written: list[str] = []
@@ -95,29 +93,6 @@ def _replace(
     write(collection, ids, np.concatenate(vectors), [row.text for row in rows], fields)
     delete(collection, sorted(before.difference(ids)))
     return ids
-
-
-def _document(item: object, index: int, late_chunking: bool) -> Document:
-    if not late_chunking:
-        return Document.whole(check_text(item, index, "document"))
-    if isinstance(item, str):
-        raise InputError(
-            f"document {index} is a string, which does not say where its chunks end: "
-            "give the list of its chunks, or a Document",
-            index=index,
-        )
-    try:
-        return item if isinstance(item, Document) else Document.from_chunks(cast("Sequence[str]", item))
-    except InputError as error:
-        raise InputError(f"document {index}: {error}", index=index) from None
-
-
-def _check(ids: Sequence[str], documents: Sequence[object], metadatas: Sequence[Mapping[str, Scalar]]) -> None:
-    if isinstance(documents, str) or not len(ids) == len(documents) == len(metadatas):
-        counts = f"{len(ids)} ids, {len(documents)} documents, {len(metadatas)} metadatas"
-        raise InputError(f"{counts}: lists with one of each for every document are wanted")
-    check_ids(ids)
-    check_metadata(ids, metadatas)
 
 
 def _own_embedder(collection: Collection) -> Embedder:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from twofold import Document, InputError
-from twofold.documents import check_text
 from twofold.jobs.lengths import count_documents
-from twofold.jobs.rows import check_ids, check_metadata, document_rows
+from twofold.jobs.rows import check_documents, document_rows
 from weaviate_twofold.flow import Embed
 from weaviate_twofold.rows import declaring, object_of, removing, text_property
 from weaviate_twofold.writing import Writing, sending
@@ -19,7 +17,7 @@ from weaviate_twofold.writing import Writing, sending
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from twofold import Embedder
+    from twofold import Document, Embedder
     from twofold.jobs.store import Scalar
     from weaviate_twofold.flow import Flow
     from weaviate_twofold.layout import Layout
@@ -44,8 +42,7 @@ def writing_documents(
     """Embed documents, write their rows, and remove the rows that they had before and have no more."""
     name = text_property(layout, collection)
     metadatas = metadatas if metadatas is not None else [{}] * len(documents)
-    _check(ids, documents, metadatas)
-    given = [_document(item, index, late_chunking) for index, item in enumerate(documents)]
+    given = check_documents(ids, documents, metadatas, chunked=late_chunking)
     if not late_chunking:
         count_documents(embedder, ids, [document.text for document in given])
     digest = _digest(given, ids, late_chunking)
@@ -72,26 +69,3 @@ def _digest(documents: Sequence[Document], ids: Sequence[str], late_chunking: bo
     """A name for what this call writes, by which rows of earlier calls are told from it."""
     parts = [(key, document.text, document.spans) for key, document in zip(ids, documents, strict=True)]
     return hashlib.sha256(repr((late_chunking, parts)).encode()).hexdigest()[:16]
-
-
-def _document(item: object, index: int, late_chunking: bool) -> Document:
-    if not late_chunking:
-        return Document.whole(check_text(item, index, "document"))
-    if isinstance(item, str):
-        raise InputError(
-            f"document {index} is a string, which does not say where its chunks end: "
-            "give the list of its chunks, or a Document",
-            index=index,
-        )
-    try:
-        return item if isinstance(item, Document) else Document.from_chunks(cast("Sequence[str]", item))
-    except InputError as error:
-        raise InputError(f"document {index}: {error}", index=index) from None
-
-
-def _check(ids: Sequence[str], documents: Sequence[object], metadatas: Sequence[Mapping[str, Scalar]]) -> None:
-    if isinstance(documents, str) or not len(ids) == len(documents) == len(metadatas):
-        counts = f"{len(ids)} ids, {len(documents)} documents, {len(metadatas)} metadatas"
-        raise InputError(f"{counts}: lists with one of each for every document are wanted")
-    check_ids(ids)
-    check_metadata(ids, metadatas)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from twofold.documents import Document, check_text
 from twofold.errors import InputError
 from twofold.jobs.store import OWN_PREFIX, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from twofold.documents import Document
     from twofold.jobs.store import Scalar
 
 
@@ -37,6 +37,41 @@ def document_rows(
         )
         for number, (start, end) in enumerate(document.spans)
     ]
+
+
+def check_documents(
+    ids: Sequence[str],
+    documents: Sequence[object],
+    metadatas: Sequence[Mapping[str, Scalar]],
+    *,
+    chunked: bool,
+) -> list[Document]:
+    """Documents as a store's users give them: texts, or, `chunked`, each one's chunks or a `Document` with spans.
+
+    Raises:
+        InputError: lists of several lengths, an id or metadata that no store keeps, or a text that can not be embedded.
+    """
+    if isinstance(documents, str) or not len(ids) == len(documents) == len(metadatas):
+        counts = f"{len(ids)} ids, {len(documents)} documents, {len(metadatas)} metadatas"
+        raise InputError(f"{counts}: lists with one of each for every document are wanted")
+    check_ids(ids)
+    check_metadata(ids, metadatas)
+    return [_document(item, index, chunked) for index, item in enumerate(documents)]
+
+
+def _document(item: object, index: int, chunked: bool) -> Document:
+    if not chunked:
+        return Document.whole(check_text(item, index, "document"))
+    if isinstance(item, str):
+        raise InputError(
+            f"document {index} is a string, which does not say where its chunks end: "
+            "give the list of its chunks, or a Document",
+            index=index,
+        )
+    try:
+        return item if isinstance(item, Document) else Document.from_chunks(cast("Sequence[str]", item))
+    except InputError as error:
+        raise InputError(f"document {index}: {error}", index=index) from None
 
 
 def check_ids(ids: Sequence[str]) -> None:
