@@ -102,6 +102,17 @@ def test_a_guess_is_lowered_by_refusals_and_raised_by_success() -> None:
     assert limiter.limits(12.0)["requests"] > first
 
 
+def test_what_went_before_a_guess_is_no_debt() -> None:
+    limiter = Limiter("a host", "key")
+    for step in range(500):
+        grant = granted(limiter, 10.0 + step * 0.01)
+        limiter.release()
+    limiter.refused(grant, {}, None, 15.0)
+    wait = limiter.acquire(1, 15.0)
+    assert isinstance(wait, float)
+    assert wait < 0.1
+
+
 def test_the_window_of_requests_under_way_narrows_and_widens() -> None:
     limiter = Limiter("a host", "key")
     grants = [granted(limiter, 10.0) for _ in range(4)]

@@ -68,7 +68,7 @@ class Meter:
 
     def take(self, amount: float) -> None:
         """Take `amount`, of which `wait` has said that it is there."""
-        self.level -= amount
+        self.level -= amount if self.limit else 0.0  # no debt is run up while no limit is known
         self.taken += amount
 
     def learn(self, limit: float | None, remaining: float | None, mark: float) -> None:
