@@ -107,10 +107,13 @@ def test_both_sides_are_sentence_transformers_own(
 
     peer = SentenceTransformer(str(folders[name]), device="cpu")
     mine = embedder(name)
-    unit = {"normalize_embeddings": True}
-    np.testing.assert_allclose(mine.embed_queries(TEXTS), peer.encode_query(TEXTS, **unit), atol=1e-5)
-    np.testing.assert_allclose(mine.embed_documents(TEXTS), peer.encode_document(TEXTS, **unit), atol=1e-5)
-    np.testing.assert_allclose(mine.embed(TEXTS, task=None), peer.encode(TEXTS, **unit), atol=1e-5)
+    np.testing.assert_allclose(
+        mine.embed_queries(TEXTS), peer.encode_query(TEXTS, normalize_embeddings=True), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        mine.embed_documents(TEXTS), peer.encode_document(TEXTS, normalize_embeddings=True), atol=1e-5
+    )
+    np.testing.assert_allclose(mine.embed(TEXTS, task=None), peer.encode(TEXTS, normalize_embeddings=True), atol=1e-5)
     np.testing.assert_allclose(mine.embed_query(TEXTS[0]), mine.embed_queries(TEXTS[:1])[0], atol=1e-5)
     assert not np.allclose(mine.embed_query("fog"), mine.embed_documents(["fog"])[0], atol=1e-3)
 

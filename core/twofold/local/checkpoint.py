@@ -59,8 +59,9 @@ def locate(model: str, revision: str | None = None) -> Path:
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        which = model if revision is None else f"{model} (revision {revision})"
         raise ModelError(
-            f"{model} is no folder, and as a hub id it could not be fetched: {reason}. "
+            f"{which} is no folder, and as a hub id it could not be fetched: {reason.rstrip('.')}. "
             "Give the path of a checkpoint folder, or check the id, the network and, for a gated model, HF_TOKEN"
         ) from error
 
@@ -181,5 +182,6 @@ class Checkpoint:
 
 def quantize(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """An int8 weight and one scale for each of its rows: weight is about int8 x scale[:, None]."""
-    scale = weight.float().abs().amax(dim=1).clamp_min(1e-12) / 127
-    return (weight.float() / scale[:, None]).round().to(torch.int8), scale.to(weight.dtype)
+    scale = torch.linalg.vector_norm(weight, torch.inf, dim=1).float().clamp_min(1e-12) / 127
+    scaled = weight.to(torch.float32, copy=True).div_(scale[:, None]).round_()  # in place: one copy of a large matrix
+    return scaled.to(torch.int8), scale.to(weight.dtype)

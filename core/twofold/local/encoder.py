@@ -203,7 +203,12 @@ class Encoder:
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors held."""
-        return sum(tensor.nbytes for part in (self.embedding, *self.layers) for tensor in _tensors(part))
+        return sum(tensor.nbytes for tensor in self.tensors())
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Every weight, adapters included."""
+        for part in (self.embedding, *self.layers):
+            yield from _tensors(part)
 
     @torch.inference_mode()
     def __call__(self, batch: Batch, adapter: str | None = None) -> Tensor:

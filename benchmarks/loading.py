@@ -1,0 +1,144 @@
+"""Peak memory while weights are loaded, over the weights as held; each case in a process of its own. Linux only.
+
+    python benchmarks/loading.py
+
+Random checkpoints of BERT's size and of jina-embeddings-v3's original layout, stored in one dtype and held in another.
+The peak is the process's highest resident memory, pages mapped from the file included, over what it had after its
+imports; every page of the weights is touched before it is read off, since a mapped page counts only then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from twofold.local import layouts
+from twofold.local.checkpoint import Checkpoint
+
+LIMIT = 1.3
+STATUS = Path("/proc/self/status")
+RANK, HEADS, VOCABULARY, POSITIONS = 4, 12, 30_522, 512
+
+
+@dataclass(frozen=True)
+class Case:
+    """A checkpoint's layout and the dtype that it is stored in, and the dtype that it is held in."""
+
+    family: str
+    stored: str
+    held: str
+    int8: bool = False
+
+    @property
+    def name(self) -> str:
+        """What is printed."""
+        return f"{self.family} {self.stored} -> {'int8' if self.int8 else self.held}"
+
+
+CASES = (
+    Case("bert", "float32", "float32"),
+    Case("bert", "float32", "bfloat16"),
+    Case("bert", "bfloat16", "float32"),
+    Case("bert", "bfloat16", "bfloat16"),
+    Case("bert", "float32", "bfloat16", int8=True),
+    Case("jina-v3", "bfloat16", "bfloat16"),
+    Case("jina-v3", "bfloat16", "float32"),
+    Case("jina-v3", "float32", "float32"),
+)
+
+
+def make(folder: Path, family: str, dtype: torch.dtype, layers: int = 12, width: int = 768) -> Path:
+    """A checkpoint of about 100 million random weights."""
+    layout = next(layout for layout in layouts.LAYOUTS if layout.family == family)
+    tables = {"word": VOCABULARY, "kind": 2, "position": POSITIONS}
+    outputs = {"qkv": 3 * width, "up": 4 * width}
+    tensors: dict[str, torch.Tensor] = {}
+    for name, sources in layout.sources(layers).items():
+        part, _, kind = name.rpartition(".")
+        rows = tables.get(name) or outputs.get(part.rpartition(".")[2], width) // len(sources)
+        columns = 4 * width if name.endswith("down.weight") else width
+        matrix = name in tables or (kind == "weight" and "norm" not in name)
+        for source in sources:
+            value = torch.randn(rows, columns, dtype=dtype) if matrix else torch.ones(rows, dtype=dtype)
+            if matrix and family == "jina-v3":
+                tensors |= adapted(source.removesuffix(".weight"), value, table=name in tables)
+            else:
+                tensors[source] = value
+    folder.mkdir()
+    save_file(tensors, folder / "model.safetensors")
+    config = {"model_type": "bert", "num_attention_heads": HEADS, "max_position_embeddings": POSITIONS}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    return folder
+
+
+def adapted(module: str, weight: torch.Tensor, *, table: bool) -> dict[str, torch.Tensor]:
+    """A module of v3's original layout: its weight, and five stacked adapters; a table's lie the other way round."""
+    rows, columns = weight.shape
+    a, b = ((5, rows, RANK), (5, RANK, columns)) if table else ((5, RANK, columns), (5, rows, RANK))
+    return {
+        f"{module}.parametrizations.weight.original": weight,
+        f"{module}.parametrizations.weight.0.lora_A": torch.randn(a, dtype=weight.dtype),
+        f"{module}.parametrizations.weight.0.lora_B": torch.randn(b, dtype=weight.dtype),
+    }
+
+
+def memory(*names: str) -> list[int]:
+    """Fields of this process's status, in bytes."""
+    fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+    return [int(fields[name].split()[0]) * 1024 for name in names]
+
+
+def load(folder: str, held: str, int8: bool) -> None:
+    """Load, touch every page, and print bytes: held, peak, mapped, anonymous."""
+    before = memory("VmRSS", "RssFile", "RssAnon")
+    encoder = Checkpoint.read(Path(folder)).load(torch.device("cpu"), getattr(torch, held), int8=int8)
+    for tensor in encoder.tensors():
+        tensor.flatten()[:: 1024 // tensor.element_size()].sum()
+    after = memory("VmHWM", "RssFile", "RssAnon")
+    print(json.dumps([encoder.nbytes, *(now - then for now, then in zip(after, before, strict=True))]))
+
+
+def measure(folder: Path, case: Case) -> list[int]:
+    """What `load` prints, from a process of its own."""
+    command = [sys.executable, __file__, "--folder", str(folder), "--held", case.held, *["--int8"] * case.int8]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    numbers: list[int] = json.loads(done.stdout)
+    return numbers
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    parser.add_argument("--held", help=argparse.SUPPRESS)
+    parser.add_argument("--int8", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.folder:
+        load(options.folder, options.held, options.int8)
+        return
+    if not STATUS.exists():
+        print("peak memory is read from /proc, which this system does not have")
+        return
+    worst = 0.0
+    for family, stored in dict.fromkeys((case.family, case.stored) for case in CASES):
+        with tempfile.TemporaryDirectory() as place:
+            folder = make(Path(place) / "checkpoint", family, getattr(torch, stored))
+            for case in (case for case in CASES if (case.family, case.stored) == (family, stored)):
+                held, peak, mapped, anonymous = (number / 2**20 for number in measure(folder, case))
+                worst = max(worst, peak / held)
+                print(
+                    f"{case.name}: peak {peak / held:.2f} x the weights as held "
+                    f"({held:,.0f} MiB; mapped from the file {mapped:,.0f}, copied {anonymous:,.0f})"
+                )
+    print(f"at most {worst:.2f} x; the aim is {LIMIT} x")
+
+
+if __name__ == "__main__":
+    main()
