@@ -144,7 +144,7 @@ def _readme(file: Path) -> tuple[tuple[str, ...], str | None]:
     header = front[1] if front else ""
     names = re.findall(r"^model-index:\s*\n\s*-\s*name:\s*(\S+)", header, re.MULTILINE)
     names += re.findall(r"^##?\s+(\S+)\s*$", text[len(header) :], re.MULTILINE)[:1]
-    licence = re.search(r"^license:\s*(\S+)", header, re.MULTILINE)
+    licence = re.search(r"^license:[ \t]*(\S+)", header, re.MULTILINE)
     return tuple(name.strip("\"'") for name in names), licence[1].strip("\"'") if licence else None
 
 
