@@ -17,7 +17,7 @@ from twofold.local.encoder import Lora, build
 from twofold.local.tokens import tokenizer_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from twofold.local.encoder import Encoder
     from twofold.local.layouts import Plan
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 NEEDED = ("*.json", "*.safetensors", "*.txt", "README.md")
 NOT_NEEDED = ("onnx/*", "openvino/*", "coreml/*", "gguf/*")
+BLOCK = 2**15
+"""Elements that are quantised at once."""
 LINEAR_WEIGHTS = (".qkv.weight", ".out.weight", ".up.weight", ".down.weight")
 DECIDING = ("config.json", "tokenizer.json", "vocab.txt")
 """Small files of which an engine in memory is made, beside the weights."""
@@ -157,17 +159,27 @@ class Checkpoint:
         """
         tensors: dict[str, torch.Tensor] = {}
         for name, sources in self.plan.sources.items():
-            parts = [self._read(source).to(device, dtype) for source in sources]
-            tensor = parts[0] if len(parts) == 1 else torch.cat(parts)
             if int8 and name.endswith(LINEAR_WEIGHTS):
-                tensors[name], tensors[name.replace("weight", "scale")] = quantize(tensor)
+                values, scale = quantize([self._read(source) for source in sources])
+                tensors[name] = values.to(device)
+                tensors[name.replace("weight", "scale")] = scale.to(device, dtype)
             else:
-                tensors[name] = tensor
+                tensors[name] = self._stacked(sources, device, dtype)
         moved = {
             adapter: {part: Lora(term.a.to(device, dtype), term.b.to(device, dtype)) for part, term in terms.items()}
             for adapter, terms in self._loras()
         }
         return build(self.plan.config, tensors, moved)
+
+    def _stacked(self, sources: Sequence[str], device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        """One tensor as it is held; several are each copied to their place, so that none is held twice."""
+        if len(sources) == 1:
+            return self._read(sources[0]).to(device, dtype)
+        rows = [self.tensors[source].shape[0] for source in sources]
+        whole = torch.empty((sum(rows), *self.tensors[sources[0]].shape[1:]), device=device, dtype=dtype)
+        for part, source in zip(torch.split(whole, rows), sources, strict=True):
+            part.copy_(self._read(source))
+        return whole
 
     def _read(self, name: str) -> torch.Tensor:
         return weights.read_tensor(self.tensors[name], name)
@@ -180,8 +192,17 @@ class Checkpoint:
             yield name, adapter.loras(self.plan.config)
 
 
-def quantize(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """An int8 weight and one scale for each of its rows: weight is about int8 x scale[:, None]."""
-    scale = torch.linalg.vector_norm(weight, torch.inf, dim=1).float().clamp_min(1e-12) / 127
-    scaled = weight.to(torch.float32, copy=True).div_(scale[:, None]).round_()  # in place: one copy of a large matrix
-    return scaled.to(torch.int8), scale.to(weight.dtype)
+def quantize(parts: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """An int8 matrix of `parts` stacked, and one scale for each of its rows: weight is about int8 x scale[:, None].
+
+    A few rows at a time: large tensors that come and go would leave the process's memory full of holes.
+    """
+    rows, columns = sum(map(len, parts)), parts[0].shape[1]
+    values, scales = torch.empty(rows, columns, dtype=torch.int8), torch.empty(rows)
+    done = 0
+    for block in (block for part in parts for block in torch.split(part, max(1, BLOCK // columns))):
+        weight = block.float()
+        place = slice(done, done := done + len(weight))
+        scales[place] = weight.abs().amax(dim=1).clamp_min_(1e-12).div_(127)
+        values[place] = weight.div(scales[place, None]).round_()
+    return values, scales
