@@ -1,0 +1,49 @@
+"""Memory while weights are loaded: the peak is what is held, and a file stored as it is held stays mapped."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LOAD = """
+import json, pathlib, sys, torch
+from twofold.local.checkpoint import Checkpoint
+
+def memory(*names):
+    fields = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+    return [int(fields[name].split()[0]) * 1024 for name in names]
+
+resident, anonymous = memory("VmRSS", "RssAnon")
+dtype, int8 = (torch.bfloat16, True) if sys.argv[2] == "int8" else (getattr(torch, sys.argv[2]), False)
+encoder = Checkpoint.read(pathlib.Path(sys.argv[1])).load(torch.device("cpu"), dtype, int8=int8)
+for tensor in encoder.tensors():
+    tensor.flatten()[::512].sum()  # a mapped page counts when it is touched
+peak, copied = memory("VmHWM", "RssAnon")
+print(json.dumps([encoder.nbytes, peak - resident, copied - anonymous]))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of 250 MB in float32: some 10 MB of the peak are torch's own code, whatever is loaded."""
+    from transformers import BertConfig, BertModel
+
+    place = tmp_path_factory.mktemp("large")
+    BertModel(BertConfig(vocab_size=8000, hidden_size=768, num_hidden_layers=8)).save_pretrained(place)
+    return place
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+@pytest.mark.parametrize(("dtype", "copied_at_most"), [("float32", 0.4), ("bfloat16", 1.2), ("int8", 1.2)])
+def test_the_peak_is_within_1_3_of_what_is_held(folder: Path, dtype: str, copied_at_most: float) -> None:
+    """In float32, as they are stored, only the fused projections are copied."""
+    done = subprocess.run([sys.executable, "-c", LOAD, str(folder), dtype], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    held, peak, copied = json.loads(done.stdout)
+    assert held > 25e6
+    assert peak <= 1.3 * held
+    assert copied <= copied_at_most * held
