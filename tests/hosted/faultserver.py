@@ -326,6 +326,12 @@ def _narrower(exchange: Exchange, reply: dict[str, Any]) -> None:
         item["embedding"] = exchange.said(row[:-8])
 
 
+def _twice(_: Exchange, reply: dict[str, Any]) -> None:
+    """The first index again: in the second place, which an answer for one text has to be given."""
+    data = reply["data"]
+    data[1:2] = [{**data[min(1, len(data) - 1)], "index": 0}]
+
+
 def _shuffled(_: Exchange, reply: dict[str, Any]) -> None:
     random.Random(5).shuffle(reply["data"])
 
@@ -389,7 +395,7 @@ WRONG: dict[str, Callable[[Exchange], None]] = {
     "none": spoilt(lambda _, reply: reply["data"].clear()),
     "no data": _without("data"),
     "not an object": spoilt(lambda _, reply: [reply]),
-    "an index twice": _item(1, index=0),
+    "an index twice": spoilt(_twice),
     "an index too high": _item(0, index=99),
     "a negative index": _item(0, index=-1),
     "an index that is true": _item(1, index=True),

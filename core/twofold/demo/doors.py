@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import uuid4
 
@@ -65,20 +66,22 @@ def compare(answered: Sequence[Answered], answers: Answers) -> Agreement:
 
 
 def through_chroma(embedder: Embedder, entries: Sequence[Entry], questions: Sequence[str]) -> Answers:
-    """A collection in memory that embeds by itself."""
+    """A collection on disk that embeds by itself."""
     with extra("chroma"):
         import chromadb.config  # noqa: PLC0415 - each door needs its own host alone
 
         from chroma_twofold import open_collection  # noqa: PLC0415
-    client = chromadb.EphemeralClient(chromadb.config.Settings(anonymized_telemetry=False))
-    collection = open_collection(client, f"door-{uuid4()}", embedder)
-    collection.add(ids=[entry.name for entry in entries], documents=[entry.text for entry in entries])
-    answers = []
-    for question in questions:
-        found = collection.query(query_texts=[question], n_results=DEPTH, include=["distances"])
-        pairs = zip(found["ids"][0], (found["distances"] or [[]])[0], strict=True)
-        answers.append([Found(name, 1 - distance) for name, distance in pairs])
-    client.delete_collection(collection.name)
+    quiet = chromadb.config.Settings(anonymized_telemetry=False)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        client = chromadb.PersistentClient(folder, quiet)
+        collection = open_collection(client, "door", embedder)
+        collection.add(ids=[entry.name for entry in entries], documents=[entry.text for entry in entries])
+        answers = []
+        for question in questions:
+            found = collection.query(query_texts=[question], n_results=DEPTH, include=["distances"])
+            pairs = zip(found["ids"][0], (found["distances"] or [[]])[0], strict=True)
+            answers.append([Found(name, 1 - distance) for name, distance in pairs])
+        client.delete_collection("door")
     return answers
 
 
