@@ -59,7 +59,9 @@ def test_the_first_run_indexes_and_the_second_only_asks(
     assert "documents are there already" in err
     said = json.loads(again)
     assert len(said["questions"]) == len(load_questions())
-    assert f"recall@10 {said['recall@10']:.2f}\n" in out
+    first = re.search(r"^recall@10 ([\d.]+)$", out, re.MULTILINE)
+    assert first is not None
+    assert abs(float(first[1]) - said["recall@10"]) < 0.05  # an approximate index: read from disk, it may miss others
 
 
 @pytest.mark.parametrize("door", ["chroma", "langchain", "llama-index"])
