@@ -43,6 +43,11 @@ class Document:
             if self.text[start:end].isspace():
                 raise InputError(f"span {number}, ({start}, {end}), is blank: leave it out, it has no meaning to embed")
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has one span, over all of its text: nothing in it is late-chunked."""
+        return self.spans == ((0, len(self.text)),)
+
     @classmethod
     def whole(cls, text: str) -> Document:
         """One span over all of `text`: a query, or a passage."""

@@ -236,7 +236,7 @@ def check_late(documents: Sequence[Document], card: ModelCard) -> None:
     if card.pooling == "mean":
         return
     for index, document in enumerate(documents):
-        if document.spans != ((0, len(document.text)),):
+        if not document.is_whole:
             raise InputError(
                 f"document {index} has spans, but {card.name} pools its {card.pooling} token alone, so all spans "
                 "would share a vector: late chunking needs a mean-pooled model",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers import Tokenizer
 
-from twofold.documents import span_counts
 from twofold.errors import DeviceError, InputError, ModelError
 from twofold.extras import extra
 from twofold.local import weights
@@ -150,8 +149,8 @@ class FallbackBackend:
         }
 
     def _check(self, documents: Sequence[Document], task: Task) -> list[int]:
-        for index, count in enumerate(span_counts(documents)):
-            if count > 1 or documents[index].spans != ((0, len(documents[index].text)),):
+        for index, document in enumerate(documents):
+            if not document.is_whole:
                 raise InputError(
                     f"document {index} has spans, but {self.card.name} runs through sentence-transformers, as "
                     f"{self.reason}: late chunking needs a family that Twofold's own encoder knows",

@@ -83,14 +83,14 @@ class Tokenizer:
             InputError: a text over the limit, with its count, or a span that no token falls into; by index.
         """
         texts = [task.prefix + document.text for document in documents]
-        if all(_is_whole(document) for document in documents):
+        if all(document.is_whole for document in documents):
             encodings = self._rust.encode_batch_fast(texts)  # computes no offsets
         else:
             encodings = self._rust.encode_batch(texts)
         found: list[Piece] = []
         target = 0
         for index, (document, encoding) in enumerate(zip(documents, encodings, strict=True)):
-            if _is_whole(document):
+            if document.is_whole:
                 found.append(_whole(index, target, encoding, limits))
             else:
                 found += _Spans(index, document, encoding, len(task.prefix), limits).pieces(target)
@@ -115,10 +115,6 @@ def _wordpiece(vocabulary: Path) -> Rust:
     lower = read_json(vocabulary.with_name("tokenizer_config.json")).get("do_lower_case", True)
     built: Rust = BertWordPieceTokenizer(str(vocabulary), lowercase=lower)._tokenizer  # noqa: SLF001 - what it wraps
     return built
-
-
-def _is_whole(document: Document) -> bool:
-    return len(document.spans) == 1 and document.spans[0] == (0, len(document.text))
 
 
 def _whole(index: int, target: int, encoding: Encoding, limits: Limits) -> Piece:
