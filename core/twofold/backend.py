@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from twofold.documents import Document
     from twofold.models import ModelCard, Task
+    from twofold.settings import Truncate
     from twofold.vectors import FloatArray
 
 Report: TypeAlias = "Callable[[int, int], None]"
@@ -24,7 +25,7 @@ class Backend(Protocol):
         """What the model is."""
 
     @property
-    def weights(self) -> str | None:
+    def weights_digest(self) -> str | None:
         """A digest of the weights, for a local model."""
 
     @property
@@ -32,16 +33,30 @@ class Backend(Protocol):
         """Who serves the model, for a hosted one."""
 
     def embed(
-        self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int,
+        *,
+        truncate: Truncate = "error",
+        report: Report | None = None,
     ) -> FloatArray:
         """One vector for each span, in order: shape (n_spans, at least dimensions), float32, not normalised.
+
+        A whole text over the model's length is refused, or its end is cut, as `truncate` says.
 
         Raises:
             InputError: a text that can not be embedded, before any work, named by its index.
         """
 
     async def aembed(
-        self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int,
+        *,
+        truncate: Truncate = "error",
+        report: Report | None = None,
     ) -> FloatArray:
         """The same, without holding up the event loop."""
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from twofold import vectors
-from twofold.choosing import known_card, load_backend
 from twofold.documents import Document, check_documents, check_texts, span_counts
 from twofold.errors import DimensionsWarning, ProviderError
-from twofold.hosted.keys import Key
+from twofold.keys import Key
 from twofold.models import AUTO
+from twofold.resolve import known_card, load_backend
 from twofold.settings import Settings, model_string
 from twofold.space import CANARIES, Space, SpaceRecord
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from twofold.backend import Backend, Report
-    from twofold.hosted.keys import KeySource
+    from twofold.keys import KeySource
     from twofold.models import ModelCard, Task
     from twofold.settings import Dtype, Encoding, Truncate
     from twofold.vectors import FloatArray
@@ -73,8 +73,8 @@ class Embedder:
             ("jina:jina-embeddings-v3").
         api_key: the key of a hosted model: a string, or a callable that is asked for each request.
         http_client: an httpx client of your own, sync or async, for proxies and certificates.
-        dimensions, query_task, document_task, normalize, truncate, batch_tokens, late_window, late_overlap, device,
-        dtype, revision, api_key_env, base_url, timeout, concurrency, encoding: see `Settings`.
+        dimensions, query_task, document_task, normalize, truncate, query_truncate, batch_tokens, late_window,
+        late_overlap, device, dtype, revision, api_key_env, base_url, timeout, concurrency, encoding: see `Settings`.
 
     Raises:
         InputError: an option that the model can not take. For a model whose card is known this is said here;
@@ -90,6 +90,7 @@ class Embedder:
         document_task: str | None = AUTO,
         normalize: bool = True,
         truncate: Truncate = "error",
+        query_truncate: Truncate | None = None,
         batch_tokens: int | None = None,
         late_window: int | None = None,
         late_overlap: int | None = None,
@@ -112,6 +113,7 @@ class Embedder:
             document_task=document_task,
             normalize=normalize,
             truncate=truncate,
+            query_truncate=query_truncate,
             batch_tokens=batch_tokens,
             late_window=late_window,
             late_overlap=late_overlap,
@@ -177,7 +179,7 @@ class Embedder:
         window, overlap = card.late_policy(settings.late_window, settings.late_overlap)
         return Space(
             model=card.name,
-            weights=self.backend.weights,
+            weights=self.backend.weights_digest,
             provider=self.backend.provider,
             query_task=self.query_task.name,
             query_prefix=self.query_task.prefix,
@@ -217,11 +219,11 @@ class Embedder:
         Raises:
             InputError: see `embed_documents`; a list is refused too.
         """
-        return self._embed([Document.whole(text)], self.query_task).reshape(-1)
+        return self._embed([Document.whole(text)], self.query_task, truncate=self._query_truncate).reshape(-1)
 
     def embed_queries(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """The vectors of queries, shape (n, dimensions), in the order of `texts`."""
-        return self._embed(_whole(texts), self.query_task, progress)
+        return self._embed(_whole(texts), self.query_task, progress, self._query_truncate)
 
     def embed_documents(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """The vectors of documents, shape (n, dimensions), in the order of `texts`.
@@ -251,11 +253,13 @@ class Embedder:
 
     async def aembed_query(self, text: str) -> FloatArray:
         """`embed_query`, without holding up the event loop."""
-        return (await self._aembed([Document.whole(text)], (await self._loaded()).query_task)).reshape(-1)
+        documents = [Document.whole(text)]
+        task = (await self._loaded()).query_task
+        return (await self._aembed(documents, task, truncate=self._query_truncate)).reshape(-1)
 
     async def aembed_queries(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """`embed_queries`, without holding up the event loop."""
-        return await self._aembed(_whole(texts), (await self._loaded()).query_task, progress)
+        return await self._aembed(_whole(texts), (await self._loaded()).query_task, progress, self._query_truncate)
 
     async def aembed_documents(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """`embed_documents`, without holding up the event loop."""
@@ -276,11 +280,19 @@ class Embedder:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _embed(self, documents: Sequence[Document], task: Task, progress: bool = False) -> FloatArray:
+    @property
+    def _query_truncate(self) -> Truncate:
+        return self.settings.query_truncate or self.settings.truncate
+
+    def _embed(
+        self, documents: Sequence[Document], task: Task, progress: bool = False, truncate: Truncate | None = None
+    ) -> FloatArray:
         if not documents:
             return np.empty((0, self.dimensions), np.float32)
         with self._keeping_partial(), _reporting(documents, progress) as report:
-            raw = self.backend.embed(documents, task, self.dimensions, report=report)
+            raw = self.backend.embed(
+                documents, task, self.dimensions, truncate=truncate or self.settings.truncate, report=report
+            )
         return self._finish(raw, documents)
 
     async def _loaded(self) -> Self:
@@ -289,11 +301,15 @@ class Embedder:
             await asyncio.to_thread(getattr, self, "backend")
         return self
 
-    async def _aembed(self, documents: Sequence[Document], task: Task, progress: bool = False) -> FloatArray:
+    async def _aembed(
+        self, documents: Sequence[Document], task: Task, progress: bool = False, truncate: Truncate | None = None
+    ) -> FloatArray:
         if not documents:
             return np.empty((0, self.dimensions), np.float32)
         with self._keeping_partial(), _reporting(documents, progress) as report:
-            raw = await self.backend.aembed(documents, task, self.dimensions, report=report)
+            raw = await self.backend.aembed(
+                documents, task, self.dimensions, truncate=truncate or self.settings.truncate, report=report
+            )
         return self._finish(raw, documents)
 
     @contextmanager

@@ -29,6 +29,7 @@ class Settings:
         query_task, document_task: a task of the model for each side; "auto" is the card's, None the bare model.
         normalize: scale vectors to unit length.
         truncate: refuse a text over the model's length ("error"), or cut its end ("end").
+        query_truncate: the same for queries alone; None follows `truncate`.
         batch_tokens: tokens in one batch (local) or request (hosted); None chooses.
         late_window: tokens in one pass over a long document that is late-chunked; None is the model's length.
         late_overlap: tokens that two such windows share; None is 512, and at most half a window.
@@ -51,6 +52,7 @@ class Settings:
     document_task: str | None = AUTO
     normalize: bool = True
     truncate: Truncate = "error"
+    query_truncate: Truncate | None = None
     batch_tokens: int | None = None
     late_window: int | None = None
     late_overlap: int | None = None
@@ -99,7 +101,12 @@ class Settings:
 _WHOLE_NUMBERS = {"dimensions": 1, "batch_tokens": 1, "late_window": 1, "late_overlap": 0, "concurrency": 1}
 """The options that are whole numbers, each with its least value."""
 
-_CHOICES = {"truncate": get_args(Truncate), "dtype": get_args(Dtype), "encoding": get_args(Encoding)}
+_CHOICES = {
+    "truncate": get_args(Truncate),
+    "query_truncate": (None, *get_args(Truncate)),
+    "dtype": get_args(Dtype),
+    "encoding": get_args(Encoding),
+}
 
 
 def model_string(model: str | os.PathLike[str]) -> str:

@@ -41,6 +41,7 @@ class TwofoldEmbeddings(BaseModel, Embeddings):
     document_task: str | None = AUTO
     normalize: bool = True
     truncate: Truncate = "error"
+    query_truncate: Truncate | None = None
     batch_tokens: int | None = None
     late_window: int | None = None
     late_overlap: int | None = None

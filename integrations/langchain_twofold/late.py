@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twofold import Document as Text
 from twofold import InputError
 from twofold.extras import extra
-from twofold.spans import locate
+from twofold.offsets import locate
 
 with extra("langchain"):
     from langchain_core.documents import Document

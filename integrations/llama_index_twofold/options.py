@@ -18,7 +18,7 @@ with extra("llama-index"):
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from twofold.hosted.keys import KeySource
+    from twofold.keys import KeySource
 
 OPTIONS = frozenset(field.name for field in fields(Settings))
 
@@ -32,6 +32,7 @@ class EmbedderOptions(BaseEmbedding):
     document_task: str | None = AUTO
     normalize: bool = True
     truncate: Truncate = "error"
+    query_truncate: Truncate | None = None
     batch_tokens: int | None = None
     late_window: int | None = None
     late_overlap: int | None = None

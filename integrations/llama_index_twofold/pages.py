@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from twofold import Document, InputError
 from twofold.extras import extra
-from twofold.spans import locate
+from twofold.offsets import locate
 
 with extra("llama-index"):
     from llama_index.core.schema import MetadataMode, TextNode

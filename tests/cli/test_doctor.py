@@ -1,4 +1,4 @@
-"""The doctor, on small checkpoints with golden values of their own, and on the real MiniLM."""
+"""The doctor, on small checkpoints with published values of their own, and on the real MiniLM."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from twofold import Embedder
 from twofold.cli import main
 from twofold.doctor import examine
+from twofold.doctor.published import PUBLISHED, TOKEN_COUNTS, TOLERANCES, Published
 from twofold.documents import Document
-from twofold.golden import GOLDEN, TOKEN_COUNTS, TOLERANCES, Golden
 from twofold.models import CARDS, Task
 from twofold.vectors import normalize
 
@@ -40,7 +40,7 @@ def embedder(folder: Path) -> Embedder:
     return Embedder(str(folder), device="cpu", dtype="float32")
 
 
-def golden_of(embedder: Embedder) -> list[Golden]:
+def published_of(embedder: Embedder) -> list[Published]:
     """What the checkpoint gives now, adapter on, without its instruction."""
     texts = ("Hello World", "Follow the white rabbit.")
     documents = [Document.whole(text) for text in texts]
@@ -49,7 +49,7 @@ def golden_of(embedder: Embedder) -> list[Golden]:
         task = Task(known.name, "", known.adapter)
         unit = normalize(embedder.backend.embed(documents, task, embedder.card.width))
         values = tuple(tuple(round(float(number), 4) for number in row[:5]) for row in unit)
-        found.append(Golden(embedder.card.name, task, texts, values))
+        found.append(Published(embedder.card.name, task, texts, values))
     return found
 
 
@@ -59,7 +59,7 @@ def named(findings: list[Finding], name: str) -> Finding:
 
 
 def test_a_sound_checkpoint_passes(embedder: Embedder) -> None:
-    findings = list(examine(embedder, golden_of(embedder)))
+    findings = list(examine(embedder, published_of(embedder)))
     assert not [finding for finding in findings if finding.ok is False]
     published = named(findings, "published vectors")
     assert published.ok
@@ -74,19 +74,19 @@ def test_a_sound_checkpoint_passes(embedder: Embedder) -> None:
 
 def test_other_weights_are_found_out(tmp_path: Path, embedder: Embedder) -> None:
     other = Embedder(str(checkpoints.v3_original(tmp_path / "other", seed=7).folder), device="cpu", dtype="float32")
-    findings = list(examine(other, golden_of(embedder)))
+    findings = list(examine(other, published_of(embedder)))
     assert named(findings, "published vectors").ok is False
 
 
 def test_one_wrong_adapter_is_found_out(embedder: Embedder) -> None:
-    golden = golden_of(embedder)
-    swapped = replace(golden[0], task=golden[1].task)
-    assert named(list(examine(embedder, [*golden[1:], swapped])), "published vectors").ok is False
+    known = published_of(embedder)
+    swapped = replace(known[0], task=known[1].task)
+    assert named(list(examine(embedder, [*known[1:], swapped])), "published vectors").ok is False
 
 
 def test_bfloat16_is_allowed_more_and_says_so(folder: Path, embedder: Embedder) -> None:
     rounded = Embedder(str(folder), device="cpu", dtype="bfloat16")
-    finding = named(list(examine(rounded, golden_of(embedder))), "published vectors")
+    finding = named(list(examine(rounded, published_of(embedder))), "published vectors")
     assert f"{TOLERANCES['bfloat16']} is allowed in bfloat16" in finding.detail
 
 
@@ -126,13 +126,13 @@ def test_a_backend_that_fails_later_is_a_finding(embedder: Embedder, monkeypatch
 
 
 def test_the_published_values_are_of_known_models_and_of_unit_vectors() -> None:
-    for golden in GOLDEN:
-        card = CARDS[golden.model]
-        assert golden.task.name is None or golden.task.name in {task.name for task in card.tasks}
-        assert golden.task.prefix == ""
-        assert len(golden.texts) == len(golden.values)
-        assert all(0 < sum(number**2 for number in row) < 1 for row in golden.values)
-    assert {golden.task.name for golden in GOLDEN if golden.model == "jinaai/jina-embeddings-v3"} == {
+    for known in PUBLISHED:
+        card = CARDS[known.model]
+        assert known.task.name is None or known.task.name in {task.name for task in card.tasks}
+        assert known.task.prefix == ""
+        assert len(known.texts) == len(known.values)
+        assert all(0 < sum(number**2 for number in row) < 1 for row in known.values)
+    assert {known.task.name for known in PUBLISHED if known.model == "jinaai/jina-embeddings-v3"} == {
         task.name for task in CARDS["jinaai/jina-embeddings-v3"].tasks
     }
 

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 SLOW = """
     import sys, time
-    from twofold import cli, testing
+    from twofold import cli, fake
 
-    class SlowBackend(testing.FakeBackend):
-        def embed(self, documents, task, dimensions, *, report=None):
+    class SlowBackend(fake.FakeBackend):
+        def embed(self, documents, task, dimensions, **options):
             sys.stderr.write("a slice\\n")
             sys.stderr.flush()
             time.sleep({seconds})
-            return super().embed(documents, task, dimensions, report=report)
+            return super().embed(documents, task, dimensions, **options)
 
-    testing.FakeBackend = SlowBackend
+    fake.FakeBackend = SlowBackend
     import twofold.jobs.indexing as indexing, twofold.cli.embed as embed
     indexing.FIRST_TOKENS = indexing.MAX_TOKENS = 20
     embed.SLICE_TOKENS = 20

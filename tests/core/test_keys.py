@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from twofold import InputError
-from twofold.hosted.keys import Key, KeySource
+from twofold.keys import Key, KeySource
 
 SECRET = "sk-do-not-show"
 

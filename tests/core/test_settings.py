@@ -17,6 +17,7 @@ CHANGED: dict[str, Any] = {
     "document_task": None,
     "normalize": False,
     "truncate": "end",
+    "query_truncate": "end",
     "batch_tokens": 4096,
     "late_window": 2048,
     "late_overlap": 0,

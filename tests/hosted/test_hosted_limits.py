@@ -247,7 +247,7 @@ def test_the_doctor_says_what_is_wrong() -> None:
 
 
 def test_the_doctor_compares_with_the_local_model() -> None:
-    from twofold.hosted.doctor import examine as examine_hosted
+    from twofold.doctor.hosted import examine_hosted
 
     with FaultServer() as server:
         hosted = make(server, dimensions=16)

@@ -14,10 +14,10 @@ import pytest
 from hosted.faultserver import FaultServer, truth
 from hosted.jina_schema import FIELDS
 from twofold import Embedder, InputError, ProviderError, ResponseInvalid
-from twofold.choosing import known_card, split_model
 from twofold.hosted.providers import JINA_MODELS, PROVIDERS, endpoint
 from twofold.hosted.wires import Ask, Violation, stack
 from twofold.models import CARDS, JINA_V3
+from twofold.resolve import known_card, split_model
 from twofold.vectors import normalize, quantize
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from twofold import Embedder, InputError, SpaceMismatch, StoreError
+from twofold.fake import FakeBackend
 from twofold.models import JINA_V3
 from twofold.testing import FakeEmbedder
-from twofold.testing.fake import FakeBackend
 from weaviate_twofold import Layout, TwofoldVectorizer, WeaviateStore, connect, server_side
 from weaviate_twofold.layout import vectors_of
 from weaviate_twofold.writing import checked_ids, object_id

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from twofold.fake import FAKE_CARD, FakeBackend
 from twofold.testing import FakeEmbedder
-from twofold.testing.fake import FAKE_CARD, FakeBackend
 from weaviate_twofold import TwofoldVectorizer, server_side
 
 if TYPE_CHECKING:

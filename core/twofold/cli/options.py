@@ -25,6 +25,7 @@ FLAGS: dict[str, tuple[Any, str]] = {
     "document_task": (str, f"Task of the document side; '{BARE_MODEL}' is the bare model."),
     "normalize": (bool, "Vectors of unit length, or as the model gives them."),
     "truncate": (Truncate, "Refuse a text over the model's length, or cut its end."),
+    "query_truncate": (Truncate | None, "The same for queries alone."),
     "batch_tokens": (int | None, "Tokens in one batch or request."),
     "late_window": (int | None, "Tokens in one pass over a long document."),
     "late_overlap": (int | None, "Tokens that two such passes share."),

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from twofold.backend import Report
     from twofold.hosted.drivers import Transport
-    from twofold.hosted.keys import Key
     from twofold.hosted.limiter import Limiter
+    from twofold.keys import Key
     from twofold.models import ModelCard, Task
-    from twofold.settings import Settings
+    from twofold.settings import Settings, Truncate
     from twofold.vectors import FloatArray
 
 SHORTEST_KEY = 8
@@ -46,7 +46,7 @@ class HostedBackend:
         usage: what has been asked of it: tokens billed, requests, retries.
     """
 
-    weights = None
+    weights_digest = None
 
     def __init__(self, settings: Settings, key: Key, http_client: Any = None) -> None:
         """Settle who is asked, and with what key; send nothing.
@@ -95,7 +95,13 @@ class HostedBackend:
         return self._counter.count([task.prefix + text for text in texts])
 
     def embed(
-        self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int,
+        *,
+        truncate: Truncate = "error",
+        report: Report | None = None,
     ) -> FloatArray:
         """One vector for each span, in order; see `twofold.backend.Backend`.
 
@@ -103,14 +109,20 @@ class HostedBackend:
             InputError: a text that is too long, or spans or a task that the provider has no word for; before any work.
             ProviderError: the provider failed; what was done is in its `partial`.
         """
-        with self._call(documents, task, dimensions, report) as flow:
+        with self._call(documents, task, dimensions, truncate, report) as flow:
             return drive(flow.run(), self._transport, self._settings.timeout)
 
     async def aembed(
-        self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int,
+        *,
+        truncate: Truncate = "error",
+        report: Report | None = None,
     ) -> FloatArray:
         """The same, without holding up the event loop."""
-        with self._call(documents, task, dimensions, report) as flow:
+        with self._call(documents, task, dimensions, truncate, report) as flow:
             return await adrive(flow.run(), self._transport, self._settings.timeout)
 
     @property
@@ -134,10 +146,15 @@ class HostedBackend:
 
     @contextmanager
     def _call(
-        self, documents: Sequence[Document], task: Task, dimensions: int, report: Report | None
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int,
+        truncate: Truncate,
+        report: Report | None,
     ) -> Iterator[Flow]:
         """A flow for one call, observed, with what it learnt kept for the next."""
-        flow = self._flow(documents, task, dimensions, report)
+        flow = self._flow(documents, task, dimensions, truncate, report)
         with telemetry.operation(self._settings.model, dimensions, self._encoding, self._url, flow.usage):
             try:
                 yield flow
@@ -151,7 +168,12 @@ class HostedBackend:
             self.usage.add(flow.usage)
 
     def _flow(
-        self, documents: Sequence[Document], task: Task, dimensions: int | None, report: Report | None = None
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int | None,
+        truncate: Truncate = "error",
+        report: Report | None = None,
     ) -> Flow:
         """What to send, and what to believe. `dimensions` is None for the one word that shows how wide vectors are."""
         started = time.monotonic()
@@ -160,7 +182,7 @@ class HostedBackend:
             pieces, size, width, says = [PROBE_PIECE], None, None, self._row.unknown
         else:
             self._check(documents, task)
-            pieces = plan(documents, self._counter, self._limits, task.prefix, add=not self._row.instructs)
+            pieces = plan(documents, self._counter, self._limits(truncate), task.prefix, add=not self._row.instructs)
             size, says = self._hosted.asked_size(dimensions), self._hosted.says
             width = self.card.width if size is None else size
         ask = Ask(
@@ -169,7 +191,7 @@ class HostedBackend:
             task=task.name if "task" in says else None,
             dimensions=size,
             normalize=self._settings.normalize if "normalize" in says else None,
-            truncate=self._settings.truncate == "end" if "truncate" in says else None,
+            truncate=truncate == "end" if "truncate" in says else None,
             encoding=self._encoding,
         )
         job = Job(
@@ -211,8 +233,8 @@ class HostedBackend:
         if task.name == self.card.query_task != self.card.document_task:
             raise InputError(f"document {late} has several spans: queries are never late-chunked", index=late)
 
-    @property
-    def _limits(self) -> Limits:
+    def _limits(self, truncate: Truncate) -> Limits:
+        """How much goes into a request, and how long a text may be."""
         settings, card = self._settings, self.card
         window, overlap = card.late_policy(settings.late_window, settings.late_overlap)
         return Limits(
@@ -221,7 +243,7 @@ class HostedBackend:
             length=card.max_tokens,
             window=window,
             overlap=overlap,
-            cut=settings.truncate == "end",
+            cut=truncate == "end",
         )
 
     def _unit(self, says: frozenset[str]) -> bool:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from twofold.local.encoder import Encoder
     from twofold.local.tokens import Piece
     from twofold.models import ModelCard, Task
-    from twofold.settings import Settings
+    from twofold.settings import Settings, Truncate
     from twofold.vectors import FloatArray
 
 CPU_TOKENS = 1536
@@ -102,7 +102,7 @@ class LocalBackend:
         return self.checkpoint.card
 
     @cached_property
-    def weights(self) -> str:
+    def weights_digest(self) -> str:
         """A digest of the weights' files."""
         return self.checkpoint.digest
 
@@ -117,18 +117,23 @@ class LocalBackend:
                 _LOADED[key] = Loaded(encoder, Tokenizer(self.checkpoint.folder), threading.Lock())
             return _LOADED[key]
 
-    @property
-    def limits(self) -> Limits:
+    def limits(self, truncate: Truncate) -> Limits:
         """How long a sequence may be, and how long documents are cut into windows."""
         window, overlap = self.card.late_policy(self.settings.late_window, self.settings.late_overlap)
-        return Limits(self.card.max_tokens, self.settings.truncate, window, overlap)
+        return Limits(self.card.max_tokens, truncate, window, overlap)
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
         """The length of each text as the model sees it."""
         return self.loaded.tokenizer.count(texts, task)
 
     def embed(
-        self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int,
+        *,
+        truncate: Truncate = "error",
+        report: Report | None = None,
     ) -> FloatArray:
         """One vector for each span at the model's full width, (n_spans, width); `dimensions` is cut by the embedder.
 
@@ -136,23 +141,34 @@ class LocalBackend:
             InputError: see `Tokenizer.pieces`; or several spans for a model that late chunking can not serve.
             DeviceError: one sequence alone is too much for the device's memory.
         """
-        return self._embed(documents, task, report, threading.Event())
+        return self._embed(documents, task, truncate, report, threading.Event())
 
     async def aembed(
-        self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int,
+        *,
+        truncate: Truncate = "error",
+        report: Report | None = None,
     ) -> FloatArray:
         """`embed` in a thread; a cancelled call stops after the batch in hand."""
         cancelled = threading.Event()
         try:
-            return await asyncio.to_thread(self._embed, documents, task, report, cancelled)
+            return await asyncio.to_thread(self._embed, documents, task, truncate, report, cancelled)
         finally:
             cancelled.set()
 
     def _embed(
-        self, documents: Sequence[Document], task: Task, report: Report | None, cancelled: threading.Event
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        truncate: Truncate,
+        report: Report | None,
+        cancelled: threading.Event,
     ) -> FloatArray:
         check_late(documents, self.card)
-        pieces = self.loaded.tokenizer.pieces(documents, task, self.limits)
+        pieces = self.loaded.tokenizer.pieces(documents, task, self.limits(truncate))
         result = np.empty((sum(span_counts(documents)), self.card.width), np.float32)
         left = np.bincount([piece.document for piece in pieces], minlength=len(documents))
         for group in batches(pieces, self.batch_tokens):
@@ -164,6 +180,11 @@ class LocalBackend:
                 np.subtract.at(left, done, 1)
                 report(int((left[np.unique(done)] == 0).sum()), sum(len(piece.ids) for piece in group))
         return result
+
+    @property
+    def precision(self) -> str:
+        """What the weights are kept in: float32, bfloat16 or int8."""
+        return "int8" if self.settings.dtype == "int8" else str(self.dtype).removeprefix("torch.")
 
     @property
     def batch_tokens(self) -> int:
@@ -223,7 +244,7 @@ class LocalBackend:
             "dtype": str(self.dtype).removeprefix("torch.") + ", int8 weights" * (self.settings.dtype == "int8"),
             "attention": attention,
             "weights in memory": f"{encoder.nbytes / 2**20:,.0f} MiB",
-            "weights digest": self.weights,
+            "weights digest": self.weights_digest,
         }
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from twofold.documents import Document
     from twofold.local.weights import TensorInfo
     from twofold.models import Pooling, Task
-    from twofold.settings import Settings
+    from twofold.settings import Settings, Truncate
     from twofold.vectors import FloatArray
 
 DOCUMENTS_AT_ONCE = 32
@@ -103,7 +103,7 @@ class FallbackBackend:
         return POOLING.get(modes.pop(), "other") if len(modes) == 1 else "other"
 
     @cached_property
-    def weights(self) -> str:
+    def weights_digest(self) -> str:
         """A digest of the weights, and of the modules that they are for."""
         return weights.digest(self.tensors, [self.files.config.get("model_type"), *self.files.modules])
 
@@ -115,14 +115,20 @@ class FallbackBackend:
         return [len(tokenizer(task.prefix + text, verbose=False)["input_ids"]) for text in texts]
 
     def embed(
-        self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int,
+        *,
+        truncate: Truncate = "error",
+        report: Report | None = None,
     ) -> FloatArray:
         """One vector for each document, (n, width).
 
         Raises:
             InputError: a text over the model's length, or spans.
         """
-        counts = self._check(documents, task)
+        counts = self._check(documents, task, truncate)
         rows = []
         for start in range(0, len(documents), DOCUMENTS_AT_ONCE):
             texts = [task.prefix + document.text for document in documents[start : start + DOCUMENTS_AT_ONCE]]
@@ -133,10 +139,21 @@ class FallbackBackend:
         return np.concatenate(rows).astype(np.float32)
 
     async def aembed(
-        self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int,
+        *,
+        truncate: Truncate = "error",
+        report: Report | None = None,
     ) -> FloatArray:
         """`embed` in a thread."""
-        return await asyncio.to_thread(self.embed, documents, task, dimensions, report=report)
+        return await asyncio.to_thread(self.embed, documents, task, dimensions, truncate=truncate, report=report)
+
+    @property
+    def precision(self) -> str:
+        """What the weights are kept in."""
+        return str(self.model.dtype).removeprefix("torch.")
 
     def describe(self) -> dict[str, str]:
         """What runs where, for people."""
@@ -144,11 +161,11 @@ class FallbackBackend:
             "folder": str(self.folder),
             "engine": f"sentence-transformers: {self.reason}",
             "device": str(self.model.device),
-            "dtype": f"{self.model.dtype}".removeprefix("torch."),
-            "weights digest": self.weights,
+            "dtype": self.precision,
+            "weights digest": self.weights_digest,
         }
 
-    def _check(self, documents: Sequence[Document], task: Task) -> list[int]:
+    def _check(self, documents: Sequence[Document], task: Task, truncate: Truncate) -> list[int]:
         for index, document in enumerate(documents):
             if not document.is_whole:
                 raise InputError(
@@ -158,7 +175,7 @@ class FallbackBackend:
                 )
         counts = self.count_tokens([document.text for document in documents], task)
         for index, count in enumerate(counts):
-            if count > self.card.max_tokens and self.settings.truncate == "error":
+            if count > self.card.max_tokens and truncate == "error":
                 raise InputError(
                     f"text {index} has {count} tokens, the model takes {self.card.max_tokens}. Split it, or cut it "
                     "with truncate='end'",

@@ -1,7 +1,8 @@
 """For tests, yours and ours: an embedder without a model, and the contract that every adapter keeps."""
 
+from twofold.fake import FAKE_CARD, Call, FakeBackend
 from twofold.testing.contract import AdapterContract, Door, VectorContract, pickled, spawned
-from twofold.testing.fake import FAKE_CARD, Call, FakeBackend, FakeEmbedder
+from twofold.testing.embedder import FakeEmbedder
 
 __all__ = [
     "FAKE_CARD",

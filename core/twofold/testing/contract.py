@@ -273,6 +273,7 @@ class AdapterContract(VectorContract):
         "query_task": None,
         "normalize": False,
         "truncate": "end",
+        "query_truncate": "end",
         "batch_tokens": 4096,
         "late_window": 256,
         "late_overlap": 16,

@@ -1,16 +1,15 @@
-"""An embedder without a model: deterministic, two-sided, and it records what it was asked."""
+"""A backend without a model: deterministic, two-sided, and it records what it was asked."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twofold.documents import Document
-from twofold.embedder import Embedder
 from twofold.errors import InputError
 from twofold.models import ModelCard, Task
 
@@ -51,22 +50,27 @@ class FakeBackend:
     """
 
     provider = None
-    weights = "fake"
+    weights_digest = "fake"
 
-    def __init__(self, name: str = "", truncate: Truncate = "error") -> None:
+    def __init__(self, name: str = "") -> None:
         """Take any name; `Embedder("fake:")` gets here."""
         self.card = FAKE_CARD
         self.name = name
-        self.truncate = truncate
         self.calls: list[Call] = []
 
     def embed(
-        self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int,
+        *,
+        truncate: Truncate = "error",
+        report: Report | None = None,
     ) -> FloatArray:
         """Hash the words of each span, with some of the whole text's and of the task's."""
         counts = self.count_tokens([document.text for document in documents], task)
         fitting = enumerate(zip(documents, counts, strict=True))
-        documents = [self._fit(index, document, count, task) for index, (document, count) in fitting]
+        documents = [self._fit(index, document, count, task, truncate) for index, (document, count) in fitting]
         self.calls.append(Call(tuple(document.text for document in documents), task.name, dimensions))
         side = CONTEXT * _hashed(f"task {task.name}")
         rows = [
@@ -79,37 +83,29 @@ class FakeBackend:
         return np.array(rows, np.float32).reshape(-1, self.card.width)
 
     async def aembed(
-        self, documents: Sequence[Document], task: Task, dimensions: int, *, report: Report | None = None
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int,
+        *,
+        truncate: Truncate = "error",
+        report: Report | None = None,
     ) -> FloatArray:
         """The same; there is nothing to wait for."""
-        return self.embed(documents, task, dimensions, report=report)
+        return self.embed(documents, task, dimensions, truncate=truncate, report=report)
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
         """Count words, the instruction's included."""
         return [len((task.prefix + text).split()) for text in texts]
 
-    def _fit(self, index: int, document: Document, count: int, task: Task) -> Document:
+    def _fit(self, index: int, document: Document, count: int, task: Task, truncate: Truncate) -> Document:
         """`document` within the model's length; one of several spans may be longer, as windows would see to it."""
         if count <= self.card.max_tokens or len(document.spans) > 1:
             return document
-        if self.truncate == "error":
+        if truncate == "error":
             raise InputError(f"text {index} has {count} tokens, the limit is {self.card.max_tokens}", index=index)
         room = self.card.max_tokens - len(task.prefix.split())
         return Document.whole(" ".join(document.text.split()[:room]))
-
-
-class FakeEmbedder(Embedder):
-    """`Embedder("fake:")` with its calls at hand: `FakeEmbedder(dimensions=16).calls`."""
-
-    def __init__(self, model: str = "fake:", **options: Any) -> None:
-        """Take any option of an `Embedder`."""
-        super().__init__(model, **options)
-
-    @property
-    def calls(self) -> list[Call]:
-        """What the backend was asked, in order."""
-        assert isinstance(self.backend, FakeBackend)  # noqa: S101 - holds by construction
-        return self.backend.calls
 
 
 def _hashed(text: str) -> FloatArray:

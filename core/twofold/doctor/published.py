@@ -12,7 +12,7 @@ from twofold.models import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Golden:
+class Published:
     """What a model is known to give for some texts.
 
     Attributes:
@@ -53,16 +53,16 @@ _V2 = {
     "base-es": (-0.0108, -0.0092, -0.0373, 0.0171, -0.0301),
 }
 
-GOLDEN: tuple[Golden, ...] = (
-    Golden(
+PUBLISHED: tuple[Published, ...] = (
+    Published(
         "sentence-transformers/all-MiniLM-L6-v2",
         Task(None),
         ("hello world",),
         ((-0.034478, 0.03102, 0.00673, 0.02611, -0.039362),),
     ),
-    *(Golden("jinaai/jina-embeddings-v3", Task(name, "", name), _V3_TEXTS, values) for name, values in _V3.items()),
+    *(Published("jinaai/jina-embeddings-v3", Task(name, "", name), _V3_TEXTS, values) for name, values in _V3.items()),
     *(
-        Golden(f"jinaai/jina-embeddings-v2-{kind}", Task(None), ("hello world",), (values,))
+        Published(f"jinaai/jina-embeddings-v2-{kind}", Task(None), ("hello world",), (values,))
         for kind, values in _V2.items()
     ),
 )

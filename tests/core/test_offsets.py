@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twofold.errors import InputError
-from twofold.spans import locate
+from twofold.offsets import locate
 
 if TYPE_CHECKING:
     from random import Random

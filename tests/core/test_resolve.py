@@ -6,9 +6,9 @@ import pytest
 
 from twofold import Embedder, InputError
 from twofold.backend import Backend
-from twofold.choosing import known_card, load_backend, split_model
-from twofold.hosted.keys import Key
+from twofold.keys import Key
 from twofold.models import JINA_V3
+from twofold.resolve import known_card, load_backend, split_model
 from twofold.settings import Settings
 from twofold.testing import FakeBackend
 

@@ -10,7 +10,7 @@ from twofold.models import find_card
 
 if TYPE_CHECKING:
     from twofold.backend import Backend
-    from twofold.hosted.keys import Key
+    from twofold.keys import Key
     from twofold.models import ModelCard
     from twofold.settings import Settings
 
@@ -54,9 +54,9 @@ def load_backend(settings: Settings, key: Key, http_client: Any = None) -> Backe
     """
     provider, name = split_model(settings.model)
     if provider == FAKE:
-        from twofold.testing import FakeBackend  # noqa: PLC0415
+        from twofold.fake import FakeBackend  # noqa: PLC0415
 
-        return FakeBackend(name, settings.truncate)
+        return FakeBackend(name)
     if provider is not None:
         from twofold.hosted.backend import HostedBackend  # noqa: PLC0415
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twofold.doctor import Finding
+from twofold.doctor.finding import Finding, compare_sides
 from twofold.embedder import Embedder
 from twofold.errors import TwofoldError
 from twofold.hosted.backend import HostedBackend
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def examine(embedder: Embedder, local: Embedder | None = None) -> Iterator[Finding]:
+def examine_hosted(embedder: Embedder, local: Embedder | None = None) -> Iterator[Finding]:
     """Look at the address, the key, the answer to a few short texts, the limits, and the local model where it is.
 
     `local` is the same model on this machine; where none is given, one is looked for in the hub's cache. Costs three
@@ -40,7 +40,7 @@ def examine(embedder: Embedder, local: Embedder | None = None) -> Iterator[Findi
         yield Finding("model", None, f"{card.name}: {card.width} dimensions, {card.max_tokens} tokens")
         yield Finding("limits", None, _limits(backend))
         documents = embedder.embed_documents(CANARIES)
-        yield _sides(embedder, queries, documents)
+        yield compare_sides(embedder, queries, documents)
         yield _same_space(embedder, np.concatenate([queries, documents]), local)
     except TwofoldError as error:
         yield Finding("answer", ok=False, detail=str(error))
@@ -49,15 +49,6 @@ def examine(embedder: Embedder, local: Embedder | None = None) -> Iterator[Findi
 def _limits(backend: HostedBackend) -> str:
     known = [f"{limit:,.0f} {unit} a minute" for unit, limit in backend.limits().items() if limit]
     return ", ".join(known) or "the provider does not say; they are learnt when it refuses"
-
-
-def _sides(embedder: Embedder, queries: np.ndarray, documents: np.ndarray) -> Finding:
-    cosine = lowest_cosine(queries, documents)
-    if embedder.query_task == embedder.document_task:
-        return Finding("two sides", None, "queries and documents go in alike")
-    return Finding(
-        "two sides", not np.allclose(queries, documents), f"a text's two vectors have a cosine of {cosine:.3f}"
-    )
 
 
 def _same_space(embedder: Embedder, canaries: np.ndarray, local: Embedder | None) -> Finding:
@@ -71,7 +62,7 @@ def _same_space(embedder: Embedder, canaries: np.ndarray, local: Embedder | None
     return Finding(
         "local model",
         cosine >= CANARY_COSINE,
-        f"its vectors and the hosted ones have a cosine of {cosine:.5f} at least, {CANARY_COSINE} is wanted",
+        f"its vectors and the hosted ones have a cosine of {cosine:.5f} at least, {CANARY_COSINE} is expected",
     )
 
 

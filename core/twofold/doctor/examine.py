@@ -1,0 +1,35 @@
+"""Look at an embedder: a local model and a hosted one are looked at in their own ways."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twofold.doctor.finding import Finding
+from twofold.doctor.published import PUBLISHED
+from twofold.errors import TwofoldError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from twofold.doctor.published import Published
+    from twofold.embedder import Embedder
+
+
+def examine(embedder: Embedder, published: Iterable[Published] = PUBLISHED) -> Iterator[Finding]:
+    """Look at everything that can be looked at, most basic first; what fails is a finding, not an error.
+
+    `published` are the vectors to compare a local model with.
+    """
+    try:
+        hosted = embedder.backend.provider is not None
+    except TwofoldError as error:
+        yield Finding("model", ok=False, detail=str(error))
+        return
+    if hosted:
+        from twofold.doctor.hosted import examine_hosted  # noqa: PLC0415 - needs the extra `hosted`
+
+        yield from examine_hosted(embedder)
+        return
+    from twofold.doctor.local import examine_local  # noqa: PLC0415 - a hosted model needs none of it
+
+    yield from examine_local(embedder, published)

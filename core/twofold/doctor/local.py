@@ -1,0 +1,103 @@
+"""Does a local model run rightly here, and are its vectors those that were published?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twofold.doctor.finding import Finding, compare_sides
+from twofold.doctor.published import TOKEN_COUNTS, TOLERANCES
+from twofold.documents import Document
+from twofold.errors import TwofoldError
+from twofold.models import BARE
+from twofold.space import CANARIES, lowest_cosine
+from twofold.vectors import finish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from twofold.doctor.published import Published
+    from twofold.embedder import Embedder
+
+SAME_COSINE = {"float32": 0.99999, "bfloat16": 0.999, "int8": 0.99}
+"""How alike a text's vectors must be when it is embedded alone and among others."""
+
+
+def examine_local(embedder: Embedder, published: Iterable[Published]) -> Iterator[Finding]:
+    """Look at its card, its weights, its tokenizer, its two sides, and vectors that are known of it."""
+    yield from _card(embedder)
+    try:
+        described: dict[str, str] = getattr(embedder.backend, "describe", dict)()  # loads the weights
+    except TwofoldError as error:
+        yield Finding("weights", ok=False, detail=str(error))
+        return
+    yield from (Finding(name, None, text) for name, text in described.items())
+    precision = getattr(embedder.backend, "precision", "float32")
+    for look in (_tokenizer, _sides, _alone_and_together(precision), _published(precision, published)):
+        try:
+            yield look(embedder)
+        except TwofoldError as error:
+            yield Finding("embedding", ok=False, detail=str(error))
+
+
+def _card(embedder: Embedder) -> Iterator[Finding]:
+    card = embedder.card
+    yield Finding(
+        "model",
+        ok=True,
+        detail=f"{card.name}: {card.width} dimensions, {card.max_tokens} tokens, {card.pooling}-pooled",
+    )
+    terms = f": {card.terms}" if card.terms else ""
+    yield Finding("licence", None, f"{card.licence}{terms}")
+    for name, task in (("query side", embedder.query_task), ("document side", embedder.document_task)):
+        adapter = f", adapter {task.adapter}" if task.adapter else ""
+        yield Finding(name, None, f"{task.name or 'the bare model'}, instruction {task.prefix!r}{adapter}")
+
+
+def _tokenizer(embedder: Embedder) -> Finding:
+    text, published = TOKEN_COUNTS.get(embedder.card.name, (CANARIES[0], None))
+    (count,) = embedder.backend.count_tokens([text], BARE)
+    said = f"{text!r} has {count} tokens"
+    if published is None:
+        return Finding("tokenizer", None, f"{said}; none are published")
+    return Finding("tokenizer", count == published, f"{said}, published are {published}")
+
+
+def _sides(embedder: Embedder) -> Finding:
+    return compare_sides(embedder, embedder.embed_queries(CANARIES), embedder.embed_documents(CANARIES))
+
+
+def _alone_and_together(precision: str) -> Callable[[Embedder], Finding]:
+    def look(embedder: Embedder) -> Finding:
+        together = embedder.embed_documents(CANARIES)
+        alone = np.concatenate([embedder.embed_documents([text]) for text in CANARIES])
+        cosine = lowest_cosine(together, alone)
+        said = f"a cosine of {cosine:.6f} at least; {SAME_COSINE[precision]} is expected in {precision}"
+        return Finding("alone and in a batch", cosine >= SAME_COSINE[precision], said)
+
+    return look
+
+
+def _published(precision: str, published: Iterable[Published]) -> Callable[[Embedder], Finding]:
+    def look(embedder: Embedder) -> Finding:
+        known = [one for one in published if one.model == embedder.card.name]
+        if not known:
+            return Finding("published vectors", None, f"none are known of {embedder.card.name}")
+        off = {one.task.name: _farthest(embedder, one) for one in known}
+        worst = max(off, key=lambda name: off[name])
+        tasks = ", ".join(str(name) for name in off if name) or "the bare model"
+        said = f"{tasks}: off by {off[worst]:.5f} at most, {TOLERANCES[precision]} is allowed in {precision}"
+        return Finding("published vectors", off[worst] <= TOLERANCES[precision], said)
+
+    return look
+
+
+def _farthest(embedder: Embedder, known: Published) -> float:
+    """How far the worst number is from its published value."""
+    documents = [Document.whole(text) for text in known.texts]
+    width = embedder.card.width
+    raw = embedder.backend.embed(documents, known.task, width)
+    values = np.array(known.values, np.float32)
+    unit = finish(raw, len(documents), width, unit=True)
+    return float(np.max(np.abs(unit[:, : values.shape[1]] - values)))
