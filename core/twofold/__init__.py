@@ -3,6 +3,7 @@
 from twofold.documents import Document
 from twofold.embedder import Embedder
 from twofold.errors import (
+    BlankWarning,
     DeadlineExceeded,
     DeviceError,
     DimensionsWarning,
@@ -25,6 +26,7 @@ from twofold.settings import Settings
 from twofold.space import Space, SpaceRecord
 
 __all__ = [
+    "BlankWarning",
     "DeadlineExceeded",
     "DeviceError",
     "DimensionsWarning",

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import warnings
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from twofold import vectors
+from twofold.arguments import Arguments, takes
 from twofold.documents import Document, check_documents, check_texts, span_counts
-from twofold.errors import DimensionsWarning, ProviderError
+from twofold.errors import ProviderError
 from twofold.keys import Key
-from twofold.models import AUTO
+from twofold.models import AUTO, warn_untrained
+from twofold.progress import reporting
 from twofold.resolve import known_card, load_backend
-from twofold.settings import Settings, model_string
+from twofold.settings import Settings, check_names
 from twofold.space import CANARIES, Space, SpaceRecord
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
-    from twofold.backend import Backend, Report
+    from twofold.backend import Backend
     from twofold.keys import KeySource
     from twofold.models import ModelCard, Task
-    from twofold.settings import Dtype, Encoding, Truncate
+    from twofold.settings import Truncate
     from twofold.vectors import FloatArray
 
 
@@ -41,27 +41,6 @@ def _split(rows: FloatArray, documents: Sequence[Document]) -> list[FloatArray]:
     return np.split(rows, np.cumsum(span_counts(documents))[:-1]) if documents else []
 
 
-def _reporting(documents: Sequence[Document], progress: bool) -> AbstractContextManager[Report | None]:
-    if not progress:
-        return nullcontext()
-    from twofold.progress import reporting  # noqa: PLC0415 - draws with a library of the extra `cli`
-
-    return reporting(len(documents))
-
-
-@cache
-def _warn_untrained(card: ModelCard, dimensions: int) -> None:
-    """Say it once for each model and size."""
-    trained = (
-        f"trained to be cut to {', '.join(map(str, card.matryoshka))}" if card.matryoshka else "not trained to be cut"
-    )
-    warnings.warn(
-        f"dimensions={dimensions}: {card.name} was {trained}; shorter vectors are allowed, measure what they cost you",
-        DimensionsWarning,
-        stacklevel=4,  # where the embedder is made
-    )
-
-
 class Embedder:
     """Text to vectors, with the query and the document side each sent as the model was trained for.
 
@@ -71,67 +50,27 @@ class Embedder:
     Args:
         model: a hub id ("jinaai/jina-embeddings-v3"), a checkpoint folder, or a hosted model
             ("jina:jina-embeddings-v3").
+        options: those of `Settings`, by their names.
         api_key: the key of a hosted model: a string, or a callable that is asked for each request.
         http_client: an httpx client of your own, sync or async, for proxies and certificates.
-        dimensions, query_task, document_task, normalize, truncate, query_truncate, batch_tokens, late_window,
-        late_overlap, device, dtype, revision, api_key_env, base_url, timeout, concurrency, encoding: see `Settings`.
 
     Raises:
-        InputError: an option that the model can not take. For a model whose card is known this is said here;
-            for another at the first use.
+        InputError: an option that does not exist, or that the model cannot take. For a model whose card is known this
+            is said here; for another at the first use.
     """
 
+    @takes(Arguments)
     def __init__(
-        self,
-        model: str | os.PathLike[str],
-        *,
-        dimensions: int | None = None,
-        query_task: str | None = AUTO,
-        document_task: str | None = AUTO,
-        normalize: bool = True,
-        truncate: Truncate = "error",
-        query_truncate: Truncate | None = None,
-        batch_tokens: int | None = None,
-        late_window: int | None = None,
-        late_overlap: int | None = None,
-        device: str = "auto",
-        dtype: Dtype = "auto",
-        revision: str | None = None,
-        api_key: KeySource = None,
-        api_key_env: str | None = None,
-        base_url: str | None = None,
-        timeout: float = 600.0,
-        concurrency: int = 4,
-        encoding: Encoding = "auto",
-        http_client: Any = None,
+        self, model: str | os.PathLike[str], *, api_key: KeySource = None, http_client: Any = None, **options: Any
     ) -> None:
         """Check the options; touch neither a weight nor the network."""
-        settings = Settings(
-            model=model_string(model),
-            dimensions=dimensions,
-            query_task=query_task,
-            document_task=document_task,
-            normalize=normalize,
-            truncate=truncate,
-            query_truncate=query_truncate,
-            batch_tokens=batch_tokens,
-            late_window=late_window,
-            late_overlap=late_overlap,
-            device=device,
-            dtype=dtype,
-            revision=revision,
-            api_key_env=api_key_env,
-            base_url=base_url,
-            timeout=timeout,
-            concurrency=concurrency,
-            encoding=encoding,
-        )
-        self.settings = settings
-        self._key = Key(api_key, api_key_env)
+        check_names(options)
+        self.settings = Settings(model, **options)  # type: ignore[arg-type] # a path becomes a string
+        self._key = Key(api_key, self.settings.api_key_env)
         self._http_client = http_client
         self._loading = threading.Lock()
         self._backend: Backend | None = None
-        if (card := known_card(settings.model)) is not None:
+        if (card := known_card(self.settings.model)) is not None:
             self._check_options(card)
 
     @classmethod
@@ -165,18 +104,17 @@ class Embedder:
     @property
     def query_task(self) -> Task:
         """How queries go in."""
-        return self.card.side("query", self.settings.query_task)
+        return self._side("query", self.settings.query_task, self.settings.query_instruction)
 
     @property
     def document_task(self) -> Task:
         """How documents go in."""
-        return self.card.side("document", self.settings.document_task)
+        return self._side("document", self.settings.document_task, self.settings.document_instruction)
 
     @cached_property
     def space(self) -> Space:
         """What these vectors are; see `Space`. Reads the weights' files once to digest them."""
         card, settings = self.card, self.settings
-        window, overlap = card.late_policy(settings.late_window, settings.late_overlap)
         return Space(
             model=card.name,
             weights=self.backend.weights_digest,
@@ -189,8 +127,6 @@ class Embedder:
             width=card.width,
             pooling=card.pooling,
             normalized=settings.normalize,
-            late_chunking=f"window {window}, overlap {overlap}",
-            truncation=settings.truncate,
             quantisation="binary" if settings.encoding in {"binary", "ubinary"} else None,
         )
 
@@ -206,10 +142,24 @@ class Embedder:
         """
         record.require(self.space, self._canaries)
 
+    async def arecord(self) -> SpaceRecord:
+        """`record`, without holding up the event loop."""
+        return SpaceRecord((await self._ready()).space, await self._acanaries())
+
+    async def acheck(self, record: SpaceRecord) -> None:
+        """`check`, without holding up the event loop."""
+        space = (await self._ready()).space
+        canaries = await self._acanaries() if record.space.relation(space) == "unproven" else None
+        record.require(space, lambda: self._canaries() if canaries is None else canaries)
+
     def count_tokens(self, texts: Iterable[str], *, task: str | None = AUTO) -> list[int]:
         """The length of each text in tokens as the model sees it; "auto" counts it as a document."""
         chosen = self.document_task if task == AUTO else self.card.task(task)
         return self.backend.count_tokens(check_texts(texts), chosen)
+
+    async def acount_tokens(self, texts: Iterable[str], *, task: str | None = AUTO) -> list[int]:
+        """`count_tokens`, without holding up the event loop."""
+        return await asyncio.to_thread(self.count_tokens, check_texts(texts), task=task)
 
     # -- embedding ----------------------------------------------------------------------------------------------------
 
@@ -284,15 +234,28 @@ class Embedder:
     def _query_truncate(self) -> Truncate:
         return self.settings.query_truncate or self.settings.truncate
 
+    def _side(self, side: Literal["query", "document"], chosen: str | None, instruction: str | None) -> Task:
+        task = self.card.side(side, chosen)
+        return task if instruction is None else replace(task, prefix=instruction)
+
     def _embed(
         self, documents: Sequence[Document], task: Task, progress: bool = False, truncate: Truncate | None = None
     ) -> FloatArray:
         if not documents:
             return np.empty((0, self.dimensions), np.float32)
-        with self._keeping_partial(), _reporting(documents, progress) as report:
-            raw = self.backend.embed(
-                documents, task, self.dimensions, truncate=truncate or self.settings.truncate, report=report
-            )
+        truncate = truncate or self.settings.truncate
+        with self._keeping_partial(), reporting(len(documents), shown=progress) as report:
+            raw = self.backend.embed(documents, task, self.dimensions, truncate=truncate, report=report)
+        return self._finish(raw, documents)
+
+    async def _aembed(
+        self, documents: Sequence[Document], task: Task, progress: bool = False, truncate: Truncate | None = None
+    ) -> FloatArray:
+        if not documents:
+            return np.empty((0, self.dimensions), np.float32)
+        truncate = truncate or self.settings.truncate
+        with self._keeping_partial(), reporting(len(documents), shown=progress) as report:
+            raw = await self.backend.aembed(documents, task, self.dimensions, truncate=truncate, report=report)
         return self._finish(raw, documents)
 
     async def _loaded(self) -> Self:
@@ -301,16 +264,10 @@ class Embedder:
             await asyncio.to_thread(getattr, self, "backend")
         return self
 
-    async def _aembed(
-        self, documents: Sequence[Document], task: Task, progress: bool = False, truncate: Truncate | None = None
-    ) -> FloatArray:
-        if not documents:
-            return np.empty((0, self.dimensions), np.float32)
-        with self._keeping_partial(), _reporting(documents, progress) as report:
-            raw = await self.backend.aembed(
-                documents, task, self.dimensions, truncate=truncate or self.settings.truncate, report=report
-            )
-        return self._finish(raw, documents)
+    async def _ready(self) -> Self:
+        """The same for the space, which digests the weights' files."""
+        await asyncio.to_thread(getattr, self, "space")
+        return self
 
     @contextmanager
     def _keeping_partial(self) -> Iterator[None]:
@@ -328,13 +285,16 @@ class Embedder:
     def _canaries(self) -> FloatArray:
         return np.concatenate([self.embed_queries(CANARIES), self.embed_documents(CANARIES)])
 
+    async def _acanaries(self) -> FloatArray:
+        return np.concatenate([await self.aembed_queries(CANARIES), await self.aembed_documents(CANARIES)])
+
     def _check_options(self, card: ModelCard) -> None:
         dimensions = card.check_dimensions(self.settings.dimensions)
         card.side("query", self.settings.query_task)
         card.side("document", self.settings.document_task)
         card.late_policy(self.settings.late_window, self.settings.late_overlap)
         if dimensions != card.width and dimensions not in card.matryoshka:
-            _warn_untrained(card, dimensions)
+            warn_untrained(card, dimensions)
 
     def __repr__(self) -> str:
         """The settings that were given, and nothing secret."""

@@ -18,7 +18,8 @@ Warnings, so that `warnings.filterwarnings` can silence each by class:
 
     TwofoldWarning
     ├── LicenceWarning      the weights may not be used for everything; said once for each model
-    └── DimensionsWarning   a size that the model was not trained to be cut to; said once
+    ├── DimensionsWarning   a size that the model was not trained to be cut to; said once
+    └── BlankWarning        a document without a word was passed over; it has no row
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
@@ -99,6 +100,11 @@ class ProviderError(TwofoldError):
         self.partial: dict[int, np.ndarray] = dict(partial or {})
         self.failed: dict[int, str] = dict(failed or {})
 
+    def renumber(self, places: Sequence[int]) -> None:
+        """Count by the places in a longer list of which what was sent is a part: number n becomes `places[n]`."""
+        self.partial = {places[number]: rows for number, rows in self.partial.items()}
+        self.failed = {places[number]: reason for number, reason in self.failed.items()}
+
 
 class RequestRefused(ProviderError):
     """The provider will never take this request: a key, a balance, a model, or an input that it refuses."""
@@ -126,3 +132,7 @@ class LicenceWarning(TwofoldWarning):
 
 class DimensionsWarning(TwofoldWarning):
     """Vectors are cut to a size that the model was not trained to be cut to."""
+
+
+class BlankWarning(TwofoldWarning):
+    """A document without a word was passed over."""

@@ -1,4 +1,4 @@
-"""The one message for a part of Twofold whose extra is not installed."""
+"""The one message for a part of a package whose dependency is not installed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def extra(name: str) -> Iterator[None]:
-    """Turn an import that fails inside the block into the command that installs the extra `name`.
+def extra(name: str = "", *, package: str = "twofold") -> Iterator[None]:
+    """Turn an import that fails inside the block into the command that installs what is missing.
+
+    Args:
+        name: the extra; empty where `package` itself brings its host.
+        package: the distribution to install: Twofold's, or that of an integration of your own.
 
     Raises:
         MissingExtra: a distribution of the extra is not installed.
@@ -23,5 +27,5 @@ def extra(name: str) -> Iterator[None]:
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.split(".")[0] == "twofold":
             raise  # our own bug, not the user's environment
-        message = f"{missing.name} is not installed: pip install 'twofold[{name}]'"
-        raise MissingExtra(message, name=missing.name) from missing
+        wanted = f"'{package}[{name}]'" if name else package
+        raise MissingExtra(f"{missing.name} is not installed: pip install {wanted}", name=missing.name) from missing

@@ -5,10 +5,12 @@ Sources: each model's own files and paper; for jina-embeddings-v3, arXiv 2409.10
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal, TypeAlias
 
-from twofold.errors import InputError
+from twofold.errors import DimensionsWarning, InputError
 
 Pooling: TypeAlias = Literal["mean", "cls", "last", "other"]
 AUTO = "auto"
@@ -109,6 +111,18 @@ class ModelCard:
         if overlap >= window:
             raise InputError(f"late_overlap={overlap}: it must be less than the window of {window} tokens")
         return window, overlap
+
+
+@cache
+def warn_untrained(card: ModelCard, dimensions: int) -> None:
+    """Warn of a size that the model was not trained to be cut to, once for each model and size."""
+    sizes = ", ".join(map(str, card.matryoshka))
+    trained = f"trained to be cut to {sizes}" if sizes else "not trained to be cut"
+    warnings.warn(
+        f"dimensions={dimensions}: {card.name} was {trained}; shorter vectors are allowed, measure what they cost you",
+        DimensionsWarning,
+        stacklevel=4,  # where the embedder is made
+    )
 
 
 def _sides(query: str, document: str) -> tuple[Task, ...]:

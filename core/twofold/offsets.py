@@ -10,13 +10,27 @@ from bisect import bisect_right
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from twofold.documents import check_text, check_texts
+from twofold.documents import Document, check_text, check_texts
 from twofold.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from twofold.documents import Span
+
+
+def cut(
+    text: str, pieces: Sequence[str], hints: Sequence[int | None] | None = None, *, name: str, index: int | None = None
+) -> Document:
+    """The document whose spans are the pieces that a splitter made of `text`; see `locate`.
+
+    Raises:
+        InputError: a piece that cannot be found, or a blank one; it names the document, and `.index` is the document's.
+    """
+    try:
+        return Document.from_spans(text, locate(text, pieces, hints))
+    except InputError as error:
+        raise InputError(f"{name}: {error}", index=index) from error
 
 
 def locate(text: str, pieces: Sequence[str], hints: Sequence[int | None] | None = None) -> tuple[Span, ...]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
-
-from twofold.extras import extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,21 +17,24 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def reporting(total: int, title: str = "embedding") -> Iterator[Report]:
+def reporting(total: int, title: str = "embedding", *, shown: bool = True) -> Iterator[Report | None]:
     """Give a `Report` to call with the documents and tokens newly done, and show the rate and the time left.
 
-    Raises:
-        MissingExtra: standard error is a terminal and the extra `cli`, which draws the bar, is not installed.
+    A bar needs the extra `cli`; without it, and away from a terminal, lines are written. Gives None, and shows
+    nothing, where it is not to be `shown` or there is nothing to do.
     """
-    with _bar(total, title) if sys.stderr.isatty() else _lines(total, title) as report:
+    if not shown or not total:
+        yield None
+        return
+    with _bar(total, title) if sys.stderr.isatty() and find_spec("rich") else _lines(total, title) as report:
         yield report
 
 
 @contextmanager
 def _bar(total: int, title: str) -> Iterator[Report]:
-    with extra("cli"):
-        from rich.console import Console  # noqa: PLC0415
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - of the extra `cli`
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

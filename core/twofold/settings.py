@@ -1,11 +1,27 @@
-"""`Settings`: everything that makes an embedder, as plain data without a secret."""
+"""`Settings`: every option of an embedder, in one list, as plain data without a secret.
+
+The constructor, the hosts' fields and the command line's flags are made from this list: an option is added here, in
+one place. An option's `help` is its documentation everywhere.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields
+from difflib import get_close_matches
+from functools import cache
 from operator import index
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias, get_args
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    SupportsIndex,
+    TypeAlias,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 from urllib.parse import urlsplit
 
 from twofold.errors import InputError
@@ -19,70 +35,81 @@ Encoding: TypeAlias = Literal["auto", "float", "base64", "binary", "ubinary"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "int8"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """The options of an `Embedder`, the same words everywhere: constructor, adapters, command line, stored config.
+def _says(help: str, *, least: int | None = None) -> Mapping[str, Any]:  # noqa: A002 - the field's word
+    """What an option does, and the least value of a whole number."""
+    return {"help": help, "least": least}
 
-    Attributes:
-        model: a hub id, a checkpoint folder, or "<provider>:<model>" for a hosted one.
-        dimensions: the size of the vectors, 1 to the model's width; None is the width.
-        query_task, document_task: a task of the model for each side; "auto" is the card's, None the bare model.
-        normalize: scale vectors to unit length.
-        truncate: refuse a text over the model's length ("error"), or cut its end ("end").
-        query_truncate: the same for queries alone; None follows `truncate`.
-        batch_tokens: tokens in one batch (local) or request (hosted); None chooses.
-        late_window: tokens in one pass over a long document that is late-chunked; None is the model's length.
-        late_overlap: tokens that two such windows share; None is 512, and at most half a window.
-        device: "auto", "cpu", "cuda", "cuda:1", "mps"; local only.
-        dtype: "auto" is bfloat16 where the hardware computes in it, float32 elsewhere; local only.
-        revision: a commit, tag or branch of a hub id.
-        api_key_env: the environment variable that holds the key; None is the provider's usual one.
-        base_url: a server that speaks the provider's API.
-        timeout: seconds for a whole hosted call, retries included.
-        concurrency: hosted requests under way at once.
-        encoding: how a hosted model sends its vectors; "binary" and "ubinary" keep only each value's sign, as -1 or 1.
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options of an `Embedder`, the same words everywhere: constructor, hosts, command line, stored configuration.
 
     Raises:
         InputError: an option that no model could take.
     """
 
-    model: str
-    dimensions: int | None = None
-    query_task: str | None = AUTO
-    document_task: str | None = AUTO
-    normalize: bool = True
-    truncate: Truncate = "error"
-    query_truncate: Truncate | None = None
-    batch_tokens: int | None = None
-    late_window: int | None = None
-    late_overlap: int | None = None
-    device: str = "auto"
-    dtype: Dtype = "auto"
-    revision: str | None = None
-    api_key_env: str | None = None
-    base_url: str | None = None
-    timeout: float = 600.0
-    concurrency: int = 4
-    encoding: Encoding = "auto"
+    model: str = field(metadata=_says("A hub id, a checkpoint folder, or <provider>:<model> for a hosted one."))
+    _: KW_ONLY
+    dimensions: int | None = field(
+        default=None, metadata=_says("Size of the vectors, 1 to the model's width, which is the default.", least=1)
+    )
+    query_task: str | None = field(
+        default=AUTO, metadata=_says("The model's task for queries; 'auto' is its card's, none is the bare model.")
+    )
+    document_task: str | None = field(
+        default=AUTO, metadata=_says("The model's task for documents; 'auto' is its card's, none is the bare model.")
+    )
+    query_instruction: str | None = field(
+        default=None, metadata=_says("Text put before each query, in place of the task's own.")
+    )
+    document_instruction: str | None = field(
+        default=None, metadata=_says("Text put before each document, in place of the task's own.")
+    )
+    normalize: bool = field(default=True, metadata=_says("Scale vectors to unit length."))
+    truncate: Truncate = field(
+        default="error", metadata=_says("Refuse a text over the model's length ('error'), or cut its end ('end').")
+    )
+    query_truncate: Truncate | None = field(
+        default=None, metadata=_says("The same for queries alone; by default they follow truncate.")
+    )
+    batch_tokens: int | None = field(
+        default=None, metadata=_says("Tokens in one batch (local) or request (hosted).", least=1)
+    )
+    late_window: int | None = field(
+        default=None,
+        metadata=_says("Tokens in one pass over a long document that is late-chunked; the model's length.", least=1),
+    )
+    late_overlap: int | None = field(
+        default=None,
+        metadata=_says("Tokens that two such passes share; 512, and at most half a window.", least=0),
+    )
+    device: str = field(default="auto", metadata=_says("auto, cpu, cuda, cuda:1 or mps; local only."))
+    dtype: Dtype = field(
+        default="auto",
+        metadata=_says("What a local model computes in; 'auto' is bfloat16 where the hardware has it, else float32."),
+    )
+    revision: str | None = field(default=None, metadata=_says("A commit, tag or branch of a hub id."))
+    api_key_env: str | None = field(
+        default=None, metadata=_says("The environment variable that holds a hosted model's key.")
+    )
+    base_url: str | None = field(default=None, metadata=_says("A server that speaks the provider's API."))
+    timeout: float = field(default=600.0, metadata=_says("Seconds for a whole hosted call, retries included."))
+    concurrency: int = field(default=4, metadata=_says("Hosted requests under way at once.", least=1))
+    encoding: Encoding = field(
+        default="auto",
+        metadata=_says("How a hosted model sends its vectors; 'binary' and 'ubinary' keep only each value's sign."),
+    )
 
     def __post_init__(self) -> None:
         """Refuse what is wrong whatever the model is."""
         object.__setattr__(self, "model", model_string(self.model))
-        for name, least in _WHOLE_NUMBERS.items():
-            if (value := getattr(self, name)) is not None:
-                object.__setattr__(self, name, _whole_number(name, value, least))
-        if not isinstance(self.timeout, int | float) or isinstance(self.timeout, bool) or not self.timeout > 0:
-            raise InputError(f"timeout={self.timeout!r}: it must be a number of seconds above 0")
-        if not isinstance(self.normalize, bool):
-            raise InputError(f"normalize={self.normalize!r}: it must be True or False")
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name}={getattr(self, name)!r}: it must be one of {', '.join(map(repr, choices))}")
-        _check_words(self)
+        for option in options():
+            object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
+        _check_secrets(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The options that differ from their defaults, as JSON values."""
-        defaults = {field.name: field.default for field in fields(self)}
+        defaults = {option.name: option.default for option in options()}
         return {name: value for name, value in asdict(self).items() if value != defaults[name]}
 
     @classmethod
@@ -92,21 +119,70 @@ class Settings:
         Raises:
             InputError: an option that is not one, or no model.
         """
-        unknown = sorted(set(raw) - {field.name for field in fields(cls)})
-        if unknown or "model" not in raw:
-            raise InputError(f"not an option of an embedder: {', '.join(unknown)}" if unknown else "no model is named")
+        check_names(raw)
+        if "model" not in raw:
+            raise InputError("no model is named")
         return cls(**raw)
 
 
-_WHOLE_NUMBERS = {"dimensions": 1, "batch_tokens": 1, "late_window": 1, "late_overlap": 0, "concurrency": 1}
-"""The options that are whole numbers, each with its least value."""
+class Option(NamedTuple):
+    """One option, as those read it who make fields and flags of it.
 
-_CHOICES = {
-    "truncate": get_args(Truncate),
-    "query_truncate": (None, *get_args(Truncate)),
-    "dtype": get_args(Dtype),
-    "encoding": get_args(Encoding),
-}
+    Attributes:
+        name: the same word everywhere.
+        hint: its type.
+        default: its default; `dataclasses.MISSING` for the model.
+        help: what it does, in a sentence.
+        least: the least value of a whole number.
+    """
+
+    name: str
+    hint: Any
+    default: Any
+    help: str
+    least: int | None
+
+    def check(self, value: Any) -> Any:
+        """The value as a plain one of this option's type.
+
+        Raises:
+            InputError: a value that no model could take.
+        """
+        kinds = get_args(self.hint) or (self.hint,)
+        if value is None and type(None) in kinds:
+            return None
+        if (choices := _choices(self.hint)) and value not in choices:
+            raise InputError(f"{self.name}={value!r}: it must be one of {', '.join(map(repr, choices))}")
+        if self.least is not None:
+            return _whole_number(self.name, value, self.least)
+        if self.hint is bool and not isinstance(value, bool):
+            raise InputError(f"{self.name}={value!r}: it must be True or False")
+        if self.hint is float and not (isinstance(value, int | float) and not isinstance(value, bool) and value > 0):
+            raise InputError(f"{self.name}={value!r}: it must be a number of seconds above 0")
+        if str in kinds and not isinstance(value, str):
+            raise InputError(f"{self.name} is of type {type(value).__name__}, not a string")
+        return value
+
+
+@cache
+def options() -> tuple[Option, ...]:
+    """Every option of an embedder, the model first."""
+    hints = get_type_hints(Settings)
+    return tuple(Option(each.name, hints[each.name], each.default, **each.metadata) for each in fields(Settings))
+
+
+def check_names(names: Mapping[str, Any]) -> None:
+    """Refuse a word that is no option, and name the one that was meant.
+
+    Raises:
+        InputError: an option that no embedder has.
+    """
+    known = [option.name for option in options()]
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        near = get_close_matches(unknown[0], known, n=1)
+        meant = f"; did you mean {near[0]}?" if near else f"; the options are {', '.join(known)}"
+        raise InputError(f"not an option of an embedder: {', '.join(unknown)}{meant}")
 
 
 def model_string(model: str | os.PathLike[str]) -> str:
@@ -122,19 +198,30 @@ def model_string(model: str | os.PathLike[str]) -> str:
     return name
 
 
+def _choices(hint: Any) -> tuple[Any, ...]:
+    """The values of a `Literal`, None too where it is optional."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    literals = [kind for kind in get_args(hint) if get_origin(kind) is Literal]
+    return (None, *get_args(literals[0])) if literals else ()
+
+
 def _whole_number(name: str, value: object, least: int) -> int:
     """The value as an `int`, whatever type of whole number it is (numpy's too)."""
-    if not isinstance(value, SupportsIndex) or isinstance(value, bool) or index(value) < least:
-        raise InputError(f"{name}={value!r}: it must be a whole number of at least {least}")
-    return index(value)
+    wrong = InputError(f"{name}={value!r}: it must be a whole number of at least {least}")
+    if not isinstance(value, SupportsIndex) or isinstance(value, bool):
+        raise wrong
+    try:
+        number = index(value)
+    except TypeError:  # an array of one number has the method, and refuses
+        raise wrong from None
+    if number < least:
+        raise wrong
+    return number
 
 
-def _check_words(settings: Settings) -> None:
-    """Refuse words that are not strings, and a secret where it would be shown; its value is not in the message."""
-    for name in ("query_task", "document_task", "device", "revision", "api_key_env", "base_url"):
-        value = getattr(settings, name)
-        if not isinstance(value, str) and (value is not None or name == "device"):
-            raise InputError(f"{name} is of type {type(value).__name__}, not a string")
+def _check_secrets(settings: Settings) -> None:
+    """Refuse a secret where it would be shown; its value is not in the message."""
     if settings.api_key_env is not None and not settings.api_key_env.isidentifier():
         raise InputError("api_key_env is not the name of a variable; a key itself is passed as api_key")
     if settings.base_url is not None and "@" in urlsplit(settings.base_url).netloc:

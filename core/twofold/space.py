@@ -1,4 +1,4 @@
-"""Identity: `Space` says what a vector is, so that vectors of two models never meet.
+"""Identity: `Space` says which vectors may be compared, so that those of two models never meet.
 
 Wherever vectors are stored, a `SpaceRecord` is stored with them and compared on every open, for writing and for
 searching. Keys, URLs, device, batch size and dtype do not change what a vector is, and are not in it.
@@ -35,7 +35,10 @@ _DOORS = frozenset({"provider", "weights"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """What a vector is. Two vectors may be compared when, and only when, their spaces agree.
+    """Which vectors may be compared. Two of them may when, and only when, their spaces agree.
+
+    How a long text was cut or windowed is not in it: that changes what a vector stands for, not what it may be compared
+    with, and belongs to the digest of an indexed document.
 
     Attributes:
         model: the model's name on its card.
@@ -45,8 +48,6 @@ class Space:
         dimensions: the size of the vectors, cut from `width`.
         pooling: mean, cls or last.
         normalized: whether vectors have unit length.
-        late_chunking: the window policy for documents over the model's length.
-        truncation: "error" or "end".
         quantisation: how the stored values were quantised, if they were.
         version: of this description itself.
     """
@@ -62,10 +63,8 @@ class Space:
     width: int
     pooling: str
     normalized: bool
-    late_chunking: str
-    truncation: str
     quantisation: str | None = None
-    version: int = 1
+    version: int = 2
 
     @property
     def fingerprint(self) -> str:

@@ -10,15 +10,11 @@ import typer
 
 from twofold import Embedder, Settings
 from twofold.cli.app import app
-from twofold.cli.options import FLAGS, embedder_options, make_embedder
+from twofold.cli.options import embedder_options, make_embedder
 from twofold.demo.asking import MODEL
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined] # it is a group
 OWN = {"demo": {"model": MODEL, "truncate": "end"}}
-
-
-def test_the_flags_are_the_settings() -> None:
-    assert list(FLAGS) == [field.name for field in fields(Settings)]
 
 
 @pytest.mark.parametrize("command", ["embed", "index", "search", "doctor", "demo"])

@@ -15,10 +15,9 @@ from twofold import jobs
 from twofold.cli import INTERRUPTED, show
 from twofold.cli.interrupts import stopping
 from twofold.cli.options import BARE_MODEL, embedder_options
-from twofold.documents import check_texts
 from twofold.embedder import Embedder
-from twofold.jobs.lengths import count_documents
 from twofold.progress import reporting
+from twofold.stores.lengths import check_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +45,8 @@ def embed(
         raise typer.BadParameter("--query and --task exclude each other")
     ids, texts = _inputs(texts or [], file or [])
     chosen = _task(embedder, query, task)
-    counts = count_documents(embedder, ids, check_texts(texts), task=chosen)
+    counts = embedder.count_tokens(texts, task=chosen)
+    check_lengths(embedder, ids, dict(enumerate(counts)))
     form = form or ("npy" if output and output.suffix == ".npy" else "jsonl")
     with ExitStack() as stack:
         stream: BinaryIO = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
@@ -62,7 +62,8 @@ def embed(
                 stream.writelines(_lines(ids[start:end], vectors))
             else:
                 kept.append(vectors)
-            report(end - start, sum(counts[start:end]))
+            if report is not None:
+                report(end - start, sum(counts[start:end]))
         if form == "npy":
             np.save(stream, np.concatenate(kept))
 

@@ -3,13 +3,14 @@
 from twofold.jobs.corpus import Item, read_corpus
 from twofold.jobs.indexing import Counts, Cutting, Plan, index
 from twofold.jobs.searching import search
-from twofold.jobs.store import Hit, Row, Store, open_store
+from twofold.stores import Hit, OpenStore, Row, Store, open_store
 
 __all__ = [
     "Counts",
     "Cutting",
     "Hit",
     "Item",
+    "OpenStore",
     "Plan",
     "Row",
     "Store",

@@ -6,33 +6,30 @@ knows what an earlier one finished, also where that one was killed in the middle
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections import defaultdict
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from twofold.documents import Document, check_text
 from twofold.errors import InputError
-from twofold.jobs.embedding import embed_each
-from twofold.jobs.lengths import count_documents
-from twofold.jobs.rows import check_ids, check_metadata, document_rows
-from twofold.jobs.split import check_chunk_tokens, split
+from twofold.jobs.chunking import check_chunk_tokens, split
+from twofold.progress import reporting
+from twofold.stores.checks import check_ids, check_metadata
+from twofold.stores.drivers import Calls, run
+from twofold.stores.lengths import check_lengths
+from twofold.stores.opening import checking
+from twofold.stores.rows import digest_of
+from twofold.stores.writing import Entry, cut_policy, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from contextlib import AbstractContextManager
 
     from twofold.backend import Report
     from twofold.embedder import Embedder
-    from twofold.errors import ProviderError
     from twofold.jobs.corpus import Item
-    from twofold.jobs.store import Held, Row, Store
-    from twofold.vectors import FloatArray
+    from twofold.stores.opened import OpenStore
+    from twofold.stores.rows import Held
 
 SECONDS = 3.0
 """How long a slice is meant to take: what is lost by a kill, and how long a clean stop takes."""
@@ -88,11 +85,10 @@ class Cutting:
             return Document.whole(text)
         return Document(text, split(embedder, text, self.chunk_tokens))
 
-    def units(self, document: Document) -> list[Document]:
-        """What goes through the model at once: the document, or each of its chunks alone."""
-        if self.chunk_tokens is None or self.late:
-            return [document]
-        return [Document.whole(document.text[start:end]) for start, end in document.spans]
+    def digest(self, embedder: Embedder, item: Item) -> str:
+        """The version of an item that is cut so: its text, its fields, and how what is long is cut or windowed."""
+        long = cut_policy(embedder, late=self.late) if self.late or self.chunk_tokens is None else []
+        return digest_of(item.text, dict(item.metadata), self.chunk_tokens, self.late, long)
 
 
 class Plan:
@@ -105,17 +101,20 @@ class Plan:
         skipped: how many are there already, unchanged.
 
     Raises:
-        InputError: an item that can not be embedded or stored, or an id that is there twice; named by its id.
+        InputError: an item that cannot be embedded or stored, or an id that is there twice; named by its id.
     """
 
-    def __init__(self, embedder: Embedder, store: Store, items: Iterable[Item], cutting: Cutting | None = None) -> None:
+    def __init__(
+        self, embedder: Embedder, store: OpenStore, items: Iterable[Item], cutting: Cutting | None = None
+    ) -> None:
         """Read what the store holds, and compare."""
         self.embedder, self.store, self.cutting = embedder, store, cutting or Cutting()
+        run(checking(store.store, Calls(embedder)))
         if self.cutting.chunk_tokens is not None:
             check_chunk_tokens(embedder, self.cutting.chunk_tokens)
         wanted = _checked(items)
         held = _by_document(store)
-        digests = [_digest(item, self.cutting) for item in wanted]
+        digests = [self.cutting.digest(embedder, item) for item in wanted]
         changed = [
             (item, digest) for item, digest in zip(wanted, digests, strict=True) if not _done(held[item.id], digest)
         ]
@@ -153,45 +152,30 @@ class Plan:
         return replace(counts, left=len(self.pending) - done)
 
     def _write(self, some: Sequence[Pending]) -> int:
-        """Embed a slice, write its rows, then remove what earlier versions have and these have not."""
-        documents = [self.cutting.document(self.embedder, pending.item.text) for pending in some]
-        vectors, error = self._embed([pending.item.id for pending in some], documents)
-        rows = [row for index in vectors for row in self._rows(some[index], documents[index])]
-        if rows:
-            self.store.upsert(rows, np.concatenate(list(vectors.values())))
-        stale = {key for index in vectors for key in some[index].before}.difference(row.id for row in rows)
-        self.store.delete(sorted(stale))
-        if error is not None:
-            raise error
-        return len(rows)
+        """Embed a slice and write its rows; how many."""
+        return len(run(writing(self.store.store, Calls(self.embedder), [self._entry(pending) for pending in some])))
 
-    def _embed(
-        self, ids: Sequence[str], documents: Sequence[Document]
-    ) -> tuple[dict[int, FloatArray], ProviderError | None]:
-        """The vectors of each document all of whose rows have theirs, by its index, in order."""
-        units = [(index, unit) for index, document in enumerate(documents) for unit in self.cutting.units(document)]
-        done, error = embed_each(self.embedder, [ids[index] for index, _ in units], [unit for _, unit in units])
-        lacking = {index for number, (index, _) in enumerate(units) if number not in done}
-        found: dict[int, list[FloatArray]] = defaultdict(list)
-        for number, (index, _) in enumerate(units):
-            if index not in lacking:
-                found[index].append(done[number])
-        return {index: np.concatenate(arrays) for index, arrays in found.items()}, error
-
-    def _rows(self, pending: Pending, document: Document) -> list[Row]:
-        chunked = self.cutting.chunk_tokens is not None
-        return document_rows(pending.item.id, document, pending.item.metadata, chunked=chunked, digest=pending.digest)
+    def _entry(self, pending: Pending) -> Entry:
+        document = self.cutting.document(self.embedder, pending.item.text)
+        return Entry(
+            pending.item.id,
+            document,
+            [pending.item.metadata] * len(document.spans),
+            pending.digest,
+            chunked=self.cutting.chunk_tokens is not None,
+            late=self.cutting.late or self.cutting.chunk_tokens is None,
+        )
 
     def _count(self, items: Sequence[Item]) -> list[int]:
-        ids, texts = [item.id for item in items], [item.text for item in items]
+        counts = self.embedder.count_tokens([item.text for item in items]) if items else []
         if self.cutting.chunk_tokens is None:
-            return count_documents(self.embedder, ids, texts)
-        return self.embedder.count_tokens(texts) if texts else []
+            check_lengths(self.embedder, [item.id for item in items], dict(enumerate(counts)))
+        return counts
 
 
 def index(
     embedder: Embedder,
-    store: Store,
+    store: OpenStore,
     items: Iterable[Item],
     *,
     chunk_tokens: int | None = None,
@@ -203,7 +187,7 @@ def index(
 
     Args:
         embedder: the one that `store` was opened with.
-        store: see `twofold.jobs.store`.
+        store: see `twofold.stores.open_store`.
         items: see `twofold.jobs.corpus.read_corpus`.
         chunk_tokens: cut documents into chunks of at most so many tokens, instruction and special tokens included.
         late_chunking: embed each chunk in its document, not alone.
@@ -214,46 +198,32 @@ def index(
         InputError, StoreError, ProviderError: see `Plan` and `Plan.run`.
     """
     plan = Plan(embedder, store, items, Cutting(chunk_tokens, late_chunking))
-    with _reporting(len(plan.pending), progress) as report:
+    with reporting(len(plan.pending), "indexing", shown=progress) as report:
         return plan.run(report=report, stop=stop)
-
-
-def _reporting(total: int, progress: bool) -> AbstractContextManager[Report | None]:
-    if not progress or not total:
-        return nullcontext()
-    from twofold.progress import reporting  # noqa: PLC0415 - draws with a library of the extra `cli`
-
-    return reporting(total, "indexing")
 
 
 def _checked(items: Iterable[Item]) -> list[Item]:
     wanted = list(items)
-    ids = [item.id for item in wanted]
-    check_ids(ids)
-    check_metadata(ids, [item.metadata for item in wanted])
+    check_ids([item.id for item in wanted])
     for index, item in enumerate(wanted):
         try:
+            check_metadata(item.metadata, keeps_lists=False)
             check_text(item.text)
         except InputError as error:
             raise InputError(f"document {item.id!r}: {error}", index=index) from None
     return wanted
 
 
-def _by_document(store: Store) -> defaultdict[str, list[Held]]:
+def _by_document(store: OpenStore) -> defaultdict[str, list[Held]]:
     held: defaultdict[str, list[Held]] = defaultdict(list)
-    for row in store.held():
+    for row in store.scan():
         held[row.document].append(row)
     return held
 
 
 def _done(rows: Sequence[Held], digest: str) -> bool:
     """Whether every row of this version is there, and none of another."""
-    return bool(rows) and len(rows) == rows[0].pieces and all(row.digest == digest for row in rows)
-
-
-def _digest(item: Item, cutting: Cutting) -> str:
-    said = [item.text, dict(item.metadata), cutting.chunk_tokens, cutting.late]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    return bool(rows) and len(rows) == rows[0].rows and all(row.digest == digest for row in rows)
 
 
 def _take(pending: Sequence[Pending], start: int, budget: int) -> Sequence[Pending]:

@@ -1,4 +1,4 @@
-"""One call of the cache: what its texts' keys are, what the store has of them, what is missing."""
+"""Caches of vectors: what a text's key is, and, of one call, what a cache has of its texts and what is missing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from twofold import InputError
+from twofold.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twofold import Embedder, ProviderError
+    from twofold.embedder import Embedder
+    from twofold.errors import ProviderError
     from twofold.vectors import FloatArray
 
 Side: TypeAlias = Literal["query", "document"]
@@ -20,13 +21,17 @@ Pairs: TypeAlias = list[tuple[str, bytes]]
 """What a byte store takes."""
 
 
+def cache_key(embedder: Embedder, side: Side, text: str) -> str:
+    """`<space>/<side>/<digest of the text>`: any number of models may share a cache, and queries get no document's."""
+    return f"{embedder.space.fingerprint}/{side}/{hashlib.sha256(text.encode()).hexdigest()}"
+
+
 class Lookup:
     """The texts of one call. `keys` has one for each text, `missing` the texts to embed by their keys, each once."""
 
     def __init__(self, embedder: Embedder, side: Side, texts: Sequence[str]) -> None:
         """All are missing until the store is read."""
-        prefix = f"{embedder.space.fingerprint}/{side}"
-        self.keys = [f"{prefix}/{hashlib.sha256(text.encode()).hexdigest()}" for text in texts]
+        self.keys = [cache_key(embedder, side, text) for text in texts]
         self.missing = dict(zip(self.keys, texts, strict=True))
         self._size = 4 * embedder.dimensions
         self._found: dict[str, bytes] = {}
@@ -53,8 +58,7 @@ class Lookup:
             error.index = None if error.index is None else places[error.index]
             return []
         pairs = [(sent[number], _packed(rows[0])) for number, rows in error.partial.items()]
-        error.partial = {places[number]: rows for number, rows in error.partial.items()}
-        error.failed = {places[number]: reason for number, reason in error.failed.items()}
+        error.renumber(places)
         return pairs
 
     def vectors(self) -> list[list[float]]:

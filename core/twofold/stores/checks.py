@@ -1,0 +1,149 @@
+"""Documents as users give them to a store, with everything that can be wrong said before any work."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from twofold.documents import Document, check_text
+from twofold.errors import BlankWarning, InputError
+from twofold.stores.rows import OWN_PREFIX
+
+if TYPE_CHECKING:
+    from twofold.stores.rows import Metadata
+
+Given: TypeAlias = "str | Document | Sequence[str]"
+"""A document: whole as a string, or cut, as its consecutive chunks or as a `Document`."""
+
+
+class Checked(NamedTuple):
+    """A document that can be embedded, or None for a blank one, and the fields of each of its rows."""
+
+    document: Document | None
+    metadatas: Sequence[Metadata]
+    chunked: bool
+
+
+def check_documents(
+    ids: Sequence[str],
+    documents: Sequence[Given],
+    metadatas: Sequence[Any] | None = None,
+    *,
+    keeps_lists: bool = False,
+) -> list[Checked]:
+    """Documents with their fields; blank ones are passed over with a warning.
+
+    Raises:
+        InputError: lists of several lengths, an id or metadata that the store does not keep, or a text that cannot be
+            embedded; the document is named.
+    """
+    metadatas = metadatas if metadatas is not None else [None] * len(documents)
+    if isinstance(documents, str) or not len(ids) == len(documents) == len(metadatas):
+        counts = f"{len(ids)} ids, {len(documents)} documents, {len(metadatas)} metadatas"
+        raise InputError(f"{counts}: expected lists with one of each for every document")
+    check_ids(ids)
+    return [
+        _check(item, metadata, index, ids[index], keeps_lists)
+        for index, (item, metadata) in enumerate(zip(documents, metadatas, strict=True))
+    ]
+
+
+def _check(item: Given, metadata: Any, index: int, key: str, keeps_lists: bool) -> Checked:
+    try:
+        document = as_document(item)
+        chunked = not isinstance(item, str)
+        if document is None:
+            warn_blank(f"document {index}, {key!r},")
+        rows = 0 if document is None else len(document.spans)
+        fields = _each(metadata, rows, chunked)
+        for one in fields:
+            check_metadata(one, keeps_lists=keeps_lists)
+    except InputError as error:
+        raise InputError(f"document {index}, {key!r}: {error}", index=index) from None
+    return Checked(document, fields, chunked)
+
+
+def as_document(item: Given) -> Document | None:
+    """What `item` says; None where it is blank.
+
+    Raises:
+        InputError: it cannot be embedded.
+    """
+    if isinstance(item, Document):
+        return item
+    if isinstance(item, str):
+        return Document.whole(check_text(item)) if item.strip() else None
+    if not isinstance(item, Sequence):
+        raise InputError(f"expected a string, a list of chunks or a Document, got {type(item).__name__}")
+    blank = all(isinstance(chunk, str) and not chunk.strip() for chunk in item)
+    return None if blank else Document.from_chunks(item)
+
+
+def warn_blank(name: str) -> None:
+    """Say that `name` is blank and has no rows."""
+    warnings.warn(f"{name} is blank: it has no meaning to embed, and nothing is stored for it", BlankWarning, 5)
+
+
+def _each(metadata: Any, rows: int, chunked: bool) -> list[Metadata]:
+    """The fields of each row: those of the document, or its chunks' own."""
+    if metadata is None or isinstance(metadata, Mapping):
+        return [metadata or {}] * rows
+    if not chunked or isinstance(metadata, str) or not isinstance(metadata, Sequence):
+        raise InputError(f"its metadata is of type {type(metadata).__name__}: expected a mapping, or None")
+    if len(metadata) != rows and rows:
+        raise InputError(f"{len(metadata)} metadatas for its {rows} chunks: expected one for each, or one for them all")
+    return [{} if one is None else one for one in metadata]
+
+
+def check_ids(ids: Sequence[str]) -> None:
+    """Refuse ids that a store would lose a document by.
+
+    Raises:
+        InputError: an id that is empty, not a string, or there twice.
+    """
+    for index, key in enumerate(ids):
+        if not isinstance(key, str) or not key:
+            raise InputError(f"id {index} is {key!r}: expected a string that is not empty", index=index)
+    twice = [key for key, count in Counter(ids).items() if count > 1]
+    if twice:
+        index = ids.index(twice[0], ids.index(twice[0]) + 1)
+        raise InputError(f"id {twice[0]!r} is there twice ({len(twice)} such ids): the last would win", index=index)
+
+
+def check_metadata(metadata: Any, *, keeps_lists: bool) -> None:
+    """Refuse metadata that the store does not keep as it is.
+
+    Raises:
+        InputError: no mapping, a field of Twofold's own, or a value that the store has no form for.
+    """
+    if not isinstance(metadata, Mapping):
+        raise InputError(f"metadata is of type {type(metadata).__name__}: expected a mapping, or None")
+    for name, value in metadata.items():
+        if not isinstance(name, str) or not name:
+            raise InputError(f"metadata field {name!r}: expected a name that is a string and not empty")
+        if name.startswith(OWN_PREFIX):
+            raise InputError(f"metadata field {name!r} is Twofold's own: rename it")
+        if not _storable(value) and not (keeps_lists and _storable_list(value)):
+            lists = ", or a list of such values of one type" if keeps_lists else ""
+            raise InputError(
+                f"metadata field {name!r} is {value!r} of type {type(value).__name__}: "
+                f"expected a string, a finite number of at most 64 bits or a boolean{lists}"
+            )
+
+
+def _storable(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+
+
+def _storable_list(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) > 0
+        and all(map(_storable, value))
+        and len({type(one) for one in value}) == 1
+    )

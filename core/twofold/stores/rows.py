@@ -1,0 +1,113 @@
+"""Rows: what a store keeps beside each vector, under the same names in every store.
+
+A *document* is what a user indexes, a *row* is one vector. A document that is embedded whole is one row; one that is
+cut into chunks is many, each with its span of the document's text. Every row says which version of its document it
+belongs to and how many rows that version has, so that a run that was killed half-way can be told from a finished one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from twofold.documents import Span
+    from twofold.vectors import FloatArray
+
+OWN_PREFIX = "twofold_"
+"""Metadata fields that start with this are Twofold's own; users' fields may not."""
+
+DOCUMENT, START, END = "twofold_document", "twofold_start", "twofold_end"
+DIGEST, ROWS = "twofold_digest", "twofold_rows"
+
+Scalar: TypeAlias = "str | int | float | bool"
+Value: TypeAlias = "Scalar | list[str] | list[int] | list[float] | list[bool]"
+"""What a field of metadata may hold; lists only where the store keeps them."""
+
+Metadata: TypeAlias = "Mapping[str, Value]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What is stored beside one vector.
+
+    Attributes:
+        id: of this row, any string; a store that wants another form derives it, and keeps this one beside it.
+        document: the id of the document; the same as `id` where the document is one row.
+        text: what this row says: the document's text, or the chunk's.
+        span: where `text` stands in the document, in characters.
+        metadata: the user's fields, none of them starting with `twofold_`.
+        digest: the version of the document; empty where nobody keeps count of versions.
+        rows: how many rows that version has.
+    """
+
+    id: str
+    document: str
+    text: str
+    span: Span
+    metadata: Metadata
+    digest: str = ""
+    rows: int = 1
+
+    def fields(self) -> dict[str, Value]:
+        """Everything but the id and the text, flat: what a store keeps as metadata."""
+        start, end = self.span
+        own: dict[str, Value] = {
+            DOCUMENT: self.document,
+            START: start,
+            END: end,
+            DIGEST: self.digest,
+            ROWS: self.rows,
+        }
+        return {**self.metadata, **own}
+
+    @classmethod
+    def from_fields(cls, id: str, text: str, fields: Mapping[str, Any]) -> Row:  # noqa: A002 - the stores' word
+        """The row that `fields` were of; one that something else than Twofold wrote is a document of its own."""
+        held = Held.from_fields(id, fields)
+        return cls(
+            id=id,
+            document=held.document,
+            text=text,
+            span=(int(fields.get(START) or 0), int(fields.get(END) or len(text))),
+            metadata={name: value for name, value in fields.items() if not name.startswith(OWN_PREFIX)},
+            digest=held.digest,
+            rows=held.rows,
+        )
+
+
+class Held(NamedTuple):
+    """A row that is in a store, without its vector and text: enough to see what has to be done."""
+
+    id: str
+    document: str
+    digest: str
+    rows: int
+
+    @classmethod
+    def from_fields(cls, id: str, fields: Mapping[str, Any]) -> Held:  # noqa: A002 - the stores' word
+        """Read the fields that `Row.fields` gave; `DOCUMENT`, `DIGEST` and `ROWS` are all that is needed."""
+        return cls(id, str(fields.get(DOCUMENT) or id), str(fields.get(DIGEST) or ""), int(fields.get(ROWS) or 1))
+
+
+class Hit(NamedTuple):
+    """A row that was found, and its cosine with the query (higher is nearer)."""
+
+    row: Row
+    score: float
+
+
+class Stored(NamedTuple):
+    """A row that is in a store, and its vector of shape (dimensions,)."""
+
+    row: Row
+    vector: FloatArray
+
+
+def digest_of(*parts: object) -> str:
+    """Thirty-two hexadecimal digits that name a version of a document, of anything that JSON can say."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
