@@ -20,8 +20,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from twofold.local import layouts
-from twofold.local.checkpoint import Checkpoint
+from twofold.local.files import layouts
+from twofold.local.files.checkpoint import Checkpoint
 
 LIMIT = 1.3
 STATUS = Path("/proc/self/status")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from twofold import Embedder
-from twofold.local.backend import cpu_has_bfloat16
+from twofold.local.device import cpu_has_bfloat16
 
 if TYPE_CHECKING:
     from collections.abc import Callable

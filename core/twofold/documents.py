@@ -133,6 +133,19 @@ def check_documents(documents: Iterable[Document]) -> list[Document]:
     return items
 
 
+def too_long(
+    name: str,
+    count: int,
+    limit: int,
+    *,
+    index: int | None = None,
+    note: str = "",
+    way_out: str = "split it (embed_chunks keeps the context), or cut its end with truncate='end'",
+) -> InputError:
+    """The error for a text over the model's length; `name` is "text 3", `note` what is said before the way out."""
+    return InputError(f"{name} has {count} tokens, the limit is {limit}{note}: {way_out}", index=index)
+
+
 def span_counts(documents: Sequence[Document]) -> list[int]:
     """How many vectors each document gets."""
     return [len(document.spans) for document in documents]

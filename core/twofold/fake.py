@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twofold.documents import Document
-from twofold.errors import InputError
+from twofold.documents import Document, too_long
 from twofold.models import ModelCard, Task
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ class FakeBackend:
         if count <= self.card.max_tokens or len(document.spans) > 1:
             return document
         if truncate == "error":
-            raise InputError(f"text {index} has {count} tokens, the limit is {self.card.max_tokens}", index=index)
+            raise too_long(f"text {index}", count, self.card.max_tokens, index=index)
         room = self.card.max_tokens - len(task.prefix.split())
         return Document.whole(" ".join(document.text.split()[:room]))
 

@@ -61,6 +61,6 @@ def load_backend(settings: Settings, key: Key, http_client: Any = None) -> Backe
         from twofold.hosted.backend import HostedBackend  # noqa: PLC0415
 
         return HostedBackend(settings, key, http_client)
-    from twofold.local.backend import open_backend  # noqa: PLC0415
+    from twofold.local.opening import open_backend  # noqa: PLC0415
 
     return open_backend(settings)

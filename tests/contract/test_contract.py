@@ -79,7 +79,7 @@ class TestTheLocalBackend(AdapterContract):
 
     @pytest.fixture(autouse=True)
     def _choose(self, local: dict[str, Any]) -> None:
-        extra: dict[str, Any] = {"package": "twofold.local.backend", "requires": "torch", "extra": "local"}
+        extra: dict[str, Any] = {"package": "twofold.local.opening", "requires": "torch", "extra": "local"}
         self.door, self.options = replace(_door("core"), name="local", **extra), local
 
 

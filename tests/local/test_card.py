@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from checkpoints import INSTRUCTIONS, sentence_transformers_files, write_json
 from twofold import Embedder, ModelError
-from twofold.local.card import OwnFiles, derive
-from twofold.local.checkpoint import Checkpoint, UnknownFamily
 from twofold.local.encoder import EncoderConfig
+from twofold.local.files.card import OwnFiles, derive
+from twofold.local.files.checkpoint import Checkpoint, UnknownFamily
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -242,7 +242,7 @@ def test_a_bert_that_says_it_is_v3_is_a_bert(made: Callable[[str], Made], tmp_pa
 def test_a_tokenizer_that_can_not_be_read(made: Callable[[str], Made], tmp_path: Path, text: str) -> None:
     folder = copy(made("bert"), tmp_path / "folder")
     (folder / "tokenizer.json").write_text(text, "utf-8")
-    with pytest.raises(ModelError, match="has a tokenizer that can not be read"):
+    with pytest.raises(ModelError, match="has a tokenizer that cannot be read"):
         Embedder(folder, device="cpu").embed_query("fog")
 
 

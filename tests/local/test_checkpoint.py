@@ -1,4 +1,4 @@
-"""Checkpoints that can not be used: each refused with a clear error before any forward pass; and identity."""
+"""Checkpoints that cannot be used: each refused with a clear error before any forward pass; and identity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from checkpoints import MAKERS, write_json
 from twofold import Embedder, InputError, MissingExtra, ModelError
-from twofold.local.checkpoint import Checkpoint, UnknownFamily
+from twofold.local.files.checkpoint import Checkpoint, UnknownFamily
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkpoints import MAKERS, TASKS
-from twofold.local.checkpoint import Checkpoint
-from twofold.local.encoder import Batch, alibi_slopes, attend
+from twofold.local.files.checkpoint import Checkpoint
+from twofold.local.kernels import alibi_slopes, attend
+from twofold.local.packing import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,7 @@ def test_the_mlp_by_blocks_of_rows_changes_nothing(
 def test_alibi_by_blocks_of_queries_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     q, k, v = torch.randn(3, 2, 4, 50, 8)
     whole = attend(q, k, v, alibi_slopes(4))
-    monkeypatch.setattr("twofold.local.encoder.BIAS_ELEMENTS", 50 * 4 * 7)
+    monkeypatch.setattr("twofold.local.kernels.BIAS_ELEMENTS", 50 * 4 * 7)
     torch.testing.assert_close(attend(q, k, v, alibi_slopes(4)), whole)
 
 

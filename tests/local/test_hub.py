@@ -158,7 +158,7 @@ def test_a_snapshot_that_lacks_its_weights_says_so(hub: pytest.MonkeyPatch, tmp_
 
 
 def test_options_of_a_known_id_are_checked_before_any_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twofold.local.backend.locate", lambda *_: pytest.fail("looked for files"))
+    monkeypatch.setattr("twofold.local.opening.locate", lambda *_: pytest.fail("looked for files"))
     with pytest.raises(InputError, match=r"dimensions=1025, but jinaai/jina-embeddings-v3 has 1 to 1024"):
         Embedder("jinaai/jina-embeddings-v3", dimensions=1025)
     with pytest.raises(InputError, match=r"multilingual-e5-small has no task 'clustering': it has 'query', 'document'"):

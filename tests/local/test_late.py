@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from checkpoints import INSTRUCTIONS, unigram, v3_original, wordpiece
 from twofold import Document, Embedder, InputError
-from twofold.local.tokens import Limits, Tokenizer
+from twofold.local.tokenizer import Tokenizer
+from twofold.local.windows import Limits
 from twofold.models import Task
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from checkpoints import Made
-    from twofold.local.tokens import Piece
+    from twofold.local.windows import TokenSequence
 
 PASSAGE = "retrieval.passage"
 CHUNKS = [
@@ -54,10 +55,12 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return Tokenizer(folder)
 
 
-def pooled(pieces: list[Piece]) -> dict[int, set[int]]:
-    """Target -> the tokens that are pooled into it, for documents of a single piece."""
+def pooled(sequences: list[TokenSequence]) -> dict[int, set[int]]:
+    """Target -> the tokens that are pooled into it, for documents of a single sequence."""
     return {
-        target: set(rows.tolist()) for piece in pieces for target, rows in zip(piece.targets, piece.rows, strict=True)
+        target: set(rows.tolist())
+        for sequence in sequences
+        for target, rows in zip(sequence.targets, sequence.rows, strict=True)
     }
 
 
@@ -71,15 +74,15 @@ def test_consecutive_spans_share_out_every_token_once(
     assume(not any(text[slice(*span)].isspace() for span in spans))
     task = PREFIX if prefix else Task(None)
     try:
-        pieces = tokenizer.pieces([Document.from_spans(text, spans)], task, ROOMY)
+        sequences = tokenizer.sequences([Document.from_spans(text, spans)], task, ROOMY)
     except InputError as error:
         assert "has no token of its own" in str(error)  # noqa: PT017 - the other outcome is checked below
         return
-    (piece,) = pieces
-    flat = np.concatenate([*piece.rows])
-    assert sorted(flat.tolist()) == list(range(len(piece.ids)))
-    assert list(piece.targets) == list(range(len(spans)))
-    places = [int(rows.min()) for rows in piece.rows]
+    (sequence,) = sequences
+    flat = np.concatenate([*sequence.rows])
+    assert sorted(flat.tolist()) == list(range(len(sequence.ids)))
+    assert list(sequence.targets) == list(range(len(spans)))
+    places = [int(rows.min()) for rows in sequence.rows]
     assert places == sorted(places)
 
 
@@ -93,10 +96,10 @@ def test_a_token_is_pooled_where_its_first_dark_character_lies(
     assume(not text[start:end].isspace())
     document = Document.from_spans(text, [(start, end), (0, len(text))])
     try:
-        pieces = tokenizer.pieces([document], Task(None), ROOMY)
+        sequences = tokenizer.sequences([document], Task(None), ROOMY)
     except InputError:
         return
-    inside = pooled(pieces)[0]
+    inside = pooled(sequences)[0]
     encoding = tokenizer._rust.encode(text)
     for index, (first, last) in enumerate(encoding.offsets):
         dark = [place for place in range(first, last) if not text[place].isspace()]
@@ -113,11 +116,11 @@ def test_a_token_is_pooled_where_its_first_dark_character_lies(
 def test_one_span_over_everything_pools_every_token(tokenizer: Tokenizer, text: str) -> None:
     twice = Document.from_spans(text, [(0, len(text)), (0, len(text))])
     try:
-        (piece,) = tokenizer.pieces([twice], PREFIX, ROOMY)
+        (sequence,) = tokenizer.sequences([twice], PREFIX, ROOMY)
     except InputError:
         return
-    for rows in piece.rows:
-        assert rows.tolist() == list(range(len(piece.ids)))
+    for rows in sequence.rows:
+        assert rows.tolist() == list(range(len(sequence.ids)))
 
 
 @pytest.mark.parametrize("split", [True, False])
@@ -211,23 +214,23 @@ def test_every_chunk_is_pooled_once_from_a_window_that_holds_it(
 ) -> None:
     tokens = Tokenizer(made("jina-v3").folder)
     document, chunks = long_document(words, every)
-    (whole,) = tokens.pieces([document], PREFIX, ROOMY)
-    pieces = tokens.pieces([document], PREFIX, Limits(128, "error", window, overlap))
-    assert sorted(target for piece in pieces for target in piece.targets) == list(range(len(chunks)))
-    assert all(len(piece.ids) <= window for piece in pieces)
-    for piece in pieces:
-        for target, rows in zip(piece.targets, piece.rows, strict=True):
-            own = [piece.ids[row] for row in rows]
+    (whole,) = tokens.sequences([document], PREFIX, ROOMY)
+    sequences = tokens.sequences([document], PREFIX, Limits(128, "error", window, overlap))
+    assert sorted(target for sequence in sequences for target in sequence.targets) == list(range(len(chunks)))
+    assert all(len(sequence.ids) <= window for sequence in sequences)
+    for sequence in sequences:
+        for target, rows in zip(sequence.targets, sequence.rows, strict=True):
+            own = [sequence.ids[row] for row in rows]
             assert own == [whole.ids[row] for row in whole.rows[target]]
 
 
 def test_a_chunk_takes_the_window_with_the_most_context(made: Callable[[str], Made]) -> None:
     tokens = Tokenizer(made("jina-v3").folder)
     document, _ = long_document(300, 1)
-    pieces = tokens.pieces([document], Task(None), Limits(128, "error", 62, 30))
-    for piece in pieces[1:-1]:
-        for rows in piece.rows:
-            left, right = int(rows.min()) - 1, len(piece.ids) - 2 - int(rows.max())
+    sequences = tokens.sequences([document], Task(None), Limits(128, "error", 62, 30))
+    for sequence in sequences[1:-1]:
+        for rows in sequence.rows:
+            left, right = int(rows.min()) - 1, len(sequence.ids) - 2 - int(rows.max())
             assert min(left, right) >= 30 // 2 - 3
 
 
@@ -237,9 +240,9 @@ def test_a_window_gives_what_one_pass_over_its_text_gives(
     document, _ = long_document(120, 2)
     tokens = Tokenizer(made("jina-v3").folder)
     got = embedder("jina-v3", late_window=64, late_overlap=20, normalize=False).embed_late([document])[0]
-    for piece in tokens.pieces([document], PREFIX, Limits(128, "error", 64, 20)):
-        states = made("jina-v3").hidden(list(piece.ids), PASSAGE)
-        for target, rows in zip(piece.targets, piece.rows, strict=True):
+    for sequence in tokens.sequences([document], PREFIX, Limits(128, "error", 64, 20)):
+        states = made("jina-v3").hidden(list(sequence.ids), PASSAGE)
+        for target, rows in zip(sequence.targets, sequence.rows, strict=True):
             np.testing.assert_allclose(got[target], states[rows].mean(0), atol=1e-5)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 LOAD = """
 import json, pathlib, sys, torch
-from twofold.local.checkpoint import Checkpoint
+from twofold.local.files.checkpoint import Checkpoint
 
 def memory(*names):
     fields = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())

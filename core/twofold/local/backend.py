@@ -7,33 +7,26 @@ import threading
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from twofold.documents import span_counts
-from twofold.errors import DeviceError, InputError, LicenceWarning
-from twofold.extras import extra
-from twofold.models import find_card
-
-with extra("local"):
-    import huggingface_hub as _hub  # noqa: F401 - what is missing is said at once, not in the middle of work
-    import safetensors as _safetensors  # noqa: F401
-    import tokenizers as _tokenizers  # noqa: F401
-    import torch
-
-from twofold.local.checkpoint import Checkpoint, UnknownFamily, locate
-from twofold.local.encoder import Batch
-from twofold.local.tokens import Limits, Tokenizer, batches, pool_offsets
+from twofold.errors import DeviceError, LicenceWarning
+from twofold.local.device import choose_device, choose_dtype, is_out_of_memory
+from twofold.local.packing import Batch, batches, pool_offsets
+from twofold.local.tokenizer import Tokenizer
+from twofold.local.windows import Limits, check_late
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twofold.backend import Backend, Report
+    from twofold.backend import Report
     from twofold.documents import Document
     from twofold.local.encoder import Encoder
-    from twofold.local.tokens import Piece
+    from twofold.local.files.checkpoint import Checkpoint
+    from twofold.local.windows import TokenSequence
     from twofold.models import ModelCard, Task
     from twofold.settings import Settings, Truncate
     from twofold.vectors import FloatArray
@@ -48,7 +41,6 @@ class Loaded:
     """Weights on a device. `lock` lets one batch at a time compute: more would share the same cores."""
 
     encoder: Encoder
-    tokenizer: Tokenizer
     lock: threading.Lock
 
 
@@ -60,24 +52,6 @@ def unload() -> None:
     """Let go of all weights that the process holds; the next use loads them again."""
     with _LOADING:
         _LOADED.clear()
-
-
-def open_backend(settings: Settings) -> Backend:
-    """Find a checkpoint, recognise it, and choose the engine that runs it.
-
-    Raises:
-        ModelError: a folder or hub id without a usable checkpoint.
-        MissingExtra: a family that goes through sentence-transformers, and that extra is not installed.
-    """
-    card = None if Path(settings.model).is_dir() else find_card(settings.model)
-    where = locate(card.name if card else settings.model, settings.revision)
-    try:
-        return LocalBackend(settings, Checkpoint.read(where, card.name if card else None))
-    except UnknownFamily as unknown:
-        reason = str(unknown)
-    from twofold.local.fallback import FallbackBackend  # noqa: PLC0415 - imports this module
-
-    return FallbackBackend(settings, where, reason)
 
 
 class LocalBackend:
@@ -114,8 +88,13 @@ class LocalBackend:
             if key not in _LOADED:
                 _say_terms(self.card)
                 encoder = self.checkpoint.load(self.device, self.dtype, int8=self.settings.dtype == "int8")
-                _LOADED[key] = Loaded(encoder, Tokenizer(self.checkpoint.folder), threading.Lock())
+                _LOADED[key] = Loaded(encoder, threading.Lock())
             return _LOADED[key]
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The checkpoint's tokenizer, which needs no weights."""
+        return Tokenizer(self.checkpoint.folder)
 
     def limits(self, truncate: Truncate) -> Limits:
         """How long a sequence may be, and how long documents are cut into windows."""
@@ -124,7 +103,7 @@ class LocalBackend:
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
         """The length of each text as the model sees it."""
-        return self.loaded.tokenizer.count(texts, task)
+        return self.tokenizer.count(texts, task)
 
     def embed(
         self,
@@ -138,7 +117,7 @@ class LocalBackend:
         """One vector for each span at the model's full width, (n_spans, width); `dimensions` is cut by the embedder.
 
         Raises:
-            InputError: see `Tokenizer.pieces`; or several spans for a model that late chunking can not serve.
+            InputError: see `Tokenizer.sequences`; or several spans for a model that late chunking cannot serve.
             DeviceError: one sequence alone is too much for the device's memory.
         """
         return self._embed(documents, task, truncate, report, threading.Event())
@@ -168,17 +147,17 @@ class LocalBackend:
         cancelled: threading.Event,
     ) -> FloatArray:
         check_late(documents, self.card)
-        pieces = self.loaded.tokenizer.pieces(documents, task, self.limits(truncate))
+        sequences = self.tokenizer.sequences(documents, task, self.limits(truncate))
         result = np.empty((sum(span_counts(documents)), self.card.width), np.float32)
-        left = np.bincount([piece.document for piece in pieces], minlength=len(documents))
-        for group in batches(pieces, self.batch_tokens):
+        left = np.bincount([sequence.document for sequence in sequences], minlength=len(documents))
+        for group in batches(sequences, self.batch_tokens):
             if cancelled.is_set():
                 break
             self._fill(result, group, task.adapter)
             if report is not None:
-                done = [piece.document for piece in group]
+                done = [sequence.document for sequence in group]
                 np.subtract.at(left, done, 1)
-                report(int((left[np.unique(done)] == 0).sum()), sum(len(piece.ids) for piece in group))
+                report(int((left[np.unique(done)] == 0).sum()), sum(len(sequence.ids) for sequence in group))
         return result
 
     @property
@@ -191,9 +170,9 @@ class LocalBackend:
         """Tokens in one batch."""
         return self.settings.batch_tokens or (CPU_TOKENS if self.device.type == "cpu" else GPU_TOKENS)
 
-    def _fill(self, result: FloatArray, group: Sequence[Piece], adapter: str | None) -> None:
+    def _fill(self, result: FloatArray, group: Sequence[TokenSequence], adapter: str | None) -> None:
         """Compute a batch into its rows of the result; where memory runs out, each half by itself."""
-        targets = [target for piece in group for target in piece.targets]
+        targets = [target for sequence in group for target in sequence.targets]
         vectors = self._compute(group, adapter)
         if vectors is not None:
             result[targets] = vectors
@@ -208,27 +187,27 @@ class LocalBackend:
         self._fill(result, group[middle:], adapter)
 
     @torch.inference_mode()
-    def _compute(self, group: Sequence[Piece], adapter: str | None) -> FloatArray | None:
+    def _compute(self, group: Sequence[TokenSequence], adapter: str | None) -> FloatArray | None:
         """The pooled vectors of a batch, (n_targets, width); None where memory ran out."""
-        ids = np.concatenate([np.asarray(piece.ids, np.int64) for piece in group])
-        batch = Batch(torch.from_numpy(ids).to(self.device), [len(piece.ids) for piece in group])
+        ids = np.concatenate([np.asarray(sequence.ids, np.int64) for sequence in group])
+        batch = Batch(torch.from_numpy(ids).to(self.device), [len(sequence.ids) for sequence in group])
         try:
             with self.loaded.lock:
                 hidden = self.loaded.encoder(batch, adapter)
                 return self._pool(hidden, group).float().cpu().numpy()
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return None
 
-    def _pool(self, hidden: torch.Tensor, group: Sequence[Piece]) -> torch.Tensor:
+    def _pool(self, hidden: torch.Tensor, group: Sequence[TokenSequence]) -> torch.Tensor:
         """Hidden states (T, H) -> (n_targets, H) float32: each target's mean, first or last token."""
         if self.card.pooling == "mean":
             rows, offsets = (torch.from_numpy(array).to(self.device) for array in pool_offsets(group))
             return torch.nn.functional.embedding_bag(rows, hidden.float(), offsets, mode="mean")
-        ends = np.cumsum([len(piece.ids) for piece in group])
+        ends = np.cumsum([len(sequence.ids) for sequence in group])
         places = ends - 1 if self.card.pooling == "last" else np.concatenate([[0], ends[:-1]])
         return hidden[torch.from_numpy(places).to(self.device)].float()
 
@@ -246,60 +225,6 @@ class LocalBackend:
             "weights in memory": f"{encoder.nbytes / 2**20:,.0f} MiB",
             "weights digest": self.weights_digest,
         }
-
-
-def check_late(documents: Sequence[Document], card: ModelCard) -> None:
-    """Refuse spans of a model whose pooling can not tell them apart.
-
-    Raises:
-        InputError: a document with spans, and a model that is pooled by its first or last token.
-    """
-    if card.pooling == "mean":
-        return
-    for index, document in enumerate(documents):
-        if not document.is_whole:
-            raise InputError(
-                f"document {index} has spans, but {card.name} pools its {card.pooling} token alone, so all spans "
-                "would share a vector: late chunking needs a mean-pooled model",
-                index=index,
-            )
-
-
-def choose_device(name: str) -> torch.device:
-    """The device asked for; "auto" is CUDA, then Apple's GPU, then the CPU.
-
-    Raises:
-        DeviceError: no such device here, with those that are.
-    """
-    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    there += ["mps"] if torch.backends.mps.is_available() else []
-    if name == "auto":
-        name = "cuda:0" if "cuda:0" in there else there[-1]
-    wanted = "cuda:0" if name == "cuda" else name
-    if wanted not in there:
-        raise DeviceError(f"device {name!r} is not there: this machine has {', '.join(there)}")
-    return torch.device(wanted)
-
-
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype to compute in; "auto" is bfloat16 where the hardware multiplies it natively, float32 elsewhere."""
-    if name in {"float32", "bfloat16"}:
-        return torch.float32 if name == "float32" else torch.bfloat16
-    if device.type == "cuda":
-        native = torch.cuda.get_device_capability(device) >= (8, 0)
-    else:
-        native = device.type == "cpu" and cpu_has_bfloat16()
-    return torch.bfloat16 if native else torch.float32
-
-
-def cpu_has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 natively (avx512_bf16 or amx_bf16); no where torch can not say."""
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 _SAID: set[str] = set()

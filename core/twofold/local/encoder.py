@@ -7,28 +7,23 @@ T tokens of the batch, H width, N heads, D head width, I inner width, B sequence
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cached_property
-from itertools import groupby
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that all torch code uses
 from torch import Tensor
 
+from twofold.local.kernels import alibi_slopes, attend, attend_packed, can_pack, rotary_tables, rotate_
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-try:
-    from torch.nn.attention import varlen
-except ImportError:  # pragma: no cover - a torch before 2.10
-    varlen = None  # type: ignore[assignment]
+    from twofold.local.packing import Batch
 
 Positions: TypeAlias = Literal["learned", "alibi", "rotary"]
 
 MLP_ROWS = 1024
 """Rows that go through the MLP at once on a CPU: its inner activations then stay in cache."""
-BIAS_ELEMENTS = 2**24
-"""The most ALiBi biases held at once: long sequences are attended by blocks of queries."""
 
 
 @dataclass(frozen=True)
@@ -154,35 +149,6 @@ class Layer:
     norm_again: Norm | None = None
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Packed sequences: their ids end to end, and their lengths in the same order."""
-
-    ids: Tensor  # (T,)
-    lengths: Sequence[int]
-
-    @cached_property
-    def edges(self) -> Tensor:
-        """Where each sequence begins, and where the last one ends, (B + 1,) int32."""
-        lengths = torch.tensor([0, *self.lengths])  # on the host, so that a device gets one copy and no loop
-        return lengths.cumsum(0).to(self.ids.device, torch.int32)
-
-    @cached_property
-    def positions(self) -> Tensor:
-        """Each token's place in its own sequence, (T,)."""
-        lengths = torch.tensor(self.lengths)
-        starts = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
-        return (torch.arange(len(starts)) - starts).to(self.ids.device)
-
-    def runs(self) -> Iterator[tuple[int, int, int]]:
-        """Neighbours of one length: where they start, how many, how long. One attention call serves each run."""
-        start = 0
-        for length, group in groupby(self.lengths):
-            count = len(list(group))
-            yield start, count, length
-            start += count * length
-
-
 class Encoder:
     """The model. `encoder(batch, adapter)` gives the last hidden states, (T, H)."""
 
@@ -244,12 +210,12 @@ class Encoder:
             rotate_(qkv[:, :2], *rotary)
         if self.packed_kernel:
             return attend_packed(qkv, batch).flatten(1)
-        pieces = []
+        parts = []
         for start, count, length in batch.runs():
             run = qkv[start : start + count * length].view(count, length, 3, *qkv.shape[2:])
             q, k, v = run.permute(2, 0, 3, 1, 4)  # each (B, N, S, D)
-            pieces.append(attend(q, k, v, self.slopes).transpose(1, 2).reshape(count * length, -1))
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+            parts.append(attend(q, k, v, self.slopes).transpose(1, 2).reshape(count * length, -1))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def mlp_(self, layer: Layer, x: Tensor, adapter: str | None) -> None:
         """Add its MLP to x (T, H), in place; by blocks of rows on a CPU."""
@@ -275,75 +241,6 @@ def _tensors(part: object) -> Iterator[Tensor]:
     elif is_dataclass(part):
         for item in fields(part):
             yield from _tensors(getattr(part, item.name))
-
-
-def can_pack(device: torch.device, dtype: torch.dtype, head_width: int) -> bool:
-    """Whether the variable-length FlashAttention kernel runs here: CUDA 8.0 or newer, in half precision."""
-    if varlen is None or device.type != "cuda" or dtype not in {torch.bfloat16, torch.float16}:
-        return False
-    return torch.cuda.get_device_capability(device) >= (8, 0) and head_width % 8 == 0 and head_width <= 256
-
-
-def attend_packed(qkv: Tensor, batch: Batch) -> Tensor:
-    """Attention over all sequences of a batch in one call: qkv (T, 3, N, D) -> (T, N, D)."""
-    q, k, v = qkv.unbind(1)
-    longest = max(batch.lengths)
-    attended = varlen.varlen_attn(q, k, v, batch.edges, batch.edges, longest, longest)
-    assert isinstance(attended, Tensor)  # noqa: S101 - a pair only where more is asked for
-    return attended
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor | None) -> Tensor:
-    """Bidirectional attention, q, k, v and result (B, N, S, D), with ALiBi's bias where there are slopes."""
-    if slopes is None:
-        return F.scaled_dot_product_attention(q, k, v)
-    length = q.shape[2]
-    rows = max(1, BIAS_ELEMENTS // (length * len(slopes)))
-    parts = [
-        F.scaled_dot_product_attention(block, k, v, attn_mask=alibi_bias(slopes, number * rows, block, length))
-        for number, block in enumerate(torch.split(q, rows, dim=2))
-    ]
-    return torch.cat(parts, dim=2)
-
-
-def alibi_bias(slopes: Tensor, first: int, queries: Tensor, length: int) -> Tensor:
-    """-slope x |i - j| for queries i from `first` on and all keys j: (1, N, rows, S). Symmetric, as in JinaBERT."""
-    i = torch.arange(first, first + queries.shape[2], device=slopes.device)
-    j = torch.arange(length, device=slopes.device)
-    distance = (i[:, None] - j[None, :]).abs()
-    return (-slopes[:, None, None] * distance).to(queries.dtype)[None]
-
-
-def alibi_slopes(heads: int) -> Tensor:
-    """One slope a head, (N,): powers of 2^(-8/n), with those of 2n between them where n is no power of two.
-
-    Source: arXiv 2108.12409 and its reference code.
-    """
-    power = 1 << (heads.bit_length() - 1)
-    first = [2.0 ** (-8.0 * (i + 1) / power) for i in range(power)]
-    between = [2.0 ** (-4.0 * (2 * i + 1) / power) for i in range(heads - power)]
-    return torch.tensor(first + between)
-
-
-def rotary_tables(
-    length: int, head_width: int, base: float, device: torch.device, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Cosines and sines for each position, (length, 1, 1, D/2) each: computed in float32, then cast.
-
-    Computed here and never read from a checkpoint: a buffer that no file holds is where position-blind models come
-    from. Source: arXiv 2104.09864, in the half-split form.
-    """
-    frequencies = base ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
-    angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies)[:, None, None, :]
-    return angles.cos().to(device, dtype), angles.sin().to(device, dtype)
-
-
-def rotate_(x: Tensor, cos: Tensor, sin: Tensor) -> None:
-    """Rotate queries and keys in place: x (T, 2, N, D), cos and sin (T, 1, 1, D/2)."""
-    first, second = x.chunk(2, dim=-1)
-    old = first.clone()
-    first.mul_(cos).addcmul_(second, sin, value=-1)
-    second.mul_(cos).addcmul_(old, sin)
 
 
 def build(config: EncoderConfig, tensors: Mapping[str, Tensor], loras: Mapping[str, Mapping[str, Lora]]) -> Encoder:

@@ -1,35 +1,30 @@
-"""Tokens: text to ids, characters of a span to its tokens, long documents to windows, sequences to batches."""
+"""From tokens to sequences: characters of a span to its tokens, long documents to windows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import BertWordPieceTokenizer
-from tokenizers import Tokenizer as Rust
 
-from twofold.errors import InputError, ModelError
-from twofold.local.weights import read_json
+from twofold.documents import too_long
+from twofold.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from tokenizers import Encoding
 
     from twofold.documents import Document
-    from twofold.models import Task
+    from twofold.models import ModelCard
     from twofold.settings import Truncate
 
 Indices: TypeAlias = NDArray[np.int64]
-BERT_VOCABULARY = "vocab.txt"
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TokenSequence:
     """One sequence for the encoder, and what to pool from it.
 
     Attributes:
@@ -55,81 +50,32 @@ class Limits:
     overlap: int
 
 
-class Tokenizer:
-    """A checkpoint's own tokenizer, without its padding and truncation."""
-
-    def __init__(self, folder: Path) -> None:
-        """Read `tokenizer.json`, or build BERT's from a bare vocabulary.
-
-        Raises:
-            ModelError: neither is there, or it can not be read.
-        """
-        file = tokenizer_file(folder)
-        try:
-            self._rust = _wordpiece(file) if file.name == BERT_VOCABULARY else Rust.from_file(str(file))
-        except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
-            raise ModelError(f"{folder} has a tokenizer that can not be read: {error}") from None
-        self._rust.no_padding()
-        self._rust.no_truncation()
-
-    def count(self, texts: Sequence[str], task: Task) -> list[int]:
-        """The length of each text, instruction and special tokens included."""
-        return [len(encoding.ids) for encoding in self._rust.encode_batch_fast([task.prefix + text for text in texts])]
-
-    def pieces(self, documents: Sequence[Document], task: Task, limits: Limits) -> list[Piece]:
-        """Each document as one sequence, or as several windows where its spans allow; in order.
-
-        Raises:
-            InputError: a text over the limit, with its count, or a span that no token falls into; by index.
-        """
-        texts = [task.prefix + document.text for document in documents]
-        if all(document.is_whole for document in documents):
-            encodings = self._rust.encode_batch_fast(texts)  # computes no offsets
-        else:
-            encodings = self._rust.encode_batch(texts)
-        found: list[Piece] = []
-        target = 0
-        for index, (document, encoding) in enumerate(zip(documents, encodings, strict=True)):
-            if document.is_whole:
-                found.append(_whole(index, target, encoding, limits))
-            else:
-                found += _Spans(index, document, encoding, len(task.prefix), limits).pieces(target)
-            target += len(document.spans)
-        return found
-
-
-def tokenizer_file(folder: Path) -> Path:
-    """Where a checkpoint's tokenizer is: in the fast format, or as BERT's bare vocabulary.
+def check_late(documents: Sequence[Document], card: ModelCard) -> None:
+    """Refuse spans of a model whose pooling cannot tell them apart.
 
     Raises:
-        ModelError: neither is there.
+        InputError: a document with spans, and a model that is pooled by its first or last token.
     """
-    for name in ("tokenizer.json", BERT_VOCABULARY):
-        if (folder / name).exists():
-            return folder / name
-    raise ModelError(f"{folder} has no tokenizer.json: save its tokenizer there in the fast format")
+    if card.pooling == "mean":
+        return
+    for index, document in enumerate(documents):
+        if not document.is_whole:
+            raise InputError(
+                f"document {index} has spans, but {card.name} pools its {card.pooling} token alone, so all spans "
+                "would share a vector: late chunking needs a mean-pooled model",
+                index=index,
+            )
 
 
-def _wordpiece(vocabulary: Path) -> Rust:
-    """BERT's tokenizer from its vocabulary."""
-    lower = read_json(vocabulary.with_name("tokenizer_config.json")).get("do_lower_case", True)
-    built: Rust = BertWordPieceTokenizer(str(vocabulary), lowercase=lower)._tokenizer  # noqa: SLF001 - what it wraps
-    return built
-
-
-def _whole(index: int, target: int, encoding: Encoding, limits: Limits) -> Piece:
+def whole_sequence(index: int, target: int, encoding: Encoding, limits: Limits) -> TokenSequence:
     """One span over everything: every token is pooled, special tokens and instruction too."""
     ids = encoding.ids
     if len(ids) > limits.tokens:
         if limits.truncate == "error":
-            raise InputError(
-                f"text {index} has {len(ids)} tokens, instruction and special tokens included; the model takes "
-                f"{limits.tokens}. Split it (embed_chunks keeps the context), or cut it with truncate='end'",
-                index=index,
-            )
+            raise too_long(f"text {index}", len(ids), limits.tokens, index=index)
         _, tail = _specials(encoding)
         ids = ids[: limits.tokens - tail] + ids[len(ids) - tail :]
-    return Piece(index, ids, (target,), (np.arange(len(ids)),))
+    return TokenSequence(index, ids, (target,), (np.arange(len(ids)),))
 
 
 def _specials(encoding: Encoding) -> tuple[int, int]:
@@ -140,7 +86,7 @@ def _specials(encoding: Encoding) -> tuple[int, int]:
     return int(plain[0]), len(encoding.ids) - 1 - int(plain[-1])
 
 
-class _Spans:
+class SpansOverTokens:
     """The spans of one document over its tokens.
 
     Instruction and text were encoded together, since a tokenizer counts them otherwise when alone. A token belongs to
@@ -159,16 +105,16 @@ class _Spans:
         self.first = min(start for start, _ in document.spans)
         self.last = max(end for _, end in document.spans)
 
-    def pieces(self, target: int) -> list[Piece]:
+    def sequences(self, target: int) -> list[TokenSequence]:
         """The document as one sequence, or as windows; span k of it gives row target + k."""
         ranges = [self._range(number, span) for number, span in enumerate(self.document.spans)]
         if len(self.ids) <= self.limits.window:
-            return [self._piece(0, len(self.keys), range(len(ranges)), ranges, target)]
+            return [self._sequence(0, len(self.keys), range(len(ranges)), ranges, target)]
         chosen: dict[tuple[int, int], list[int]] = {}
         windows = self._windows()
         for number, tokens in enumerate(ranges):
             chosen.setdefault(self._best(number, tokens, windows), []).append(number)
-        return [self._piece(*window, numbers, ranges, target) for window, numbers in sorted(chosen.items())]
+        return [self._sequence(*window, numbers, ranges, target) for window, numbers in sorted(chosen.items())]
 
     def _range(self, number: int, span: tuple[int, int]) -> tuple[int, int]:
         """The tokens of the text, from and to, that the span holds."""
@@ -221,9 +167,9 @@ class _Spans:
         left = min(max(0, (start + end - room) // 2), count - room)
         return left, left + room
 
-    def _piece(
+    def _sequence(
         self, start: int, end: int, numbers: Sequence[int], ranges: Sequence[tuple[int, int]], target: int
-    ) -> Piece:
+    ) -> TokenSequence:
         """The tokens from `start` to `end` between instruction and closing tokens, pooled for the spans `numbers`."""
         body = self.ids[self.lead + start : self.lead + end]
         ids = self.ids[: self.lead] + body + self.ids[len(self.ids) - self.tail :]
@@ -236,7 +182,7 @@ class _Spans:
             if self.document.spans[number][1] == self.last:
                 own.append(np.arange(len(ids) - self.tail, len(ids)))
             rows.append(np.concatenate(own))
-        return Piece(self.index, ids, [target + number for number in numbers], rows)
+        return TokenSequence(self.index, ids, [target + number for number in numbers], rows)
 
 
 def _first_characters(encoding: Encoding, text: str, prefix: int) -> Indices:
@@ -253,27 +199,3 @@ def _first_characters(encoding: Encoding, text: str, prefix: int) -> Indices:
     skipped = following[np.clip(starts, 0, len(text))]
     keys = np.where((ends > 0) & (skipped < ends), skipped, starts)
     return np.maximum.accumulate(np.where(ends <= 0, -1, np.maximum(keys, 0)))
-
-
-def batches(pieces: Sequence[Piece], budget: int) -> Iterator[list[Piece]]:
-    """Pieces sorted by length, longest first, in groups of at most `budget` tokens; a longer one goes alone.
-
-    Pieces of one length become neighbours, which one attention call serves together.
-    """
-    group: list[Piece] = []
-    tokens = 0
-    for piece in sorted(pieces, key=lambda piece: -len(piece.ids)):
-        if group and tokens + len(piece.ids) > budget:
-            yield group
-            group, tokens = [], 0
-        group.append(piece)
-        tokens += len(piece.ids)
-    if group:
-        yield group
-
-
-def pool_offsets(pieces: Sequence[Piece]) -> tuple[Indices, Indices]:
-    """Which tokens of a packed batch are pooled, flat, and where each target's begin: the input of an embedding bag."""
-    starts = np.cumsum([0, *(len(piece.ids) for piece in pieces)])
-    rows = [row + start for piece, (start, _) in zip(pieces, pairwise(starts), strict=True) for row in piece.rows]
-    return np.concatenate(rows), np.cumsum([0, *(len(row) for row in rows[:-1])])

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from twofold.errors import ModelError
-from twofold.local import layouts, weights
 from twofold.local.encoder import Lora
+from twofold.local.files import layouts, weights
 from twofold.models import JINA_V3
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twofold.local.encoder import EncoderConfig
-    from twofold.local.layouts import Layout, Plan
-    from twofold.local.weights import TensorInfo
+    from twofold.local.files.layouts import Layout
+    from twofold.local.files.recognise import Plan
+    from twofold.local.files.weights import TensorInfo
 
 TASKS = tuple(task.name for task in JINA_V3.tasks if task.name)
 TABLES = frozenset({"word", "kind"})

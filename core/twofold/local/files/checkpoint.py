@@ -1,31 +1,28 @@
-"""A checkpoint: a folder or a hub id, recognised by its tensors, made into an encoder."""
+"""A checkpoint: a folder, recognised by its tensors, made into an encoder."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from twofold.errors import ModelError
-from twofold.local import layouts, weights
-from twofold.local.adapters import ADAPTER_CONFIG, PeftAdapter, adapter_folders, stacked_loras, stacked_names
-from twofold.local.card import OwnFiles, derive
 from twofold.local.encoder import Lora, build
-from twofold.local.tokens import tokenizer_file
+from twofold.local.files import recognise, weights
+from twofold.local.files.card import OwnFiles, derive, tokenizer_file
+from twofold.local.files.lora import ADAPTER_CONFIG, PeftAdapter, adapter_folders, stacked_loras, stacked_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from twofold.local.encoder import Encoder
-    from twofold.local.layouts import Plan
-    from twofold.local.weights import TensorInfo
+    from twofold.local.files.recognise import Plan
+    from twofold.local.files.weights import TensorInfo
     from twofold.models import ModelCard
 
-NEEDED = ("*.json", "*.safetensors", "*.txt", "README.md")
-NOT_NEEDED = ("onnx/*", "openvino/*", "coreml/*", "gguf/*")
 BLOCK = 2**15
 """Elements that are quantised at once."""
 LINEAR_WEIGHTS = (".qkv.weight", ".out.weight", ".up.weight", ".down.weight")
@@ -35,37 +32,6 @@ DECIDING = ("config.json", "tokenizer.json", "vocab.txt")
 
 class UnknownFamily(ModelError):
     """A checkpoint that asks for more than the encoder does; the message says what."""
-
-
-def locate(model: str, revision: str | None = None) -> Path:
-    """The folder of a checkpoint: itself, or a hub id's snapshot, fetched where the cache lacks it.
-
-    The hub's library honours its own cache, offline mode and token.
-
-    Raises:
-        ModelError: neither a folder nor a hub id that can be had.
-    """
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.is_file():
-        raise ModelError(f"{model} is a file: give the folder that it lies in")
-    if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
-        raise ModelError(f"there is no folder {model}")
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - not for folders
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
-
-    try:
-        return Path(
-            snapshot_download(model, revision=revision, allow_patterns=[*NEEDED], ignore_patterns=[*NOT_NEEDED])
-        )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        which = model if revision is None else f"{model} (revision {revision})"
-        raise ModelError(
-            f"{which} is no folder, and as a hub id it could not be fetched: {reason.rstrip('.')}. "
-            "Give the path of a checkpoint folder, or check the id, the network and, for a gated model, HF_TOKEN"
-        ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,11 +71,11 @@ class Checkpoint:
         except UnknownFamily:
             raise
         except ModelError as error:
-            raise ModelError(f"{folder} can not be used: {error}") from None
+            raise ModelError(f"{folder} cannot be used: {error}") from None
 
     @classmethod
     def _recognise(cls, folder: Path, files: OwnFiles, tensors: Mapping[str, TensorInfo]) -> Checkpoint:
-        plan = layouts.plan({name: info.shape for name, info in tensors.items()}, files.config)
+        plan = recognise.plan({name: info.shape for name, info in tensors.items()}, files.config)
         if plan is None:
             raise UnknownFamily(f"its model_type is {files.config.get('model_type')!r}")
         for name in (name for names in plan.sources.values() for name in names):

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from checkpoints import HEADS, INNER, LAYERS, WIDTH, bert, randomise, sentence_transformers_files, wordpiece, write_json
 from twofold import DeviceError, Document, Embedder, InputError, ModelError
-from twofold.local.fallback import FallbackBackend
+from twofold.local.sentence_transformers import SentenceTransformersBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +122,7 @@ def test_both_sides_are_sentence_transformers_own(
 def test_its_card_and_why_the_encoder_does_not_run_it(embedder: Callable[..., Embedder], name: str) -> None:
     _, width, reason = MAKERS[name]
     model = embedder(name)
-    assert isinstance(model.backend, FallbackBackend)
+    assert isinstance(model.backend, SentenceTransformersBackend)
     assert (model.card.width, model.card.max_tokens) == (width, LENGTH)
     assert model.card.pooling == ("cls" if name == "modernbert" else "mean")
     assert (model.query_task.prefix, model.document_task.prefix) == ("query: ", "passage: ")
@@ -154,7 +154,7 @@ def test_a_text_over_the_length_is_refused_before_any_work_or_cut(
     strict = embedder()
     (count,) = strict.count_tokens([long])
     monkeypatch.setattr(SentenceTransformer, "encode", lambda *_, **__: pytest.fail("worked on bad input"))
-    with pytest.raises(InputError, match=rf"text 1 has {count} tokens, the model takes {LENGTH}") as caught:
+    with pytest.raises(InputError, match=rf"text 1 has {count} tokens, the limit is {LENGTH}") as caught:
         strict.embed_documents(["fine", long])
     assert caught.value.index == 1
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers import Tokenizer
 
+from twofold.documents import too_long
 from twofold.errors import DeviceError, InputError, ModelError
 from twofold.extras import extra
-from twofold.local import weights
-from twofold.local.backend import choose_device
-from twofold.local.card import POOLING, SANE_LENGTH, OwnFiles
+from twofold.local.device import choose_device
+from twofold.local.files import weights
+from twofold.local.files.card import POOLING, SANE_LENGTH, OwnFiles
 from twofold.models import ModelCard
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from twofold.backend import Report
     from twofold.documents import Document
-    from twofold.local.weights import TensorInfo
+    from twofold.local.files.weights import TensorInfo
     from twofold.models import Pooling, Task
     from twofold.settings import Settings, Truncate
     from twofold.vectors import FloatArray
@@ -33,14 +34,14 @@ if TYPE_CHECKING:
 DOCUMENTS_AT_ONCE = 32
 
 
-class FallbackBackend:
+class SentenceTransformersBackend:
     """A checkpoint run by sentence-transformers, without code of the checkpoint's own and without pickles.
 
     It embeds whole texts; spans inside a text need the encoder's own pooling, and are refused.
 
     Raises:
         MissingExtra: the extra `sentence-transformers` is not installed.
-        ModelError: sentence-transformers can not load the checkpoint either.
+        ModelError: sentence-transformers cannot load the checkpoint either.
     """
 
     provider = None
@@ -176,11 +177,7 @@ class FallbackBackend:
         counts = self.count_tokens([document.text for document in documents], task)
         for index, count in enumerate(counts):
             if count > self.card.max_tokens and truncate == "error":
-                raise InputError(
-                    f"text {index} has {count} tokens, the model takes {self.card.max_tokens}. Split it, or cut it "
-                    "with truncate='end'",
-                    index=index,
-                )
+                raise too_long(f"text {index}", count, self.card.max_tokens, index=index)
         return counts
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from twofold.errors import ModelError
-from twofold.local.weights import read_json
+from twofold.local.files.weights import read_json
 from twofold.models import JINA_V3, ModelCard, Task, find_card
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ PUBLISHED_AS = {
     "Multilingual-E5-large": "multilingual-e5-large",
 }
 """Names that published READMEs give their model -> the name that it goes by."""
+BERT_VOCABULARY = "vocab.txt"
 SANE_LENGTH = 1_000_000
 """Tokenizer files say a length of 1e30 where they mean none."""
 
@@ -122,6 +123,18 @@ def _length(folder: Path) -> int | None:
         if isinstance(length, int | float) and 0 < length < SANE_LENGTH:
             return int(length)
     return None
+
+
+def tokenizer_file(folder: Path) -> Path:
+    """Where a checkpoint's tokenizer is: in the fast format, or as BERT's bare vocabulary.
+
+    Raises:
+        ModelError: neither is there.
+    """
+    for name in ("tokenizer.json", BERT_VOCABULARY):
+        if (folder / name).exists():
+            return folder / name
+    raise ModelError(f"{folder} has no tokenizer.json: save its tokenizer there in the fast format")
 
 
 def _modules(folder: Path) -> dict[str, str]:

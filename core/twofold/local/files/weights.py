@@ -130,7 +130,7 @@ def read_tensor(info: TensorInfo, name: str) -> torch.Tensor:
         with safe_open(info.file, framework="pt") as file:
             tensor: torch.Tensor = file.get_tensor(name)
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{info.file} can not be read: {error}. Fetch it again") from error
+        raise ModelError(f"{info.file} cannot be read: {error}. Fetch it again") from error
     return tensor
 
 

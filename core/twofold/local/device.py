@@ -1,0 +1,45 @@
+"""Devices: which one computes, and in what precision."""
+
+from __future__ import annotations
+
+import torch
+
+from twofold.errors import DeviceError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device asked for; "auto" is CUDA, then Apple's GPU, then the CPU.
+
+    Raises:
+        DeviceError: no such device here, with those that are.
+    """
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    if name == "auto":
+        name = "cuda:0" if "cuda:0" in there else there[-1]
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in there:
+        raise DeviceError(f"device {name!r} is not there: this machine has {', '.join(there)}")
+    return torch.device(wanted)
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The dtype to compute in; "auto" is bfloat16 where the hardware multiplies it natively, float32 elsewhere."""
+    if name in {"float32", "bfloat16"}:
+        return torch.float32 if name == "float32" else torch.bfloat16
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        native = device.type == "cpu" and cpu_has_bfloat16()
+    return torch.bfloat16 if native else torch.float32
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 natively (avx512_bf16 or amx_bf16); no where torch cannot say."""
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error of torch says that the device's memory, or this machine's, ran out."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

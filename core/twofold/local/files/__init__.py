@@ -1,0 +1,1 @@
+"""Everything about reading a checkpoint: its files, its weights, how it is recognised."""

@@ -1,0 +1,71 @@
+"""A checkpoint's tokenizer: text to ids, and documents to sequences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokenizers import BertWordPieceTokenizer
+from tokenizers import Tokenizer as Rust
+
+from twofold.errors import ModelError
+from twofold.local.files.card import BERT_VOCABULARY, tokenizer_file
+from twofold.local.files.weights import read_json
+from twofold.local.windows import SpansOverTokens, whole_sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from twofold.documents import Document
+    from twofold.local.windows import Limits, TokenSequence
+    from twofold.models import Task
+
+
+class Tokenizer:
+    """A checkpoint's own tokenizer, without its padding and truncation."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read `tokenizer.json`, or build BERT's from a bare vocabulary.
+
+        Raises:
+            ModelError: neither is there, or it cannot be read.
+        """
+        file = tokenizer_file(folder)
+        try:
+            self._rust = _wordpiece(file) if file.name == BERT_VOCABULARY else Rust.from_file(str(file))
+        except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
+            raise ModelError(f"{folder} has a tokenizer that cannot be read: {error}") from None
+        self._rust.no_padding()
+        self._rust.no_truncation()
+
+    def count(self, texts: Sequence[str], task: Task) -> list[int]:
+        """The length of each text, instruction and special tokens included."""
+        return [len(encoding.ids) for encoding in self._rust.encode_batch_fast([task.prefix + text for text in texts])]
+
+    def sequences(self, documents: Sequence[Document], task: Task, limits: Limits) -> list[TokenSequence]:
+        """Each document as one sequence, or as several windows where its spans allow; in order.
+
+        Raises:
+            InputError: a text over the limit, with its count, or a span that no token falls into; by index.
+        """
+        texts = [task.prefix + document.text for document in documents]
+        if all(document.is_whole for document in documents):
+            encodings = self._rust.encode_batch_fast(texts)  # computes no offsets
+        else:
+            encodings = self._rust.encode_batch(texts)
+        found: list[TokenSequence] = []
+        target = 0
+        for index, (document, encoding) in enumerate(zip(documents, encodings, strict=True)):
+            if document.is_whole:
+                found.append(whole_sequence(index, target, encoding, limits))
+            else:
+                found += SpansOverTokens(index, document, encoding, len(task.prefix), limits).sequences(target)
+            target += len(document.spans)
+        return found
+
+
+def _wordpiece(vocabulary: Path) -> Rust:
+    """BERT's tokenizer from its vocabulary."""
+    lower = read_json(vocabulary.with_name("tokenizer_config.json")).get("do_lower_case", True)
+    built: Rust = BertWordPieceTokenizer(str(vocabulary), lowercase=lower)._tokenizer  # noqa: SLF001 - what it wraps
+    return built
