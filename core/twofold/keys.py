@@ -1,4 +1,4 @@
-"""`Key`: an API key that can be used and can not be seen."""
+"""`Key`: an API key that can be used and cannot be seen."""
 
 from __future__ import annotations
 

@@ -1,12 +1,9 @@
-"""Model cards: what Twofold knows of a model before it has seen a weight. Data, not classes.
-
-Sources: each model's own files and paper; for jina-embeddings-v3, arXiv 2409.10173.
-"""
+"""What a model is: its tasks, its sides, its sizes. `cards.py` has the table of those that are known."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal, TypeAlias
 
@@ -123,75 +120,3 @@ def warn_untrained(card: ModelCard, dimensions: int) -> None:
         DimensionsWarning,
         stacklevel=4,  # where the embedder is made
     )
-
-
-def _sides(query: str, document: str) -> tuple[Task, ...]:
-    return (Task("query", query), Task("document", document))
-
-
-_V3_TASKS = (
-    Task("retrieval.query", "Represent the query for retrieving evidence documents: ", "retrieval.query"),
-    Task("retrieval.passage", "Represent the document for retrieval: ", "retrieval.passage"),
-    Task("separation", "", "separation"),
-    Task("classification", "", "classification"),
-    Task("text-matching", "", "text-matching"),
-)
-JINA_V3 = ModelCard(
-    "jinaai/jina-embeddings-v3",
-    width=1024,
-    max_tokens=8192,
-    tasks=_V3_TASKS,
-    query_task="retrieval.query",
-    document_task="retrieval.passage",
-    matryoshka=(32, 64, 128, 256, 512, 768, 1024),
-    licence="CC-BY-NC-4.0",
-    terms="not for commercial use; for that, call Jina's API (model 'jina:jina-embeddings-v3'), "
-    "or take the model from a cloud market (AWS SageMaker, Azure)",
-)
-_JINA_V2 = ModelCard("jinaai/jina-embeddings-v2-base-en", 768, 8192, licence="Apache-2.0")
-_E5 = ModelCard("intfloat/e5-base-v2", 768, 512, _sides("query: ", "passage: "), "query", "document", licence="MIT")
-_BGE = ModelCard(
-    "BAAI/bge-base-en-v1.5",
-    768,
-    512,
-    _sides("Represent this sentence for searching relevant passages: ", ""),
-    "query",
-    "document",
-    pooling="cls",
-    licence="MIT",
-)
-
-CARDS: dict[str, ModelCard] = {
-    card.name: card
-    for card in (
-        JINA_V3,
-        *(
-            replace(_JINA_V2, name=f"jinaai/jina-embeddings-v2-{kind}", width=width)
-            for kind, width in (
-                ("base-en", 768),
-                ("small-en", 512),
-                ("base-de", 768),
-                ("base-es", 768),
-                ("base-zh", 768),
-                ("base-code", 768),
-            )
-        ),
-        ModelCard("sentence-transformers/all-MiniLM-L6-v2", 384, 256, licence="Apache-2.0"),
-        *(
-            replace(_E5, name=f"intfloat/{name}", width=width)
-            for size, width in (("small", 384), ("base", 768), ("large", 1024))
-            for name in (f"multilingual-e5-{size}", f"e5-{size}-v2")
-        ),
-        *(
-            replace(_BGE, name=f"BAAI/bge-{size}-en-v1.5", width=width)
-            for size, width in (("small", 384), ("base", 768), ("large", 1024))
-        ),
-        ModelCard("BAAI/bge-m3", 1024, 8192, pooling="cls", licence="MIT"),
-    )
-}
-_SHORT_NAMES = {name.rpartition("/")[2]: name for name in CARDS}
-
-
-def find_card(name: str) -> ModelCard | None:
-    """The card of a model by its hub id, or by the part of it after the slash; None where there is none."""
-    return CARDS.get(name) or CARDS.get(_SHORT_NAMES.get(name, ""))

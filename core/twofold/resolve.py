@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twofold.cards import find_card
 from twofold.errors import InputError
-from twofold.models import find_card
 
 if TYPE_CHECKING:
     from twofold.backend import Backend

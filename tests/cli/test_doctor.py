@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from twofold import Embedder
+from twofold.cards import CARDS
 from twofold.cli import main
 from twofold.doctor import examine
 from twofold.doctor.published import PUBLISHED, TOKEN_COUNTS, TOLERANCES, Published
 from twofold.documents import Document
-from twofold.models import CARDS, Task
+from twofold.models import Task
 from twofold.vectors import normalize
 
 if TYPE_CHECKING:

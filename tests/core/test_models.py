@@ -3,7 +3,8 @@
 import pytest
 
 from twofold import InputError, ModelCard, Task
-from twofold.models import BARE, CARDS, JINA_V3, find_card
+from twofold.cards import CARDS, JINA_V3, find_card
+from twofold.models import BARE
 
 SIZES = ("small", "base", "large")
 PROMPTS = {

@@ -6,8 +6,8 @@ import pytest
 
 from twofold import Embedder, InputError
 from twofold.backend import Backend
+from twofold.cards import JINA_V3
 from twofold.keys import Key
-from twofold.models import JINA_V3
 from twofold.resolve import known_card, load_backend, split_model
 from twofold.settings import Settings
 from twofold.testing import FakeBackend

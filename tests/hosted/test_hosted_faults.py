@@ -72,7 +72,7 @@ def test_what_does_not_pass_is_an_error(name: str, embed: Any) -> None:
 
 @pytest.mark.parametrize("name", fs.WRONG)
 def test_what_can_not_be_right_never_leaves(name: str, embed: Any) -> None:
-    with FaultServer(fs.WRONG[name]) as server, pytest.raises(ResponseInvalid, match="can not be right, twice"):
+    with FaultServer(fs.WRONG[name]) as server, pytest.raises(ResponseInvalid, match="cannot be right, twice"):
         embed(make(server), TEXTS)
     assert server.count == 2
 

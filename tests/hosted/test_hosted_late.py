@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hosted.faultserver import FaultServer, status, truth
 from twofold import Document, Embedder
 from twofold.errors import InputError, RequestRefused
-from twofold.hosted.plan import Limits, plan
-from twofold.hosted.tokens import estimate
+from twofold.hosted.counting import estimate
+from twofold.hosted.packing import Limits, pack
 
 if TYPE_CHECKING:
     from hosted.faultserver import Exchange
-    from twofold.hosted.plan import Piece
+    from twofold.hosted.packing import Piece
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
 TASK = "retrieval.passage"
@@ -70,6 +70,14 @@ def test_white_space_between_spans_goes_with_the_chunk_before_it() -> None:
     with FaultServer() as server:
         make(server).embed_late([Document.from_spans(text, [(2, 15), (17, 29)])])
     assert server.exchanges[0].body["input"] == ["  One sentence.  ", "Another one.\n"]
+
+
+def test_a_span_that_leaves_white_space_out_is_late_chunked_as_it_is_locally() -> None:
+    document = Document(" a ship ", ((1, 7),))
+    assert not document.is_whole
+    with FaultServer() as server:
+        make(server).embed_late([document])
+    assert server.exchanges[0].body["late_chunking"] is True
 
 
 @pytest.mark.parametrize(
@@ -176,7 +184,7 @@ def test_every_chunk_is_asked_once_where_it_has_most_context(
     chunks = [" ".join(f"w{number}" for _ in range(size)) + " " for number, size in enumerate(sizes)]
     document = Document.from_chunks(chunks)
     limits = Limits(items=most, tokens=10_000, length=10_000, window=window + 3, overlap=overlap)
-    pieces = plan([document], Words(), limits, "query:", add=False)  # type: ignore[arg-type]
+    pieces = pack([document], Words(), limits, "query:", add=False)  # type: ignore[arg-type]
     asked = [item.row for piece in pieces for item in piece.items if item.row is not None]
     assert asked == list(range(len(chunks))) or sorted(asked) == list(range(len(chunks)))
     for piece in pieces:
@@ -213,14 +221,14 @@ def _context(chunk: int, own: tuple[int, int], sizes: list[int]) -> float:
 def test_batches_keep_to_items_and_tokens() -> None:
     documents = [Document.whole("word " * size) for size in (50, 40, 20, 5, 5, 5)]
     limits = Limits(items=3, tokens=100, length=100, window=100, overlap=20)
-    pieces = plan(documents, Words(), limits, "", add=False)  # type: ignore[arg-type]
+    pieces = pack(documents, Words(), limits, "", add=False)  # type: ignore[arg-type]
     assert [[item.document for item in piece.items] for piece in pieces] == [[0, 1], [2, 3, 4], [5]]
 
 
 def test_a_text_that_is_surely_too_long_is_refused_with_its_count() -> None:
     documents = [Document.whole("fine"), Document.whole("word " * 120)]
     with pytest.raises(InputError, match=r"text 1 has 123 tokens, the limit is 100: .*truncate='end'") as caught:
-        plan(documents, Words(), LIMITS, "instruction ", add=False)  # type: ignore[arg-type]
+        pack(documents, Words(), LIMITS, "instruction ", add=False)  # type: ignore[arg-type]
     assert caught.value.index == 1
 
 

@@ -15,7 +15,7 @@ from hosted.faultserver import FaultServer
 from hosted.quotaserver import QuotaServer, share
 from twofold import Embedder, ProviderError, RequestRefused
 from twofold.doctor import examine
-from twofold.hosted.flow import reason_of, retry_after
+from twofold.hosted.exchange import reason_of, retry_after
 from twofold.hosted.limiter import Grant, Limiter, limiter_for
 from twofold.hosted.quota import Ledger, Meter
 from twofold.testing import FakeEmbedder

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,9 +12,9 @@ import pytest
 from hosted.faultserver import FaultServer, truth
 from hosted.jina_schema import FIELDS
 from twofold import Embedder, InputError, ProviderError, ResponseInvalid
-from twofold.hosted.providers import JINA_MODELS, PROVIDERS, endpoint
-from twofold.hosted.wires import Ask, Violation, stack
-from twofold.models import CARDS, JINA_V3
+from twofold.cards import CARDS, JINA_V3
+from twofold.hosted.addresses import address
+from twofold.hosted.providers import JINA, PROVIDERS
 from twofold.resolve import known_card, split_model
 from twofold.vectors import normalize, quantize
 
@@ -46,15 +44,15 @@ def listed(name: str, width: int, **more: Any) -> Callable[[Exchange], None]:
 # -- Jina -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", JINA_MODELS)
+@pytest.mark.parametrize("model", JINA.models)
 def test_every_model_of_jina_is_asked_within_its_schema(model: str) -> None:
-    card = JINA_MODELS[model].card
+    card = JINA.models[model].card
     with FaultServer() as server:  # it holds every request to the schema
         embedder = Embedder(f"jina:{model}", base_url=server.url, api_key="k", truncate="end", dimensions=card.width)
-        hosted = JINA_MODELS[model]
+        hosted = JINA.models[model]
         for side in (embedder.query_task, embedder.document_task):
             embedder.backend.embed([], side, card.width)
-        if "dimensions" in hosted.says:
+        if "dimensions" in hosted.accepts:
             small = Embedder(f"jina:{model}", base_url=server.url, api_key="k", dimensions=32)
             small.embed_queries(TEXTS)
             small.embed_documents(TEXTS)
@@ -62,14 +60,14 @@ def test_every_model_of_jina_is_asked_within_its_schema(model: str) -> None:
             assert query.body["dimensions"] == document.body["dimensions"] == 32
             assert query.body["task"].endswith(".query")
             assert document.body["task"].endswith(".passage")
-    assert set(FIELDS) == set(JINA_MODELS)
+    assert set(FIELDS) == set(JINA.models)
 
 
 def test_the_schema_of_the_tests_and_the_table_agree() -> None:
     words = {"task": "task", "dimensions": "dimensions", "late_chunking": "late", "normalized": "normalize"}
     for model, (fields, tasks, widest) in FIELDS.items():
-        hosted = JINA_MODELS[model]
-        assert {words[field] for field in fields if field in words} | {"truncate"} == hosted.says
+        hosted = JINA.models[model]
+        assert {words[field] for field in fields if field in words} | {"truncate"} == hosted.accepts
         assert {task.name for task in hosted.card.tasks} == tasks
         assert not widest or hosted.card.width <= widest
 
@@ -372,30 +370,10 @@ def test_cards_are_known_without_asking() -> None:
 )
 def test_addresses_that_are_refused(url: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        endpoint(PROVIDERS["jina"], url)
+        address(PROVIDERS["jina"], url)
 
 
 def test_addresses() -> None:
-    assert endpoint(PROVIDERS["jina"], None) == "https://api.jina.ai/v1/embeddings"
-    assert endpoint(PROVIDERS["openai"], "http://h:1/v1/") == "http://h:1/v1/embeddings"
-    assert endpoint(PROVIDERS["openai"], "http://h:1/v1/embeddings") == "http://h:1/v1/embeddings"
-
-
-def test_numbers_that_are_no_vectors() -> None:
-    floats: list[Any] = [[], [None], ["1"], [[1.0]], {"a": 1}, 3, "!!", [10**400]]
-    bits: list[Any] = [[1.5], [300], [-129], ["1"], [], "!!"]
-    for encoding, row in [*(("float", row) for row in floats), *(("binary", row) for row in bits)]:
-        with pytest.raises(Violation):
-            stack([row], encoding)
-    with pytest.raises(Violation):
-        stack([[-1]], "ubinary")
-    packed = base64.b64encode(bytes([0b10100000])).decode()
-    assert stack([packed], "ubinary").tolist() == [[1, -1, 1, -1, -1, -1, -1, -1]]
-    assert stack([[0b10100000 - 128]], "binary").tolist() == [[1, -1, 1, -1, -1, -1, -1, -1]]
-
-
-def test_what_is_not_said_is_not_on_the_wire() -> None:
-    for row in PROVIDERS.values():
-        body = row.wire.write(Ask(model="m", texts=("t",), encoding="float"))
-        assert None not in body.values()
-        assert json.dumps(body)
+    assert address(PROVIDERS["jina"], None) == "https://api.jina.ai/v1/embeddings"
+    assert address(PROVIDERS["openai"], "http://h:1/v1/") == "http://h:1/v1/embeddings"
+    assert address(PROVIDERS["openai"], "http://h:1/v1/embeddings") == "http://h:1/v1/embeddings"

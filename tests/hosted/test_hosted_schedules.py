@@ -24,15 +24,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hosted import faultserver as fs
 from hosted.faultserver import Exchange, FaultServer, truth
 from twofold import Document, Embedder, ProviderError
-from twofold.hosted.flow import Answer, Flow, Job
+from twofold.hosted.call import Call
+from twofold.hosted.exchange import Answer
+from twofold.hosted.flow import Flow
 from twofold.hosted.limiter import Limiter
-from twofold.hosted.plan import Item, Limits, batches
-from twofold.hosted.wires import JINA, Ask
+from twofold.hosted.packing import Item, Limits, batches
+from twofold.wires import jina
+from twofold.wires.wire import Ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from twofold.hosted.flow import Request, Step
+    from twofold.hosted.exchange import Request
+    from twofold.hosted.flow import Step
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
 WIDTH, TASK = 16, "retrieval.passage"
@@ -75,7 +79,7 @@ class Recorded(Exchange):
         if not found or "chunked" in head.decode("latin-1") or len(body) < int(headers.get("content-length", 0)):
             return Answer(request.number, fault="the connection was closed")
         if "content-encoding" in headers:
-            return Answer(request.number, fault="can not be decoded")
+            return Answer(request.number, fault="cannot be decoded")
         wrong = "too long" if len(body) > request.most_bytes else ""
         return Answer(request.number, int(lines[0].split()[1]), headers, body, wrong)
 
@@ -114,12 +118,12 @@ class Schedules(RuleBasedStateMachine):
         self.over = False
         entries = [Item(text, 5, index, index) for index, text in enumerate(self.texts)]
         ask = Ask(model="jina-embeddings-v3", texts=(), task=TASK, dimensions=WIDTH, normalize=True, encoding="base64")
-        job = Job(
+        call = Call(
             name="jina:jina-embeddings-v3",
             documents=[Document.whole(text) for text in self.texts],
             pieces=list(batches(entries, Limits(items, 10_000, 100, 100, 0))),
-            write=lambda piece: JINA.write(_with(ask, piece)),
-            read=lambda body, piece: JINA.read(body, _with(ask, piece)),
+            write=lambda piece: jina.write_request(_with(ask, piece)),
+            read=lambda body, piece: jina.read_answer(body, _with(ask, piece)),
             width=WIDTH,
             unit=True,
             echoes=lambda model: model == "jina-embeddings-v3",
@@ -130,7 +134,7 @@ class Schedules(RuleBasedStateMachine):
             proved=proved,
         )
         self.limiter = Limiter(f"host {next(hosts)}", None)
-        self.flow = Flow(job, self.limiter, clock=lambda: self.now, jitter=lambda: 0.5).run()
+        self.flow = Flow(call, self.limiter, clock=lambda: self.now, jitter=lambda: 0.5).run()
         self.go(lambda: next(self.flow))
 
     def go(self, advance: Callable[[], Step]) -> None:

@@ -56,7 +56,7 @@ def surfaces(embedder: Embedder) -> Iterator[str]:
     yield embedder.space.to_json()
     yield repr(vars(embedder))
     yield repr(vars(embedder.backend))
-    yield repr(vars(backend_of(embedder)._transport))
+    yield repr(vars(backend_of(embedder)._endpoint.transport))
 
 
 def test_the_key_is_sent_and_shown_nowhere() -> None:
@@ -179,7 +179,7 @@ def test_our_own_clients_check_certificates_and_go_to_this_machine_without_a_pro
     with FaultServer() as server:
         embedder = make(server)
         embedder.embed_query(TEXT)
-        options = backend_of(embedder)._transport._options(1)  # type: ignore[attr-defined]
+        options = backend_of(embedder)._endpoint.transport._options(1)  # type: ignore[attr-defined]
     assert options["verify"].verify_mode.name == "CERT_REQUIRED"
     assert options["verify"].check_hostname
 

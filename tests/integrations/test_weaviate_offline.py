@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from twofold import Embedder, InputError, SpaceMismatch, StoreError
+from twofold.cards import JINA_V3
 from twofold.fake import FakeBackend
-from twofold.models import JINA_V3
 from twofold.testing import FakeEmbedder
 from weaviate_twofold import Layout, TwofoldVectorizer, WeaviateStore, connect, server_side
 from weaviate_twofold.layout import vectors_of

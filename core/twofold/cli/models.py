@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from twofold.cards import CARDS
 from twofold.cli import show
 from twofold.cli.options import JsonOption  # noqa: TC001 - typer reads it
-from twofold.models import CARDS
 
 COLUMNS = ("model", "width", "tokens", "query task", "document task", "cut to", "licence")
 

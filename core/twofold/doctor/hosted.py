@@ -11,7 +11,7 @@ from twofold.doctor.finding import Finding, compare_sides
 from twofold.embedder import Embedder
 from twofold.errors import TwofoldError
 from twofold.hosted.backend import HostedBackend
-from twofold.hosted.tokens import cached_file
+from twofold.hosted.counting import cached_file
 from twofold.space import CANARIES, CANARY_COSINE, lowest_cosine
 
 if TYPE_CHECKING:

@@ -11,39 +11,39 @@ of answers and time. The rules:
     split         413, and 400 or 422 for several texts: both halves, until the text at fault stands alone
     item refused  400, 413 or 422 for one text (or one late-chunked document): the others go on
     all refused   401, 402, 403, 404 and what else is no use to repeat: nothing more is sent
-    not believed  200 with vectors that can not be right: asked for once more, then an error
+    not believed  200 with vectors that cannot be right: asked for once more, then an error
 """
 
 from __future__ import annotations
 
 import heapq
-import json
 import logging
 import random
 import time
 from collections import deque
-from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
 from itertools import accumulate, count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twofold.documents import span_counts
 from twofold.errors import DeadlineExceeded, ProviderUnavailable, RequestRefused, ResponseInvalid
-from twofold.hosted.plan import Item, Piece
-from twofold.hosted.quota import parse_number
-from twofold.hosted.wires import Violation
+from twofold.hosted.call import Usage
+from twofold.hosted.exchange import Request, reason_of, request_id, retry_after
+from twofold.hosted.packing import Item, Piece
+from twofold.wires.wire import Garbled, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator
 
     from twofold.backend import Report
-    from twofold.documents import Document
     from twofold.errors import ProviderError
+    from twofold.hosted.call import Call
+    from twofold.hosted.exchange import Answer
     from twofold.hosted.limiter import Grant, Limiter
-    from twofold.hosted.wires import Reply
     from twofold.vectors import FloatArray
+    from twofold.wires.wire import Reply
 
 RETRY = frozenset({408, 409, 425, 429})
 SPLIT = frozenset({400, 413, 422})
@@ -56,34 +56,7 @@ PROBE = "test"
 """Sent once when everything is refused so far: if this is too, the texts are not to blame."""
 SLACK_BYTES, WIDEST, NUMBER_BYTES = 65_536, 16_384, 25
 """The most bytes of an answer: something for its frame, and 25 for each number as JSON."""
-REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "cf-ray")
 LOG = logging.getLogger("twofold.hosted")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request to send: its number, its JSON body, and the most bytes that its answer may have."""
-
-    number: int
-    body: bytes = field(repr=False)  # texts: not for a traceback that shows variables
-    most_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a request.
-
-    A status with headers (their names in lower case) and body; `wrong` says what rules the body out; or no status, and
-    a `fault` in words, `slow` where it was silence.
-    """
-
-    number: int
-    status: int = 0
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = field(default=b"", repr=False)  # may quote a key, or a text
-    wrong: str = ""
-    fault: str = ""
-    slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,59 +65,6 @@ class Step:
 
     send: tuple[Request, ...]
     wait: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What one call wants of one provider, and how to say it.
-
-    Attributes:
-        name: of provider and model, for messages.
-        documents: the user's documents.
-        pieces: the requests that they need.
-        write, read: a piece's JSON body; an answer's JSON as a `Reply`, or a `Violation`.
-        width: the size that vectors must have; None takes what comes.
-        unit: whether they must have unit length.
-        echoes: whether an answer's model name is the one that was asked for.
-        concurrency: requests under way at once.
-        deadline: on the clock, when the call must be over.
-        timeout: the user's own seconds, for messages.
-        late_limit: tokens at which a provider cuts a late-chunked document short without a word.
-        busy: statuses that are worth another try, beyond the usual ones.
-        proved: whether this model and key have been accepted before; if not, one request goes ahead alone.
-        redact: takes secrets out of text that came from outside.
-    """
-
-    name: str
-    documents: Sequence[Document]
-    pieces: Sequence[Piece]
-    write: Callable[[Piece], dict[str, Any]]
-    read: Callable[[Any, Piece], Reply]
-    width: int | None
-    unit: bool
-    echoes: Callable[[str], bool]
-    concurrency: int
-    deadline: float
-    timeout: float
-    late_limit: int
-    busy: frozenset[int] = frozenset()
-    proved: bool = False
-    redact: Callable[[str], str] = str
-
-
-@dataclass(slots=True)
-class Usage:
-    """What has been asked of a provider. `tokens` are those that it says it bills."""
-
-    tokens: int = 0
-    requests: int = 0
-    retries: int = 0
-
-    def add(self, other: Usage) -> None:
-        """Sum up."""
-        self.tokens += other.tokens
-        self.requests += other.requests
-        self.retries += other.retries
 
 
 @dataclass(slots=True)
@@ -176,7 +96,7 @@ class Flow:
 
     def __init__(
         self,
-        job: Job,
+        call: Call,
         limiter: Limiter,
         *,
         report: Report | None = None,
@@ -184,19 +104,19 @@ class Flow:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Take everything that decides as arguments."""
-        self.job, self.limiter, self.usage = job, limiter, Usage()
-        self.proved = job.proved
+        self.call, self.limiter, self.usage = call, limiter, Usage()
+        self.proved = call.proved
         self._report, self._clock, self._jitter = report, clock, jitter
         self.most_items: int | None = None  # until a request was too large
-        self._items = sum(len(piece.items) for piece in job.pieces)
-        self._ready = deque(_Try(piece) for piece in job.pieces)
+        self._items = sum(len(piece.items) for piece in call.pieces)
+        self._ready = deque(_Try(piece) for piece in call.pieces)
         self._later: list[tuple[float, int, _Try]] = []
         self._under_way: dict[int, tuple[_Try, Grant]] = {}
         self._numbers = count()
-        self._until = job.deadline
+        self._until = call.deadline
         self._vectors: FloatArray | None = None
-        self._first = [0, *accumulate(span_counts(job.documents))]
-        self._left = span_counts(job.documents)
+        self._first = [0, *accumulate(span_counts(call.documents))]
+        self._left = span_counts(call.documents)
         self._failed: dict[int, str] = {}
         self._refusal: _Lost | None = None
         self._lost: _Lost | None = None
@@ -224,7 +144,7 @@ class Flow:
     def _choose(self, now: float) -> tuple[tuple[Request, ...], float]:
         """The requests to start now, and the seconds until there may be more."""
         if now >= self._until:
-            self._lose(DeadlineExceeded, f"the timeout of {self.job.timeout:g} s ran out")
+            self._lose(DeadlineExceeded, f"the timeout of {self.call.timeout:g} s ran out")
             self._end()
         while self._later and self._later[0][0] <= now:
             self._ready.appendleft(heapq.heappop(self._later)[2])
@@ -243,7 +163,7 @@ class Flow:
 
     def _room(self) -> int:
         """Requests under way at once: one until the key and the model are known to be accepted."""
-        return self.job.concurrency if self.proved else 1
+        return self.call.concurrency if self.proved else 1
 
     def _small_enough(self, attempt: _Try) -> _Try:
         """The attempt, or its first part where a request of its size has been too large before."""
@@ -259,8 +179,8 @@ class Flow:
         self._under_way[number] = attempt, grant
         self.usage.requests += 1
         self.usage.retries += attempt.tries > 0
-        body = json.dumps(self.job.write(piece), ensure_ascii=False).encode()
-        return Request(number, body, SLACK_BYTES + len(piece.items) * (self.job.width or WIDEST) * NUMBER_BYTES)
+        body = self.call.write(piece)
+        return Request(number, body, SLACK_BYTES + len(piece.items) * (self.call.width or WIDEST) * NUMBER_BYTES)
 
     # -- after an answer ----------------------------------------------------------------------------------------------
 
@@ -278,7 +198,7 @@ class Flow:
             if answer.slow:
                 self.limiter.refused(grant, {}, None, now)
             self._again(attempt, answer, ProviderUnavailable, answer.fault)
-        elif answer.status in RETRY or answer.status >= 500 or answer.status in self.job.busy:
+        elif answer.status in RETRY or answer.status >= 500 or answer.status in self.call.busy:
             self._busy(attempt, grant, answer, now)
         elif answer.status in SPLIT:
             self._split(attempt, answer)
@@ -336,16 +256,14 @@ class Flow:
         """Take the vectors of an answer, if they can be believed."""
         piece = attempt.piece
         try:
-            body = json.loads(answer.body)
-        except (ValueError, RecursionError):
-            start = self.job.redact(answer.body[:60].decode(errors="replace"))
+            reply = self.call.read(answer.body, piece)
+            self._check(reply, piece)
+        except Garbled:
+            start = self.call.redact(answer.body[:60].decode(errors="replace"))
             self.limiter.accepted(grant, answer.headers, None, now)
             if not self._lost:
                 self._again(attempt, answer, ResponseInvalid, f"its answer is not JSON: it starts with {start!r}")
             return
-        try:
-            reply = self.job.read(body, piece)
-            self._check(reply, piece)
         except Violation as violation:
             self.limiter.accepted(grant, answer.headers, None, now)
             if not self._lost:
@@ -354,7 +272,7 @@ class Flow:
         self.limiter.accepted(grant, answer.headers, reply.tokens, now)
         self.usage.tokens += reply.tokens or 0
         self.proved = True
-        if piece.late and reply.tokens is not None and reply.tokens >= self.job.late_limit > piece.tokens:
+        if piece.late and reply.tokens is not None and reply.tokens >= self.call.late_limit > piece.tokens:
             reason = f"it counts {reply.tokens} tokens, and may have cut the end off: use smaller documents"
             self._fail(piece.items[0].document, reason, answer)
         elif not attempt.probe:
@@ -364,18 +282,18 @@ class Flow:
         """Ask once more, then say what was wrong."""
         attempt.disbelieved += 1
         if attempt.disbelieved > 1:
-            self._lose(ResponseInvalid, f"its answer can not be right, twice: {why}", answer)
+            self._lose(ResponseInvalid, f"its answer cannot be right, twice: {why}", answer)
         else:
-            self._again(attempt, answer, ResponseInvalid, f"its answer can not be right: {why}")
+            self._again(attempt, answer, ResponseInvalid, f"its answer cannot be right: {why}")
 
     def _check(self, reply: Reply, piece: Piece) -> None:
-        """Refuse vectors that can not be right.
+        """Refuse vectors that cannot be right.
 
         Raises:
             Violation: another width, a number that is not finite, zeros, another length than 1, another model.
         """
         vectors = reply.vectors
-        width = self.job.width if self._vectors is None else self._vectors.shape[1]
+        width = self.call.width if self._vectors is None else self._vectors.shape[1]
         if width is not None and vectors.shape[1] != width:
             raise Violation(f"vectors of {vectors.shape[1]} dimensions came, and {width} were asked for")
         if not np.isfinite(vectors).all():
@@ -383,10 +301,10 @@ class Flow:
         norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
         if not norms.all():
             raise Violation("a vector is all zeros")
-        if self.job.unit and np.abs(norms - 1).max() > UNIT:
+        if self.call.unit and np.abs(norms - 1).max() > UNIT:
             raise Violation(f"a vector has length {norms[np.abs(norms - 1).argmax()]:.3f}, and 1 was asked for")
-        if reply.model is not None and not self.job.echoes(reply.model):
-            raise Violation(f"the model {self.job.redact(reply.model)[:80]!r} answered, which was not asked for")
+        if reply.model is not None and not self.call.echoes(reply.model):
+            raise Violation(f"the model {self.call.redact(reply.model)[:80]!r} answered, which was not asked for")
 
     def _keep(self, reply: Reply, piece: Piece) -> None:
         if self._vectors is None:
@@ -405,7 +323,7 @@ class Flow:
     def _fail(self, document: int, reason: str, answer: Answer) -> None:
         """One document has no vectors; the others go on."""
         self._failed[document] = reason
-        self._refusal = self._refusal or _Lost(RequestRefused, reason, answer.status, _request_id(answer))
+        self._refusal = self._refusal or _Lost(RequestRefused, reason, answer.status, request_id(answer))
         # The other windows of a long document are of no use now.
         self._ready = deque(attempt for attempt in self._ready if not attempt.is_window_of(document))
         self._later = [entry for entry in self._later if not entry[2].is_window_of(document)]
@@ -416,7 +334,7 @@ class Flow:
         if self._lost is None:
             self._lost = _Lost(kind, reason)
             if answer is not None:
-                self._lost = _Lost(kind, reason, answer.status or None, _request_id(answer))
+                self._lost = _Lost(kind, reason, answer.status or None, request_id(answer))
             self._until = min(self._until, self._clock() + GRACE)
 
     def _end(self) -> None:
@@ -438,7 +356,7 @@ class Flow:
         kept = f"; {len(partial)} others are done, in .partial" if partial else ""
         message = lost.reason if self._lost else f"{which} refused: {lost.reason}"
         raise lost.kind(
-            f"{self.job.name}: {message}{kept}",
+            f"{self.call.name}: {message}{kept}",
             status=lost.status,
             request_id=lost.request_id,
             partial=partial,
@@ -450,55 +368,8 @@ class Flow:
         return self._vectors[self._first[index] : self._first[index + 1]].copy()
 
     def _too_long(self) -> str:
-        return f"over what is left of the timeout of {self.job.timeout:g} s"
+        return f"over what is left of the timeout of {self.call.timeout:g} s"
 
     def _reason(self, answer: Answer) -> str:
         said = "redirects are not followed" if 300 <= answer.status < 400 else reason_of(answer.body)
-        return f"{answer.status} {self.job.redact(said)}".strip()
-
-
-def retry_after(headers: Mapping[str, str], wall: Callable[[], float] = time.time) -> float | None:
-    """Seconds to wait by Retry-After, in milliseconds, seconds or as a date; None where it is not said.
-
-    A date is taken from the answer's own Date, so that a wrong clock here does no harm.
-    """
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        seconds = parse_number(headers.get(name))
-        if seconds is not None:
-            return seconds * scale
-    until, sent = (_date(headers.get(name)) for name in ("retry-after", "date"))
-    return None if until is None else max(0.0, until - (wall() if sent is None else sent))
-
-
-def _date(text: str | None) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp() if text else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def reason_of(body: bytes) -> str:
-    """What an error's body says, whichever of the usual shapes it has, in at most 300 characters."""
-    text = body[:4096].decode(errors="replace")
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        said = " ".join(text.split())
-    parts = list(_words(said))
-    return ": ".join(dict.fromkeys(parts))[:300]
-
-
-def _words(said: Any) -> Iterator[str]:
-    """The code and the message of an error, at any of the depths at which providers put them."""
-    if isinstance(said, str):
-        yield said
-    elif isinstance(said, list):
-        for each in said[:3]:
-            yield from _words(each)
-    elif isinstance(said, dict):
-        for name in ("code", "error_type", "field", "error", "detail", "message", "msg", "errors"):
-            yield from _words(said.get(name))
-
-
-def _request_id(answer: Answer) -> str | None:
-    return next((answer.headers[name][:200] for name in REQUEST_IDS if answer.headers.get(name)), None)
+        return f"{answer.status} {self.call.redact(said)}".strip()

@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from math import exp
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from twofold.hosted.exchange import parse_number
 
 try:
     import fcntl
@@ -220,12 +222,3 @@ def _folder() -> Path | None:
         return None
     private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
     return folder if private and os.access(folder, os.W_OK) else None
-
-
-def parse_number(value: Any) -> float | None:
-    """A header's number that is not negative; None for anything else."""
-    try:
-        parsed = float(value)
-    except (TypeError, ValueError):
-        return None
-    return parsed if 0 <= parsed < float("inf") else None

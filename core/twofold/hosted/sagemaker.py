@@ -6,19 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from twofold.extras import extra
-from twofold.hosted.flow import Answer
-from twofold.hosted.transport import CONNECT_SECONDS, READ_SECONDS
+from twofold.hosted.exchange import CONNECT_SECONDS, READ_SECONDS, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twofold.hosted.flow import Request
+    from twofold.hosted.exchange import Request
 
 
 class SageMakerTransport:
     """Invokes one endpoint. `client` is a boto3 client for "sagemaker-runtime" of the user's own, or None.
 
-    boto3 can not be interrupted: a thread that waits on it when a call is given up ends at boto3's own read timeout.
+    boto3 cannot be interrupted: a thread that waits on it when a call is given up ends at boto3's own read timeout.
     """
 
     def __init__(self, endpoint: str, redact: Callable[[str], str], client: Any = None) -> None:

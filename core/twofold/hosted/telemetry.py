@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.hosted.flow import Usage
+    from twofold.hosted.call import Usage
 
 SCOPE = "twofold.hosted"
 

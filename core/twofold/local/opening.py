@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twofold.cards import find_card
 from twofold.errors import ModelError
 from twofold.extras import extra
-from twofold.models import find_card
 
 with extra("local"):
     import huggingface_hub as _hub  # noqa: F401 - what is missing is said at once, not in the middle of work

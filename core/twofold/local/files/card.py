@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from twofold.cards import JINA_V3, find_card
 from twofold.errors import ModelError
 from twofold.local.files.weights import read_json
-from twofold.models import JINA_V3, ModelCard, Task, find_card
+from twofold.models import ModelCard, Task
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

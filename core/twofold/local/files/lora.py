@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from twofold.cards import JINA_V3
 from twofold.errors import ModelError
 from twofold.local.encoder import Lora
 from twofold.local.files import layouts, weights
-from twofold.models import JINA_V3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -17,16 +17,15 @@ from weakref import finalize
 
 from twofold.errors import InputError
 from twofold.extras import extra
-from twofold.hosted.flow import Answer
-from twofold.hosted.providers import is_loopback
+from twofold.hosted.addresses import is_loopback
+from twofold.hosted.exchange import CONNECT_SECONDS, READ_SECONDS, Answer
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Callable, Mapping
 
-    from twofold.hosted.flow import Request
+    from twofold.hosted.exchange import Request
 
-CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 IDLE_LINES = 8
 HEADERS = {"content-type": "application/json", "accept": "application/json", "accept-encoding": "identity"}
 

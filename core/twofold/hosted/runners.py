@@ -1,4 +1,4 @@
-"""The two drivers of a flow: one with threads, one in an event loop. They carry out; `flow.py` decides."""
+"""The two runners of a flow: one with threads, one in an event loop. They carry out; `flow.py` decides."""
 
 from __future__ import annotations
 
@@ -6,45 +6,20 @@ import asyncio
 import contextvars
 import queue
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from twofold.hosted.flow import Answer, Request, Step
+    from twofold.hosted.exchange import Answer, Line, Request, Transport
+    from twofold.hosted.flow import Step
     from twofold.vectors import FloatArray
 
 LEAVE_SECONDS = 0.5
 """How long a thread whose connection was cut is waited for."""
 
 
-class Line(Protocol):
-    """Carries one request at a time for a thread."""
-
-    def send(self, request: Request, seconds: float) -> Answer:
-        """Block until the answer is there, and never raise."""
-
-    def free(self) -> None:
-        """Keep the connection for the next request."""
-
-    def cut(self) -> None:
-        """End what `send` is waiting for, from another thread."""
-
-    def close(self) -> None:
-        """Give up the connection."""
-
-
-class Transport(Protocol):
-    """Where requests go."""
-
-    def line(self) -> Line:
-        """A line for a thread."""
-
-    async def asend(self, request: Request, seconds: float) -> Answer:
-        """Send from an event loop, and never raise; may be cancelled."""
-
-
-def drive(flow: Generator[Step, list[Answer], FloatArray], transport: Transport, seconds: float) -> FloatArray:
+def run(flow: Generator[Step, list[Answer], FloatArray], transport: Transport, seconds: float) -> FloatArray:
     """Carry out a flow, with a thread for each request that is under way; none is left when this returns or raises."""
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
     running: dict[int, tuple[threading.Thread, Line]] = {}
@@ -85,7 +60,7 @@ def _wait(answers: queue.SimpleQueue[Answer], seconds: float) -> list[Answer]:
         return []
 
 
-async def adrive(flow: Generator[Step, list[Answer], FloatArray], transport: Transport, seconds: float) -> FloatArray:
+async def arun(flow: Generator[Step, list[Answer], FloatArray], transport: Transport, seconds: float) -> FloatArray:
     """Carry out a flow, with a task for each request that is under way; none is left when this returns or raises."""
     running: set[asyncio.Task[Answer]] = set()
     try:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from twofold.documents import span_counts
 from twofold.errors import InputError
-from twofold.hosted.tokens import SPECIAL
+from twofold.hosted.counting import SPECIAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from twofold.documents import Document
-    from twofold.hosted.tokens import Counter
+    from twofold.hosted.counting import Counter
 
 MAX_LATE_INPUTS = 512
 MAX_LATE_TOKENS = 8192
@@ -59,7 +59,7 @@ class Limits:
     cut: bool = False
 
 
-def plan(documents: Sequence[Document], counter: Counter, limits: Limits, prefix: str, *, add: bool) -> list[Piece]:
+def pack(documents: Sequence[Document], counter: Counter, limits: Limits, prefix: str, *, add: bool) -> list[Piece]:
     """Every request that `documents` need, in order.
 
     `prefix` is the task's instruction; it counts everywhere, and `add` puts it before each whole text.
@@ -69,7 +69,7 @@ def plan(documents: Sequence[Document], counter: Counter, limits: Limits, prefix
             the document.
     """
     rows = [0, *accumulate(span_counts(documents))]
-    whole = [index for index, document in enumerate(documents) if is_whole(document)]
+    whole = [index for index, document in enumerate(documents) if document.is_whole]
     counts = dict(zip(whole, counter.count([prefix + documents[index].text for index in whole]), strict=True))
     items = [
         Item(prefix * add + documents[index].text, _fitting(index, count, counter, limits), index, rows[index])
@@ -94,12 +94,6 @@ def batches(items: Sequence[Item], limits: Limits) -> Iterator[Piece]:
         tokens += item.tokens
     if batch:
         yield Piece(tuple(batch))
-
-
-def is_whole(document: Document) -> bool:
-    """Whether a document is one text with one vector; white space around it has no tokens of its own."""
-    (start, end), *others = document.spans
-    return not others and not document.text[:start].strip() and not document.text[end:].strip()
 
 
 def _fitting(index: int, count: int, counter: Counter, limits: Limits) -> int:

@@ -1,0 +1,188 @@
+"""The table of known models: what Twofold knows of one before it has seen a weight or asked a provider. Data.
+
+Sources: each model's own files and paper, for jina-embeddings-v3 arXiv 2409.10173; for models that are only hosted,
+their provider's API description.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from twofold.models import ModelCard, Task
+
+# -- models whose weights are published -------------------------------------------------------------------------------
+
+
+def _sides(query: str, document: str) -> tuple[Task, ...]:
+    return (Task("query", query), Task("document", document))
+
+
+_V3_TASKS = (
+    Task("retrieval.query", "Represent the query for retrieving evidence documents: ", "retrieval.query"),
+    Task("retrieval.passage", "Represent the document for retrieval: ", "retrieval.passage"),
+    Task("separation", "", "separation"),
+    Task("classification", "", "classification"),
+    Task("text-matching", "", "text-matching"),
+)
+JINA_V3 = ModelCard(
+    "jinaai/jina-embeddings-v3",
+    width=1024,
+    max_tokens=8192,
+    tasks=_V3_TASKS,
+    query_task="retrieval.query",
+    document_task="retrieval.passage",
+    matryoshka=(32, 64, 128, 256, 512, 768, 1024),
+    licence="CC-BY-NC-4.0",
+    terms="not for commercial use; for that, call Jina's API (model 'jina:jina-embeddings-v3'), "
+    "or take the model from a cloud market (AWS SageMaker, Azure)",
+)
+_JINA_V2 = ModelCard("jinaai/jina-embeddings-v2-base-en", 768, 8192, licence="Apache-2.0")
+_E5 = ModelCard("intfloat/e5-base-v2", 768, 512, _sides("query: ", "passage: "), "query", "document", licence="MIT")
+_BGE = ModelCard(
+    "BAAI/bge-base-en-v1.5",
+    768,
+    512,
+    _sides("Represent this sentence for searching relevant passages: ", ""),
+    "query",
+    "document",
+    pooling="cls",
+    licence="MIT",
+)
+
+CARDS: dict[str, ModelCard] = {
+    card.name: card
+    for card in (
+        JINA_V3,
+        *(
+            replace(_JINA_V2, name=f"jinaai/jina-embeddings-v2-{kind}", width=width)
+            for kind, width in (
+                ("base-en", 768),
+                ("small-en", 512),
+                ("base-de", 768),
+                ("base-es", 768),
+                ("base-zh", 768),
+                ("base-code", 768),
+            )
+        ),
+        ModelCard("sentence-transformers/all-MiniLM-L6-v2", 384, 256, licence="Apache-2.0"),
+        *(
+            replace(_E5, name=f"intfloat/{name}", width=width)
+            for size, width in (("small", 384), ("base", 768), ("large", 1024))
+            for name in (f"multilingual-e5-{size}", f"e5-{size}-v2")
+        ),
+        *(
+            replace(_BGE, name=f"BAAI/bge-{size}-en-v1.5", width=width)
+            for size, width in (("small", 384), ("base", 768), ("large", 1024))
+        ),
+        ModelCard("BAAI/bge-m3", 1024, 8192, pooling="cls", licence="MIT"),
+    )
+}
+_SHORT_NAMES = {name.rpartition("/")[2]: name for name in CARDS}
+
+
+def find_card(name: str) -> ModelCard | None:
+    """The card of a model by its hub id, or by the part of it after the slash; None where there is none."""
+    return CARDS.get(name) or CARDS.get(_SHORT_NAMES.get(name, ""))
+
+
+# -- Jina's models that are known through its API ----------------------------------------------------------------------
+
+
+def _tasks(*names: str, **prefixes: str) -> tuple[Task, ...]:
+    return tuple(Task(name, prefixes.get(name.rpartition(".")[2], "")) for name in names)
+
+
+JINA_V4 = ModelCard(
+    "jinaai/jina-embeddings-v4",
+    width=2048,
+    max_tokens=32_768,
+    tasks=_tasks(
+        "retrieval.query",
+        "retrieval.passage",
+        "text-matching",
+        "code.query",
+        "code.passage",
+        query="Query: ",
+        passage="Passage: ",
+    ),
+    query_task="retrieval.query",
+    document_task="retrieval.passage",
+    matryoshka=(128, 256, 512, 1024, 2048),
+    terms="its weights are not for commercial use; through the API they are",
+)
+JINA_V5 = tuple(
+    ModelCard(
+        f"jinaai/jina-embeddings-v5-text-{size}",
+        width,
+        max_tokens,
+        tasks=(
+            Task("retrieval.query", "Query: "),
+            *(
+                Task(name, "Document: ")
+                for name in ("retrieval.passage", "text-matching", "clustering", "classification")
+            ),
+        ),
+        query_task="retrieval.query",
+        document_task="retrieval.passage",
+        pooling="last",
+        matryoshka=sizes,
+        licence="CC-BY-NC-4.0",
+    )
+    for size, width, max_tokens, sizes in (
+        ("small", 1024, 32_768, (32, 64, 128, 256, 512, 1024)),
+        ("nano", 768, 8192, (32, 64, 128, 256, 512, 768)),
+    )
+)
+JINA_CODE = tuple(
+    ModelCard(
+        f"jinaai/jina-code-embeddings-{size}",
+        width,
+        32_768,
+        tasks=_tasks(
+            *(
+                f"{kind}.{side}"
+                for kind in ("nl2code", "qa", "code2code", "code2nl", "code2completion")
+                for side in ("query", "passage")
+            )
+        ),
+        query_task="nl2code.query",
+        document_task="nl2code.passage",
+        pooling="last",
+        matryoshka=sizes,
+    )
+    for size, width, sizes in (("0.5b", 896, (64, 128, 256, 512, 896)), ("1.5b", 1536, (128, 256, 512, 1024, 1536)))
+)
+
+# -- models that only their providers have ----------------------------------------------------------------------------
+
+OPENAI = tuple(
+    ModelCard(name, width, 8191, matryoshka=sizes)
+    for name, width, sizes in (
+        ("text-embedding-3-small", 1536, (512, 1536)),
+        ("text-embedding-3-large", 3072, (256, 1024, 3072)),
+        ("text-embedding-ada-002", 1536, ()),
+    )
+)
+COHERE_TASKS = _tasks("search_query", "search_document", "classification", "clustering")
+COHERE = tuple(
+    ModelCard(name, width, max_tokens, COHERE_TASKS, "search_query", "search_document", matryoshka=sizes)
+    for name, width, max_tokens, sizes in (
+        ("embed-v4.0", 1536, 128_000, (256, 512, 1024, 1536)),
+        ("embed-english-v3.0", 1024, 512, ()),
+        ("embed-multilingual-v3.0", 1024, 512, ()),
+        ("embed-english-light-v3.0", 384, 512, ()),
+        ("embed-multilingual-light-v3.0", 384, 512, ()),
+    )
+)
+VOYAGE_TASKS = _tasks("query", "document")
+VOYAGE = tuple(
+    ModelCard(name, width, max_tokens, VOYAGE_TASKS, "query", "document", matryoshka=sizes)
+    for name, width, max_tokens, sizes in (
+        *(
+            (name, 2048, 32_000, (256, 512, 1024, 2048))
+            for name in ("voyage-3.5", "voyage-3.5-lite", "voyage-3-large", "voyage-code-3")
+        ),
+        ("voyage-finance-2", 1024, 32_000, ()),
+        ("voyage-law-2", 1024, 16_000, ()),
+    )
+)

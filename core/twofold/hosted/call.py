@@ -1,0 +1,66 @@
+"""What one call wants of one provider, and what it has asked of it so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from twofold.documents import Document
+    from twofold.hosted.packing import Piece
+    from twofold.wires.wire import Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What one call wants, and how to ask for it.
+
+    Attributes:
+        name: of provider and model, for messages.
+        documents: the user's documents.
+        pieces: the requests that they need.
+        write, read: a piece's body; an answer's body as a `Reply`, or an error of `twofold.wires.wire`.
+        width: the size that vectors must have; None takes what comes.
+        unit: whether they must have unit length.
+        echoes: whether an answer's model name is the one that was asked for.
+        concurrency: requests under way at once.
+        deadline: on the clock, when the call must be over.
+        timeout: the user's own seconds, for messages.
+        late_limit: tokens at which a provider cuts a late-chunked document short without a word.
+        busy: statuses that are worth another try, beyond the usual ones.
+        proved: whether this model and key have been accepted before; if not, one request goes ahead alone.
+        redact: takes secrets out of text that came from outside.
+    """
+
+    name: str
+    documents: Sequence[Document]
+    pieces: Sequence[Piece]
+    write: Callable[[Piece], bytes]
+    read: Callable[[bytes, Piece], Reply]
+    width: int | None
+    unit: bool
+    echoes: Callable[[str], bool]
+    concurrency: int
+    deadline: float
+    timeout: float
+    late_limit: int
+    busy: frozenset[int] = frozenset()
+    proved: bool = False
+    redact: Callable[[str], str] = str
+
+
+@dataclass(slots=True)
+class Usage:
+    """What has been asked of a provider. `tokens` are those that it says it bills."""
+
+    tokens: int = 0
+    requests: int = 0
+    retries: int = 0
+
+    def add(self, other: Usage) -> None:
+        """Sum up."""
+        self.tokens += other.tokens
+        self.requests += other.requests
+        self.retries += other.retries

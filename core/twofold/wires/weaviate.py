@@ -1,0 +1,56 @@
+"""What a Weaviate server asks of the embedding server behind its module text2vec-transformers, `POST /vectors`.
+
+One text a request. The request has the members of an answer too, which mean nothing; its side is said by
+`config.task_type`, since Weaviate 1.31.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from twofold.wires.reading import decode
+from twofold.wires.wire import Ask
+
+if TYPE_CHECKING:
+    from twofold.wires.wire import Reply
+
+
+class Config(msgspec.Struct):
+    """The side, "query" or "passage", and the size, where they are said."""
+
+    task_type: str | None = None
+    dimensions: int | None = None
+
+
+class Request(msgspec.Struct):
+    """A request's body."""
+
+    text: str
+    config: Config | None = None
+
+
+class Answer(msgspec.Struct):
+    """An answer's body, of which Weaviate keeps the vector."""
+
+    text: str
+    vector: list[float]
+    dim: int
+
+
+def read_request(body: bytes) -> Ask:
+    """A request's body in our words; `task` is the side.
+
+    Raises:
+        Garbled, Violation: see `decode`.
+    """
+    request = decode(body, Request)
+    config = request.config or Config()
+    return Ask(model="", texts=(request.text,), task=config.task_type, dimensions=config.dimensions)
+
+
+def write_answer(reply: Reply, ask: Ask) -> bytes:
+    """An answer's body."""
+    (vector,) = reply.vectors.tolist()
+    return msgspec.json.encode(Answer(ask.texts[0], vector, len(vector)))
