@@ -4,11 +4,9 @@ Importing this package registers the embedding function, so that a collection ma
 opened again.
 """
 
-from chroma_twofold.aio import aadd_documents, aopen_collection
-from chroma_twofold.collection import check_collection, open_collection
-from chroma_twofold.documents import add_documents
-from chroma_twofold.function import TwofoldEmbeddingFunction
-from chroma_twofold.store import ChromaStore
+from chroma_twofold.embedding import TwofoldEmbeddingFunction
+from chroma_twofold.rows import ChromaStore
+from chroma_twofold.store import aadd_documents, add_documents, aopen_collection, open_collection
 
 __all__ = [
     "ChromaStore",
@@ -16,6 +14,5 @@ __all__ = [
     "aadd_documents",
     "add_documents",
     "aopen_collection",
-    "check_collection",
     "open_collection",
 ]

@@ -1,121 +1,147 @@
-"""Chroma as a store for jobs: `chroma:./folder`, `chroma:http://localhost:8000`."""
+"""Opening collections, and adding documents to them, by Chroma's own client and collection objects."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, cast
 
-from chroma_twofold.collection import open_collection
-from chroma_twofold.rows import asking, delete, write
-from twofold import InputError, StoreError
-from twofold.extras import extra
-from twofold.jobs.store import Held, Hit, Row
-
-with extra("chroma"):
-    import chromadb
+from chroma_twofold.embedding import TwofoldEmbeddingFunction
+from chroma_twofold.rows import ChromaStore
+from twofold import InputError, StoreError, adapters
+from twofold.adapters import as_embedder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from chromadb.api.client import Client
+    from chromadb.api import AsyncClientAPI, ClientAPI
+    from chromadb.api.models.AsyncCollection import AsyncCollection
     from chromadb.api.models.Collection import Collection
+    from chromadb.api.models.CollectionCommon import CollectionCommon
 
     from twofold import Embedder
-    from twofold.vectors import FloatArray
-
-PAGE = 5000
-"""Rows read in one call."""
+    from twofold.adapters import Given, Metadatas, Model
 
 
-class ChromaStore:
-    """A collection of Chroma's as a `twofold.jobs.store.Store`."""
+def open_collection(
+    where: ClientAPI,
+    name: str,
+    embedder: Model,
+    *,
+    create: bool = True,
+    adopt: bool = False,
+    metadata: Mapping[str, Any] | None = None,
+    configuration: Mapping[str, Any] | None = None,
+    schema: Any = None,
+) -> Collection:
+    """Open a collection for `embedder`, or make it, with the embedder's space stored in it.
 
-    def __init__(self, client: Client, collection: Collection) -> None:
-        """Take a collection that `open_collection` gave, with its client, which `close` closes."""
-        self.client = client
-        self.collection = collection
-        self._distance = (collection.configuration_json.get("hnsw") or {}).get("space", "cosine")
+    The collection that comes back embeds by itself: `add` and `upsert` on the document side, `query` on the query side.
 
-    @classmethod
-    def open(cls, address: str, collection: str, embedder: Embedder, *, create: bool = True) -> Self:
-        """See `Store.open`: a folder, made where it is not there, or the URL of a server."""
-        client = _server(address) if "://" in address else _folder(address, create)
-        try:
-            return cls(client, open_collection(client, collection, embedder, create=create))
-        except BaseException:
-            _close(client)
-            raise
+    Args:
+        where: any synchronous client of Chroma's.
+        name: the collection's.
+        embedder: what writes and searches it: an `Embedder`, what holds one, or a model's name.
+        create: make it where it is not there.
+        adopt: take in a collection that has vectors but no record of their space, once some of its documents, embedded
+            again, give the vectors that are stored.
+        metadata: more fields for a new collection.
+        configuration: of a new collection, as Chroma takes it; its distance is cosine where it says no other.
+        schema: of a new collection, in place of `configuration`.
 
-    def held(self) -> Iterator[Held]:
-        """Every row, read page by page."""
-        for offset in range(0, self.count(), PAGE):
-            with asking():
-                page = self.collection.get(include=["metadatas"], limit=PAGE, offset=offset)
-            for key, fields in zip(page["ids"], page["metadatas"] or (), strict=True):
-                yield Held.from_fields(key, fields or {})
-
-    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
-        """Write rows; see `Store.upsert`."""
-        fields = [row.fields() for row in rows]
-        write(self.collection, [row.id for row in rows], vectors, [row.text for row in rows], fields)
-
-    def delete(self, ids: Sequence[str]) -> None:
-        """Remove rows; see `Store.delete`."""
-        delete(self.collection, ids)
-
-    def search(self, vector: FloatArray, limit: int) -> list[Hit]:
-        """The nearest rows, best first; see `Store.search`."""
-        with asking():
-            found = self.collection.query(
-                query_embeddings=[vector.tolist()], n_results=limit, include=["documents", "metadatas", "distances"]
-            )
-        columns = (found["ids"], found["documents"] or [[]], found["metadatas"] or [[]], found["distances"] or [[]])
-        return [
-            Hit(Row.from_fields(key, text or "", fields or {}), self._cosine(distance))
-            for key, text, fields, distance in zip(*(column[0] for column in columns), strict=True)
-        ]
-
-    def count(self) -> int:
-        """How many rows there are."""
-        with asking():
-            return int(self.collection.count())
-
-    def close(self) -> None:
-        """Close the client."""
-        _close(self.client)
-
-    def _cosine(self, distance: float) -> float:
-        """Chroma's distances are 1 - cosine, 1 - dot product, or the squared L2 distance (of unit vectors, here)."""
-        return 1 - (distance / 2 if self._distance == "l2" else distance)
+    Raises:
+        SpaceMismatch: its vectors are of another space; the message names both and what differs.
+        StoreError: no such collection and not `create`; a name that Chroma does not take; or one with vectors and no
+            record, and not `adopt`.
+    """
+    made = as_embedder(embedder)
+    store = _store(where, name, metadata=metadata, configuration=configuration, schema=schema)
+    adapters.open_collection(store, made, create=create, adopt=adopt)
+    return where.get_collection(name, embedding_function=cast("Any", TwofoldEmbeddingFunction(made)))
 
 
-def _folder(address: str, create: bool) -> Client:
-    folder = Path(address)
-    if not create and not (folder / "chroma.sqlite3").is_file():
-        raise StoreError(f"there is no Chroma store at {address!r}: index into it first")
-    client = chromadb.PersistentClient(folder)
-    return cast("Client", client)
+async def aopen_collection(
+    where: AsyncClientAPI,
+    name: str,
+    embedder: Model,
+    *,
+    create: bool = True,
+    adopt: bool = False,
+    metadata: Mapping[str, Any] | None = None,
+    configuration: Mapping[str, Any] | None = None,
+    schema: Any = None,
+) -> AsyncCollection:
+    """`open_collection` with an asynchronous client.
+
+    Search it with `await collection.query(query_embeddings=[(await embedder.aembed_query(text)).tolist()])`: given
+    texts, Chroma would hold up the event loop while they are embedded.
+    """
+    made = as_embedder(embedder)
+    store = _store(where, name, metadata=metadata, configuration=configuration, schema=schema)
+    await adapters.aopen_collection(store, made, create=create, adopt=adopt)
+    return await where.get_collection(name, embedding_function=cast("Any", TwofoldEmbeddingFunction(made)))
 
 
-def _server(address: str) -> Client:
-    url = urlsplit(address)
-    if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.username:
-        shown = address.rpartition("@")[2]  # what stands before may be a password
-        raise InputError(f"{shown!r} is no address of a Chroma server: http://host:port is wanted")
-    secure = url.scheme == "https"
-    port = url.port or (443 if secure else 8000)
-    try:
-        client = chromadb.HttpClient(url.hostname, port, ssl=secure)
-    except ValueError as error:
-        raise StoreError(f"no Chroma server answers at {address}: {error}") from None
-    return cast("Client", client)
+def add_documents(
+    collection: Collection,
+    *,
+    ids: Sequence[str],
+    documents: Sequence[Given],
+    metadatas: Metadatas | None = None,
+    embedder: Model | None = None,
+    progress: bool = False,
+) -> list[str]:
+    """Embed documents and write them, in place of those with the same ids; returns the ids of the rows written.
+
+    A string is a whole document, one row with its id. A list of consecutive chunks, white space between them kept in
+    them, or a `Document`, is late-chunked: each chunk becomes a row whose vector knows the whole document, with the id
+    "<document id>#<number>". With its metadata each row has `twofold_document`, `twofold_start` and `twofold_end`, in
+    characters. A blank document has no row; a warning names it.
+
+    Args:
+        collection: what `open_collection` gave.
+        ids: of the documents, no two alike.
+        documents: see above; both kinds may be in one call.
+        metadatas: fields of each document, or a list of the fields of each of its chunks.
+        embedder: what embeds; None is the one that the collection was opened with.
+        progress: draw a bar.
+
+    Raises:
+        InputError: lists of unlike lengths, an id twice, a document that cannot be embedded; before any work.
+        SpaceMismatch: the collection's vectors are of another space.
+        StoreError: Chroma refused a slice, or is gone; `failed` has the documents from that slice on.
+        ProviderError: a hosted model failed; every document that has its vectors is written.
+    """
+    store, made = ChromaStore(None, collection.name, collection=collection), _embedder(collection, embedder)
+    return adapters.add_documents(store, made, ids=ids, documents=documents, metadatas=metadatas, progress=progress)
 
 
-def _close(client: Client) -> None:
-    """Close a client and its connections, which Chroma leaves open."""
-    client.close()
-    for server in (client._server, getattr(client._admin_client, "_server", None)):  # noqa: SLF001 - see above
-        session = getattr(server, "_session", None)
-        if session is not None:
-            session.close()
+async def aadd_documents(
+    collection: AsyncCollection,
+    *,
+    ids: Sequence[str],
+    documents: Sequence[Given],
+    metadatas: Metadatas | None = None,
+    embedder: Model | None = None,
+    progress: bool = False,
+) -> list[str]:
+    """`add_documents` to an asynchronous collection. Cancelled, it leaves whole slices written."""
+    store, made = ChromaStore(None, collection.name, collection=collection), _embedder(collection, embedder)
+    return await adapters.aadd_documents(
+        store, made, ids=ids, documents=documents, metadatas=metadatas, progress=progress
+    )
+
+
+def _store(where: Any, name: str, **options: Any) -> ChromaStore:
+    if "embedding_function" in (options["configuration"] or {}):
+        raise InputError("configuration names an embedding_function: the embedder is given as such")
+    if options["schema"] is not None and options["configuration"] is not None:
+        raise InputError("configuration and schema exclude each other in Chroma: give one of them")
+    return ChromaStore(where, name, **options)
+
+
+def _embedder(collection: CollectionCommon[Any], given: Model | None) -> Embedder:
+    if given is not None:
+        return as_embedder(given)
+    function = collection._embedding_function  # noqa: SLF001 - Chroma shows it nowhere else
+    if not isinstance(function, TwofoldEmbeddingFunction):
+        raise StoreError(f"collection {collection.name!r} has no embedder: open it with chroma_twofold.open_collection")
+    return function.embedder

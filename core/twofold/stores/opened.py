@@ -10,6 +10,7 @@ from twofold.stores.store import find_store
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from twofold.embedder import Embedder
     from twofold.stores.rows import Held, Hit, Row, Stored
     from twofold.stores.store import Store
     from twofold.vectors import FloatArray
@@ -35,9 +36,9 @@ class OpenStore:
         """Whether the collection is there."""
         return run(done(self.store.find()))
 
-    def make(self, record: str, dimensions: int) -> None:
+    def make(self, record: str, embedder: Embedder) -> None:
         """See `Store.make`."""
-        run(done(self.store.make(record, dimensions)))
+        run(done(self.store.make(record, embedder)))
 
     def record(self) -> str | None:
         """See `Store.record`."""

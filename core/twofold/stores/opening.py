@@ -67,7 +67,7 @@ async def opening(store: Store, calls: Calls, *, create: bool = True, adopt: boo
         if not create:
             raise StoreError(f"there is no collection {store.name!r}, and it was not to be made")
         record = await done(calls.record())
-        await done(store.make(record.to_json(), record.space.dimensions))
+        await done(store.make(record.to_json(), calls.embedder))
     if await done(store.record()) is None:
         await _prove(store, calls, adopt=adopt)
         record = await done(calls.record())

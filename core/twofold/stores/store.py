@@ -14,6 +14,7 @@ from twofold.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from twofold.embedder import Embedder
     from twofold.stores.drivers import MaybeAwaitable
     from twofold.stores.rows import Held, Hit, Row, Stored
     from twofold.vectors import FloatArray
@@ -51,8 +52,8 @@ class Store(Protocol):
     def find(self) -> MaybeAwaitable[bool]:
         """Whether the collection is there."""
 
-    def make(self, record: str, dimensions: int) -> MaybeAwaitable[None]:
-        """Make it with this record; where it has appeared in the meantime, leave it as it is.
+    def make(self, record: str, embedder: Embedder) -> MaybeAwaitable[None]:
+        """Make it for `embedder`, with its record; where it has appeared in the meantime, leave it as it is.
 
         Raises:
             StoreError: the store refuses, the name for example.

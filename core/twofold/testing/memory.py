@@ -12,6 +12,7 @@ from twofold.vectors import normalize
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from twofold.embedder import Embedder
     from twofold.stores.rows import Row
     from twofold.vectors import FloatArray
 
@@ -45,7 +46,7 @@ class MemoryStore:
         """Whether it was made."""
         return self.key in self.places
 
-    def make(self, record: str, dimensions: int) -> None:
+    def make(self, record: str, embedder: Embedder) -> None:
         """Make it, unless it is there."""
         self.places.setdefault(self.key, {"record": record, "rows": {}})
 
