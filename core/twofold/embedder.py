@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twofold import vectors
-from twofold.arguments import Arguments, takes
+from twofold.assembly import Assembled
 from twofold.documents import Document, check_documents, check_texts, span_counts
 from twofold.errors import ProviderError
-from twofold.keys import Key
-from twofold.models import AUTO, warn_untrained
+from twofold.models import AUTO
 from twofold.progress import reporting
-from twofold.resolve import known_card, load_backend
-from twofold.settings import Settings, check_names
-from twofold.space import CANARIES, Space, SpaceRecord
+from twofold.space import CANARIES, SpaceRecord
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Iterator, Sequence
 
-    from twofold.backend import Backend
-    from twofold.keys import KeySource
-    from twofold.models import ModelCard, Task
+    from twofold.models import Task
     from twofold.settings import Truncate
     from twofold.vectors import FloatArray
 
@@ -41,7 +32,7 @@ def _split(rows: FloatArray, documents: Sequence[Document]) -> list[FloatArray]:
     return np.split(rows, np.cumsum(span_counts(documents))[:-1]) if documents else []
 
 
-class Embedder:
+class Embedder(Assembled):
     """Text to vectors, with the query and the document side each sent as the model was trained for.
 
     Cheap to make: weights are loaded, and connections opened, at the first use, and loaded weights are shared by the
@@ -59,76 +50,7 @@ class Embedder:
             is said here; for another at the first use.
     """
 
-    @takes(Arguments)
-    def __init__(
-        self, model: str | os.PathLike[str], *, api_key: KeySource = None, http_client: Any = None, **options: Any
-    ) -> None:
-        """Check the options; touch neither a weight nor the network."""
-        check_names(options)
-        self.settings = Settings(model, **options)  # type: ignore[arg-type] # a path becomes a string
-        self._key = Key(api_key, self.settings.api_key_env)
-        self._http_client = http_client
-        self._loading = threading.Lock()
-        self._backend: Backend | None = None
-        if (card := known_card(self.settings.model)) is not None:
-            self._check_options(card)
-
-    @classmethod
-    def from_settings(cls, settings: Settings, *, api_key: KeySource = None, http_client: Any = None) -> Self:
-        """The embedder that `settings` describe: how adapters and stored configurations make one."""
-        return cls(**asdict(settings), api_key=api_key, http_client=http_client)
-
-    # -- what it is ---------------------------------------------------------------------------------------------------
-
-    @property
-    def backend(self) -> Backend:
-        """What computes; made at the first use."""
-        if self._backend is None:
-            with self._loading:
-                if self._backend is None:
-                    backend = load_backend(self.settings, self._key, self._http_client)
-                    self._check_options(backend.card)
-                    self._backend = backend
-        return self._backend
-
-    @property
-    def card(self) -> ModelCard:
-        """The model's card: width, length, tasks, licence."""
-        return self.backend.card
-
-    @property
-    def dimensions(self) -> int:
-        """The size of the vectors."""
-        return self.card.check_dimensions(self.settings.dimensions)
-
-    @property
-    def query_task(self) -> Task:
-        """How queries go in."""
-        return self._side("query", self.settings.query_task, self.settings.query_instruction)
-
-    @property
-    def document_task(self) -> Task:
-        """How documents go in."""
-        return self._side("document", self.settings.document_task, self.settings.document_instruction)
-
-    @cached_property
-    def space(self) -> Space:
-        """What these vectors are; see `Space`. Reads the weights' files once to digest them."""
-        card, settings = self.card, self.settings
-        return Space(
-            model=card.name,
-            weights=self.backend.weights_digest,
-            provider=self.backend.provider,
-            query_task=self.query_task.name,
-            query_prefix=self.query_task.prefix,
-            document_task=self.document_task.name,
-            document_prefix=self.document_task.prefix,
-            dimensions=self.dimensions,
-            width=card.width,
-            pooling=card.pooling,
-            normalized=settings.normalize,
-            quantisation="binary" if settings.encoding in {"binary", "ubinary"} else None,
-        )
+    # -- identity -----------------------------------------------------------------------------------------------------
 
     def record(self) -> SpaceRecord:
         """The space with its canary vectors: what to store beside the vectors. Embeds a few short texts."""
@@ -234,10 +156,6 @@ class Embedder:
     def _query_truncate(self) -> Truncate:
         return self.settings.query_truncate or self.settings.truncate
 
-    def _side(self, side: Literal["query", "document"], chosen: str | None, instruction: str | None) -> Task:
-        task = self.card.side(side, chosen)
-        return task if instruction is None else replace(task, prefix=instruction)
-
     def _embed(
         self, documents: Sequence[Document], task: Task, progress: bool = False, truncate: Truncate | None = None
     ) -> FloatArray:
@@ -245,7 +163,9 @@ class Embedder:
             return np.empty((0, self.dimensions), np.float32)
         truncate = truncate or self.settings.truncate
         with self._keeping_partial(), reporting(len(documents), shown=progress) as report:
-            raw = self.backend.embed(documents, task, self.dimensions, truncate=truncate, report=report)
+            raw = self.backend.embed(
+                documents, task, self.dimensions, truncate=truncate, report=report if progress else None
+            )
         return self._finish(raw, documents)
 
     async def _aembed(
@@ -255,19 +175,10 @@ class Embedder:
             return np.empty((0, self.dimensions), np.float32)
         truncate = truncate or self.settings.truncate
         with self._keeping_partial(), reporting(len(documents), shown=progress) as report:
-            raw = await self.backend.aembed(documents, task, self.dimensions, truncate=truncate, report=report)
+            raw = await self.backend.aembed(
+                documents, task, self.dimensions, truncate=truncate, report=report if progress else None
+            )
         return self._finish(raw, documents)
-
-    async def _loaded(self) -> Self:
-        """Make the backend, which may read files or ask a hub, where it does not hold up the event loop."""
-        if self._backend is None:
-            await asyncio.to_thread(getattr, self, "backend")
-        return self
-
-    async def _ready(self) -> Self:
-        """The same for the space, which digests the weights' files."""
-        await asyncio.to_thread(getattr, self, "space")
-        return self
 
     @contextmanager
     def _keeping_partial(self) -> Iterator[None]:
@@ -287,21 +198,3 @@ class Embedder:
 
     async def _acanaries(self) -> FloatArray:
         return np.concatenate([await self.aembed_queries(CANARIES), await self.aembed_documents(CANARIES)])
-
-    def _check_options(self, card: ModelCard) -> None:
-        dimensions = card.check_dimensions(self.settings.dimensions)
-        card.side("query", self.settings.query_task)
-        card.side("document", self.settings.document_task)
-        card.late_policy(self.settings.late_window, self.settings.late_overlap)
-        if dimensions != card.width and dimensions not in card.matryoshka:
-            warn_untrained(card, dimensions)
-
-    def __repr__(self) -> str:
-        """The settings that were given, and nothing secret."""
-        given = self.settings.to_dict()
-        options = "".join(f", {name}={value!r}" for name, value in given.items() if name != "model")
-        return f"{type(self).__name__}({self.settings.model!r}{options})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle to the settings: neither weights, nor a client, nor a key."""
-        return type(self).from_settings, (self.settings,)

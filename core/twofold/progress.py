@@ -17,17 +17,21 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def reporting(total: int, title: str = "embedding", *, shown: bool = True) -> Iterator[Report | None]:
+def reporting(total: int, title: str = "embedding", *, shown: bool = True) -> Iterator[Report]:
     """Give a `Report` to call with the documents and tokens newly done, and show the rate and the time left.
 
-    A bar needs the extra `cli`; without it, and away from a terminal, lines are written. Gives None, and shows
-    nothing, where it is not to be `shown` or there is nothing to do.
+    A bar needs the extra `cli`; without it, and away from a terminal, lines are written. Nothing is shown
+    where it is not to be `shown` or there is nothing to do.
     """
     if not shown or not total:
-        yield None
+        yield _silent
         return
     with _bar(total, title) if sys.stderr.isatty() and find_spec("rich") else _lines(total, title) as report:
         yield report
+
+
+def _silent(documents: int, tokens: int) -> None:
+    """Show nothing."""
 
 
 @contextmanager

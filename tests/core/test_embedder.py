@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from twofold import DimensionsWarning, Document, Embedder, InputError, OutputError, Settings, SpaceMismatch
-from twofold import embedder as module
+from twofold import assembly as module
+from twofold.models import warn_untrained
 from twofold.testing import FakeBackend, FakeEmbedder
 from twofold.vectors import FloatArray
 
@@ -177,7 +178,7 @@ def test_a_known_model_s_wrong_option_is_said_when_it_is_made(options: dict[str,
 
 
 def test_a_size_that_was_not_trained_is_said_once_and_points_here() -> None:
-    module._warn_untrained.cache_clear()
+    warn_untrained.cache_clear()
     with pytest.warns(DimensionsWarning, match="dimensions=100: jinaai/jina-embeddings-v3 was trained to be cut to 32"):
         Embedder("jinaai/jina-embeddings-v3", dimensions=100)
     with warnings.catch_warnings(record=True) as again:
@@ -405,11 +406,11 @@ def test_the_space_says_what_the_vectors_are() -> None:
     assert (space.query_task, space.query_prefix) == ("topic", "topic: ")
     assert (space.document_task, space.document_prefix) == ("document", "")
     assert (space.dimensions, space.width, space.pooling, space.normalized) == (16, 64, "mean", False)
-    assert (space.late_chunking, space.truncation) == ("window 100, overlap 50", "end")
 
 
 def test_what_does_not_change_a_vector_is_not_in_the_space() -> None:
     options: dict[str, Any] = {"device": "cpu", "dtype": "float32", "batch_tokens": 9, "timeout": 1.0, "concurrency": 1}
+    options |= {"truncate": "end", "query_truncate": "error", "late_window": 100, "late_overlap": 3}
     assert FakeEmbedder(**options, api_key=SECRET, base_url="https://x.example").space == FakeEmbedder().space
 
 
@@ -449,3 +450,44 @@ async def test_progress_goes_to_standard_error(method: str, capsys: pytest.Captu
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.count(f"embedding: {count} of {count}, ") == 2
+
+
+# -- options of one side ----------------------------------------------------------------------------------------------
+
+
+async def test_a_long_question_is_cut_without_touching_the_space() -> None:
+    long = " ".join(["lighthouse"] * 600)
+    embedder = FakeEmbedder(query_truncate="end")
+    assert embedder.space == FakeEmbedder().space
+    wanted = FakeEmbedder(truncate="end").embed_query(long)
+    assert np.array_equal(embedder.embed_query(long), wanted)
+    assert np.array_equal(embedder.embed_queries([long])[0], wanted)
+    assert np.array_equal(await embedder.aembed_query(long), wanted)
+    assert np.array_equal((await embedder.aembed_queries([long]))[0], wanted)
+    with pytest.raises(InputError, match="text 0 has 600 tokens, the limit is 512"):
+        embedder.embed_documents([long])
+    with pytest.raises(InputError, match="has 601 tokens"):
+        FakeEmbedder(truncate="end", query_truncate="error").embed_query(long)
+
+
+def test_instructions_of_ones_own_are_part_of_the_space() -> None:
+    embedder = FakeEmbedder(query_instruction="Find: ", document_instruction="")
+    assert embedder.space.differences(FakeEmbedder().space) == ["query prefix: 'Find: ' and 'query: '"]
+    assert embedder.query_task.name == "query"
+    assert embedder.count_tokens(["two words"]) == [2]
+    assert FakeEmbedder(document_instruction="Say this: ").count_tokens(["two words"]) == [4]
+
+
+async def test_identity_has_async_twins() -> None:
+    embedder = FakeEmbedder()
+    record = await embedder.arecord()
+    assert record.to_json() == embedder.record().to_json()
+    await embedder.acheck(record)
+    with pytest.raises(SpaceMismatch):
+        await FakeEmbedder(dimensions=16).acheck(record)
+    assert await embedder.acount_tokens(["two words"]) == [2]
+
+
+def test_an_option_that_does_not_exist_is_an_input_error() -> None:
+    with pytest.raises(InputError, match=r"not an option of an embedder: dimension; did you mean dimensions\?"):
+        Embedder("fake:", dimension=3)  # type: ignore[call-arg]

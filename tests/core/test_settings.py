@@ -15,6 +15,8 @@ CHANGED: dict[str, Any] = {
     "dimensions": 512,
     "query_task": "separation",
     "document_task": None,
+    "query_instruction": "Find: ",
+    "document_instruction": "",
     "normalize": False,
     "truncate": "end",
     "query_truncate": "end",

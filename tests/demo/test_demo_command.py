@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 import sys
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from twofold import Embedder, jobs
+from twofold.cli import demo as command
 from twofold.cli import main
 from twofold.demo import doors
 from twofold.demo.asking import MODEL, Answered, Found, as_items, ask, measure, with_bundled_weights
 from twofold.demo.corpus import standard_library
-from twofold.demo.doors import DOORS, compare, pool
+from twofold.demo.doors import ask_through, compare, pool
 from twofold.demo.questions import Question, load_questions
 from twofold.errors import InputError
 
@@ -84,7 +86,7 @@ def check_door(door: str, folder: Path) -> None:
         answered = ask(embedder, store, QUESTIONS)
     few = pool(answered, corpus)
     assert 10 <= len(few) <= 20
-    agreement = compare(answered, DOORS[door](embedder, few, [question.text for question in QUESTIONS]))
+    agreement = compare(answered, ask_through(door, embedder, few, [question.text for question in QUESTIONS]))
     assert agreement.ok
     assert agreement.questions == 2
     assert agreement.difference < 1e-5
@@ -93,13 +95,13 @@ def check_door(door: str, folder: Path) -> None:
 def test_weaviate_without_a_server_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WEAVIATE_URL", raising=False)
     with pytest.raises(InputError, match="set WEAVIATE_URL"):
-        DOORS["weaviate"](Embedder("fake:"), [], [])
+        ask_through("weaviate", Embedder("fake:"), [], [])
 
 
 def test_a_door_that_differs_is_told(
     store: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def wrong_side(embedder: Embedder, entries: list[tuple[str, str]], questions: list[str]) -> list[list[Found]]:
+    def wrong_side(embedder: Embedder, entries: list[tuple[str, str]], questions: list[str]) -> Any:
         rows = embedder.embed_documents([text for _, text in entries])
         found = []
         for question in questions:
@@ -107,10 +109,22 @@ def test_a_door_that_differs_is_told(
             found.append([Found(entries[i][0], float(scores[i])) for i in scores.argsort()[::-1][:10]])
         return found
 
-    monkeypatch.setitem(doors.DOORS, "wrong", wrong_side)
+    entry = SimpleNamespace(name="wrong", load=lambda: wrong_side)
+    monkeypatch.setattr(doors, "entry_points", lambda **_: [entry])
+    monkeypatch.setattr(command, "door_names", lambda: ["wrong"])
     code, out, _ = run(monkeypatch, capfd, "--store", str(store), "--through", "wrong")
     assert code == 1
     assert "DIFFERS" in out
+
+
+def test_a_door_that_cannot_be_asked_does_not_hide_the_others(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("WEAVIATE_URL", raising=False)
+    code, out, err = run(monkeypatch, capfd, "--store", str(store), "--through", "all")
+    assert code == 1
+    assert "weaviate was not asked" in err
+    assert "agrees" in out
 
 
 def test_comparing_by_hand() -> None:

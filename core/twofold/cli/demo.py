@@ -15,9 +15,10 @@ from twofold.cli.interrupts import stopping
 from twofold.cli.options import JsonOption, embedder_options
 from twofold.demo.asking import MODEL, as_items, ask, collection_name, measure, with_bundled_weights
 from twofold.demo.corpus import standard_library
-from twofold.demo.doors import DOORS, compare, pool
+from twofold.demo.doors import ask_through, compare, door_names, pool
 from twofold.demo.questions import SHOWN, load_questions
 from twofold.embedder import Embedder
+from twofold.errors import TwofoldError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,18 +30,20 @@ if TYPE_CHECKING:
 ANSWERS = 3
 """How many answers to a question are printed."""
 ALL = "all"
+NAMES = ", ".join(door_names())
 
 
 @embedder_options(model=MODEL, truncate="end")
 def demo(
     embedder: Embedder,
     store: Annotated[Path, typer.Option(help="The folder of the Chroma store.")] = Path("demo-store"),
-    through: Annotated[str | None, typer.Option(help=f"Ask through {', '.join(DOORS)} or {ALL} as well.")] = None,
+    through: Annotated[str | None, typer.Option(help=f"Ask through {NAMES} or {ALL} as well.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Index the documentation of Python's standard library into Chroma, ask it questions, measure the answers."""
-    if through not in {None, ALL, *DOORS}:
-        raise typer.BadParameter(f"--through {through}: it must be one of {', '.join(DOORS)}, {ALL}")
+    names = door_names()
+    if through not in {None, ALL, *names}:
+        raise typer.BadParameter(f"--through {through}: it must be one of {NAMES}, {ALL}")
     embedder = with_bundled_weights(embedder)
     corpus = standard_library()
     with (
@@ -49,13 +52,13 @@ def demo(
     ):
         _index(embedder, collection, corpus, stop)
         answered = ask(embedder, collection, load_questions())
-    doors = [through] if through in DOORS else list(DOORS) if through else []
-    agreements = _ask_doors(embedder, answered, corpus, doors)
+    doors = names if through == ALL else [through] if through else []
+    agreements, all_answered = _ask_doors(embedder, answered, corpus, doors)
     if as_json:
         show.as_json(_as_json(answered, agreements))
     else:
         _print(answered, agreements)
-    if not all(agreement.ok for agreement, _ in agreements.values()):
+    if not all_answered or not all(agreement.ok for agreement, _ in agreements.values()):
         raise typer.Exit(FAILED)
 
 
@@ -73,15 +76,20 @@ def _index(embedder: Embedder, collection: jobs.OpenStore, corpus: Sequence[Entr
 
 def _ask_doors(
     embedder: Embedder, answered: Sequence[Answered], corpus: Sequence[Entry], doors: Sequence[str]
-) -> dict[str, tuple[Agreement, float]]:
-    """What each door answers, against the core's answers, and the seconds that it took."""
-    agreements = {}
+) -> tuple[dict[str, tuple[Agreement, float]], bool]:
+    """What each door answers, against the core's answers, and the seconds that it took; and whether all answered."""
+    agreements, all_answered = {}, True
     for door in doors:
         show.say(f"asking through {door}")
         started = time.monotonic()
-        answers = DOORS[door](embedder, pool(answered, corpus), [one.question.text for one in answered])
+        try:
+            answers = ask_through(door, embedder, pool(answered, corpus), [one.question.text for one in answered])
+        except TwofoldError as error:
+            show.say(f"{door} was not asked: {error}")
+            all_answered = False
+            continue
         agreements[door] = compare(answered, answers), time.monotonic() - started
-    return agreements
+    return agreements, all_answered
 
 
 def _print(answered: Sequence[Answered], agreements: dict[str, tuple[Agreement, float]]) -> None:

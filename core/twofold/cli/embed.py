@@ -62,8 +62,7 @@ def embed(
                 stream.writelines(_lines(ids[start:end], vectors))
             else:
                 kept.append(vectors)
-            if report is not None:
-                report(end - start, sum(counts[start:end]))
+            report(end - start, sum(counts[start:end]))
         if form == "npy":
             np.save(stream, np.concatenate(kept))
 

@@ -2,28 +2,30 @@
 
 Each door embeds the documents and the questions through its adapter, on its side. The documents are those that the
 core found for any question, so that each question's first ones are the same as over the whole corpus.
+
+A door is the function `ask(embedder, entries, questions)` of a host's package, found by its entry point in the group
+`twofold.demo`: names and scores of the best ten entries for each question.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import asdict, dataclass
-from tempfile import TemporaryDirectory
+from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, TypeAlias
-from uuid import uuid4
 
-from twofold.demo.asking import DEPTH, Found
+from twofold.demo.asking import Found
 from twofold.errors import InputError
-from twofold.extras import extra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from twofold.demo.asking import Answered
     from twofold.demo.corpus import Entry
     from twofold.embedder import Embedder
 
 Answers: TypeAlias = "list[list[Found]]"
+
+ENTRY_POINTS = "twofold.demo"
 
 TOLERANCE = 0.01
 """How far a score may be off: documents meet others in their batches, which bfloat16 rounds differently."""
@@ -65,92 +67,20 @@ def compare(answered: Sequence[Answered], answers: Answers) -> Agreement:
     return Agreement(len(pairs), same, max(differences))
 
 
-def through_chroma(embedder: Embedder, entries: Sequence[Entry], questions: Sequence[str]) -> Answers:
-    """A collection on disk that embeds by itself."""
-    with extra("chroma"):
-        import chromadb.config  # noqa: PLC0415 - each door needs its own host alone
-
-        from chroma_twofold import open_collection  # noqa: PLC0415
-    quiet = chromadb.config.Settings(anonymized_telemetry=False)
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        client = chromadb.PersistentClient(folder, quiet)
-        collection = open_collection(client, "door", embedder)
-        collection.add(ids=[entry.name for entry in entries], documents=[entry.text for entry in entries])
-        answers = []
-        for question in questions:
-            found = collection.query(query_texts=[question], n_results=DEPTH, include=["distances"])
-            pairs = zip(found["ids"][0], (found["distances"] or [[]])[0], strict=True)
-            answers.append([Found(name, 1 - distance) for name, distance in pairs])
-        client.delete_collection("door")
-    return answers
+def door_names() -> list[str]:
+    """The hosts whose integrations are installed, in the order of their names."""
+    return sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)})
 
 
-def through_langchain(embedder: Embedder, entries: Sequence[Entry], questions: Sequence[str]) -> Answers:
-    """LangChain's store in memory."""
-    with extra("langchain"):
-        from langchain_core.documents import Document  # noqa: PLC0415
-        from langchain_core.vectorstores import InMemoryVectorStore  # noqa: PLC0415
-
-        from langchain_twofold import TwofoldEmbeddings  # noqa: PLC0415
-    store = InMemoryVectorStore(TwofoldEmbeddings(**asdict(embedder.settings)))
-    store.add_documents([Document(entry.text, id=entry.name) for entry in entries])
-    return [
-        [Found(str(document.id), score) for document, score in store.similarity_search_with_score(question, DEPTH)]
-        for question in questions
-    ]
-
-
-def through_llama_index(embedder: Embedder, entries: Sequence[Entry], questions: Sequence[str]) -> Answers:
-    """LlamaIndex's store in memory."""
-    with extra("llama-index"):
-        from llama_index.core import VectorStoreIndex  # noqa: PLC0415
-        from llama_index.core.schema import TextNode  # noqa: PLC0415
-
-        from llama_index_twofold import TwofoldEmbedding  # noqa: PLC0415
-    nodes = [TextNode(id_=entry.name, text=entry.text) for entry in entries]
-    index = VectorStoreIndex(nodes, embed_model=TwofoldEmbedding(**asdict(embedder.settings)))
-    retriever = index.as_retriever(similarity_top_k=DEPTH)
-    return [
-        [Found(hit.node.node_id, hit.score or 0.0) for hit in retriever.retrieve(question)] for question in questions
-    ]
-
-
-def through_weaviate(embedder: Embedder, entries: Sequence[Entry], questions: Sequence[str]) -> Answers:
-    """A collection of the server at WEAVIATE_URL, removed afterwards.
+def ask_through(name: str, embedder: Embedder, entries: Sequence[Entry], questions: Sequence[str]) -> Answers:
+    """What the host called `name` finds for each question among `entries`, best first.
 
     Raises:
-        InputError: WEAVIATE_URL is not set.
+        InputError: no such host; or it needs a server that is not there.
+        MissingExtra: its library is not installed.
     """
-    url = os.environ.get("WEAVIATE_URL")
-    if not url:
-        raise InputError(
-            "--through weaviate needs a server: set WEAVIATE_URL, to http://localhost:8080?grpc_port=50051 say"
-        )
-    with extra("weaviate"):
-        from weaviate.classes.query import MetadataQuery  # noqa: PLC0415
-
-        from weaviate_twofold import TwofoldVectorizer, connect  # noqa: PLC0415
-    vectorizer, name = TwofoldVectorizer(embedder), f"TwofoldDemo{uuid4().hex}"
-    with connect(url) as client:
-        collection = vectorizer.create_collection(client, name)
-        try:
-            objects = [{"text": entry.text, "name": entry.name} for entry in entries]
-            vectorizer.add_objects(collection, objects)
-            asked = MetadataQuery(distance=True)
-            return [
-                [
-                    Found(str(hit.properties["name"]), 1 - (hit.metadata.distance or 0.0))
-                    for hit in vectorizer.near_text(collection, question, limit=DEPTH, return_metadata=asked).objects
-                ]
-                for question in questions
-            ]
-        finally:
-            client.collections.delete(name)
-
-
-DOORS: dict[str, Callable[[Embedder, Sequence[Entry], Sequence[str]], Answers]] = {
-    "chroma": through_chroma,
-    "langchain": through_langchain,
-    "llama-index": through_llama_index,
-    "weaviate": through_weaviate,
-}
+    found = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+    if name not in found:
+        raise InputError(f"unknown host {name!r}: choose one of {', '.join(sorted(found))}")
+    ask = found[name].load()
+    return [[Found(*pair) for pair in pairs] for pairs in ask(embedder, entries, questions)]

@@ -8,7 +8,7 @@ without an event loop; over an asynchronous one the event loop does.
 from __future__ import annotations
 
 from inspect import isawaitable
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Iterable, Sequence
@@ -24,6 +24,10 @@ MaybeAwaitable: TypeAlias = "T | Awaitable[T]"
 """What a method of a synchronous client gives, or of an asynchronous one."""
 
 
+@overload
+async def done(value: Awaitable[T]) -> T: ...
+@overload
+async def done(value: MaybeAwaitable[T]) -> T: ...
 async def done(value: MaybeAwaitable[T]) -> T:
     """The value, waited for where it has to be."""
     return await value if isawaitable(value) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twofold.errors import InputError
+from twofold.documents import too_long
 from twofold.stores.drivers import done
 
 if TYPE_CHECKING:
@@ -45,8 +45,11 @@ def check_lengths(embedder: Embedder, ids: Sequence[str], counts: dict[int, int]
     limit = embedder.card.max_tokens
     over = [index for index, count in counts.items() if count > limit]
     if refuses(embedder) and over:
-        raise InputError(
-            f"document {ids[over[0]]!r} has {counts[over[0]]} tokens, {embedder.card.name} takes {limit} "
-            f"({len(over)} of {len(counts)} documents are too long): cut them into chunks, or set truncate='end'",
+        raise too_long(
+            f"document {ids[over[0]]!r}",
+            counts[over[0]],
+            limit,
             index=over[0],
+            note=f" ({len(over)} of {len(counts)} documents are too long)",
+            way_out="cut them into chunks, or cut their ends with truncate='end'",
         )

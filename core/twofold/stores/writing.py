@@ -122,8 +122,7 @@ async def adding(
             except ProviderError as error:
                 error.renumber(range(start, start + len(some)))
                 raise
-            if report is not None:
-                report(len(some), 0)
+            report(len(some), 0)
     return written
 
 

@@ -25,7 +25,7 @@ from twofold.testing.embedder import FakeEmbedder
 from twofold.testing.store_door import DOCUMENTS, LATE, METADATAS, Failing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from twofold.stores.rows import Stored
     from twofold.stores.store import Store
@@ -46,6 +46,11 @@ class StoreContract:
         if fill:
             self._add(store, embedder)
         return name, OpenStore(store), embedder
+
+    def _found(self, name: str) -> Store:
+        store = self.door.store(name)
+        check(OpenStore(store).find(), f"the collection {name} is not there")
+        return store
 
     def _add(self, store: Store, embedder: FakeEmbedder) -> list[str]:
         ids, documents = list(DOCUMENTS), list(DOCUMENTS.values())
@@ -194,7 +199,8 @@ class StoreContract:
         """The store splits them to what it takes at once."""
         _, store, embedder = self._new()
         texts = [f"ship {number}" for number in range(1300)]
-        store.upsert(*_plain(texts, embedder))
+        rows = [Row(id=text, document=text, text=text, span=(0, len(text)), metadata={}) for text in texts]
+        store.upsert(rows, embedder.embed_documents(texts))
         check(store.count() == len(texts), f"{store.count()} rows of {len(texts)}")
         (hit,) = store.search(embedder.embed_documents([texts[1234]])[0], 1)
         check(hit.row.text == texts[1234], f"the vector of {texts[1234]!r} finds {hit.row.text!r}")
@@ -230,11 +236,6 @@ class StoreContract:
             check(theirs[key].row == one.row, f"{key} is another row: {theirs[key].row}")
             self._alike(theirs[key].vector, one.vector, key)
 
-    def _found(self, name: str) -> Store:
-        store = self.door.store(name)
-        check(OpenStore(store).find(), f"the collection {name} is not there")
-        return store
-
     def _alike(self, stored: FloatArray, wanted: FloatArray, what: str) -> None:
         cosine = float(stored @ wanted / np.linalg.norm(stored) / np.linalg.norm(wanted))
         check(1 - cosine <= self.door.tolerance, f"the vector of {what} is another's: a cosine of {cosine}")
@@ -246,8 +247,3 @@ def _refuses(error: type[Exception], act: Callable[..., Any], *arguments: Any, *
     except error:
         return
     raise AssertionError(f"{error.__name__} was not raised")
-
-
-def _plain(texts: Sequence[str], embedder: FakeEmbedder) -> tuple[Any, FloatArray]:
-    rows = [Row(id=text, document=text, text=text, span=(0, len(text)), metadata={}) for text in texts]
-    return rows, embedder.embed_documents(texts)

@@ -1,14 +1,16 @@
+"""Rows, and how stores are found."""
+
 from __future__ import annotations
 
 import pytest
 
 from twofold.errors import InputError
-from twofold.jobs.store import Held, Row, Store, find_store, open_store
-from twofold.testing import FakeEmbedder
+from twofold.stores import Held, Row, Store, find_store, open_store
+from twofold.testing import FakeEmbedder, MemoryStore
 
 
 def test_a_row_survives_its_fields() -> None:
-    row = Row(id="a#1", document="a", text="xyz", span=(2, 5), metadata={"n": 1}, digest="d", pieces=3)
+    row = Row(id="a#1", document="a", text="xyz", span=(2, 5), metadata={"n": 1}, digest="d", rows=3)
     assert Row.from_fields("a#1", "xyz", row.fields()) == row
     assert Held.from_fields("a#1", row.fields()) == Held("a#1", "a", "d", 3)
 
@@ -23,8 +25,9 @@ def test_a_row_of_something_else_is_a_document_of_its_own() -> None:
 def test_a_store_is_found_by_its_scheme() -> None:
     from chroma_twofold import ChromaStore
 
-    assert find_store("chroma") is ChromaStore
-    assert issubclass(ChromaStore, Store)
+    assert find_store("chroma:./x") == (ChromaStore, "./x")
+    assert isinstance(MemoryStore("", "docs"), Store)
+    assert isinstance(ChromaStore(None, "docs"), Store)
 
 
 @pytest.mark.parametrize("address", ["qdrant:./x", "./folder", ""])
@@ -34,4 +37,4 @@ def test_an_unknown_scheme_lists_those_that_are_installed(address: str) -> None:
         open_store(address, "docs", FakeEmbedder()),
     ):
         pass
-    assert f"no store is called {address.partition(':')[0]!r}" in str(error.value)
+    assert f"unknown store {address.partition(':')[0]!r}" in str(error.value)

@@ -1,0 +1,117 @@
+"""What the contract cannot say of every store: drivers, faces, and errors in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+
+from twofold import Document, InputError, SpaceMismatch, StoreError
+from twofold.stores import OpenStore, aadd_documents, add_documents, aopen_collection, open_collection
+from twofold.stores.drivers import Calls, done, run
+from twofold.stores.opening import checking_space
+from twofold.testing import FakeEmbedder, MemoryStore
+
+
+def new(embedder: FakeEmbedder) -> MemoryStore:
+    store = MemoryStore("", uuid.uuid4().hex)
+    open_collection(store, embedder)
+    return store
+
+
+async def test_a_plain_store_works_in_an_event_loop() -> None:
+    store, embedder = MemoryStore("", uuid.uuid4().hex), FakeEmbedder()
+    await aopen_collection(store, embedder)
+    written = await aadd_documents(store, embedder, ids=["a", "b"], documents=["x", ["one ", "two"]])
+    assert written == ["a", "b#0", "b#1"]
+    assert store.count() == 3
+
+
+def test_a_flow_that_waits_is_refused_without_an_event_loop() -> None:
+    async def waits() -> int:
+        await asyncio.sleep(0)
+        return 1
+
+    with pytest.raises(RuntimeError, match="use its async twin"):
+        run(done(waits()))
+
+
+def test_ready_vectors_are_of_the_record_or_refused() -> None:
+    store = new(FakeEmbedder())
+    run(checking_space(store, FakeEmbedder().space))
+    with pytest.raises(SpaceMismatch, match="document task: 'document' and 'topic'"):
+        run(checking_space(store, FakeEmbedder(document_task="topic").space))
+
+
+def test_a_store_that_refuses_a_slice_says_which_documents_are_missing() -> None:
+    embedder = FakeEmbedder()
+
+    class Full(MemoryStore):
+        def upsert(self, rows: Any, vectors: Any) -> None:
+            if self.count():
+                raise StoreError("full", failed={row.id: "full" for row in rows})
+            super().upsert(rows, vectors)
+
+    store = Full("", uuid.uuid4().hex)
+    open_collection(store, embedder)
+    ids = [f"d{number}" for number in range(300)]
+    with pytest.raises(StoreError, match="full") as error:
+        add_documents(store, embedder, ids=ids, documents=ids)
+    assert list(error.value.failed) == ids[256:]
+    assert store.count() == 256
+
+
+@pytest.mark.parametrize(
+    ("metadatas", "message"),
+    [
+        ([["x"]], "its metadata is of type list"),
+        ([3], "its metadata is of type int"),
+        ([(("x", 1),)], "expected a mapping, or None"),
+        ([{"twofold_x": 1}], "is Twofold's own: rename it"),
+        ([{"x": float("nan")}], "metadata field 'x' is nan"),
+        ([{"x": {"y": 1}}], "of type dict"),
+        ([{"": 1}], "metadata field ''"),
+        ([{"x": [1, "a"]}], "metadata field 'x'"),
+        ([{}, {}], "expected lists with one of each"),
+    ],
+)
+def test_metadata_that_cannot_be_kept_is_refused(metadatas: Any, message: str) -> None:
+    embedder = FakeEmbedder()
+    store = new(embedder)
+    with pytest.raises(InputError, match=message):
+        add_documents(store, embedder, ids=["a"], documents=["text"], metadatas=metadatas)
+    assert store.count() == 0
+
+
+def test_chunks_need_as_many_metadatas() -> None:
+    embedder = FakeEmbedder()
+    with pytest.raises(InputError, match=r"document 0, 'a': 1 metadatas for its 2 chunks"):
+        add_documents(new(embedder), embedder, ids=["a"], documents=[["x ", "y"]], metadatas=[[{}]])
+
+
+@pytest.mark.parametrize("document", [3, None, {"a": 1}, ["x", 3]])
+def test_what_is_no_document_is_named(document: Any) -> None:
+    embedder = FakeEmbedder()
+    with pytest.raises(InputError, match="document 1, 'b'") as error:
+        add_documents(new(embedder), embedder, ids=["a", "b"], documents=["fine", document])
+    assert error.value.index == 1
+
+
+def test_a_changed_window_is_another_version_and_no_other_space() -> None:
+    document = Document.from_chunks(["one ", "two"])
+    store = new(FakeEmbedder())
+    add_documents(store, FakeEmbedder(), ids=["a"], documents=[document])
+    (before,) = {row.digest for row in store.held(["a"])}
+    add_documents(store, FakeEmbedder(late_window=100), ids=["a"], documents=[document])
+    (after,) = {row.digest for row in store.held(["a"])}
+    assert before != after
+
+
+def test_an_open_store_has_plain_methods() -> None:
+    embedder = FakeEmbedder()
+    store = OpenStore(new(embedder))
+    add_documents(store.store, embedder, ids=["a", "b"], documents=["x", "y"])
+    assert [row.id for row in store.scan()] == ["a", "b"]
+    assert run(done(Calls(embedder).count_tokens(["one two"]))) == [2]
