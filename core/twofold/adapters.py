@@ -79,6 +79,7 @@ __all__ = [
     "open_collection",
     "option_fields",
     "option_names",
+    "options",
     "replacing",
     "reporting",
     "run",

@@ -35,9 +35,14 @@ Encoding: TypeAlias = Literal["auto", "float", "base64", "binary", "ubinary"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "int8"]
 
 
-def _says(help: str, *, least: int | None = None) -> Mapping[str, Any]:  # noqa: A002 - the field's word
+def _says(help: str, least: int | None = None) -> Mapping[str, Any]:  # noqa: A002 - the field's word
     """What an option does, and the least value of a whole number."""
-    return {"help": help, "least": least}
+    return {"help": help, "least": least, "identity": False}
+
+
+def _space(help: str, least: int | None = None) -> Mapping[str, Any]:  # noqa: A002 - the field's word
+    """The same of an option whose other values make vectors of another space."""
+    return {"help": help, "least": least, "identity": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +53,27 @@ class Settings:
         InputError: an option that no model could take.
     """
 
-    model: str = field(metadata=_says("A hub id, a checkpoint folder, or <provider>:<model> for a hosted one."))
+    model: str = field(metadata=_space("A hub id, a checkpoint folder, or <provider>:<model> for a hosted one."))
     _: KW_ONLY
     dimensions: int | None = field(
-        default=None, metadata=_says("Size of the vectors, 1 to the model's width, which is the default.", least=1)
+        default=None,
+        metadata=_space("Size of the vectors, 1 to the model's width, which is the default.", least=1),
     )
     query_task: str | None = field(
-        default=AUTO, metadata=_says("The model's task for queries; 'auto' is its card's, none is the bare model.")
+        default=AUTO,
+        metadata=_space("The model's task for queries; 'auto' is its card's, none is the bare model."),
     )
     document_task: str | None = field(
-        default=AUTO, metadata=_says("The model's task for documents; 'auto' is its card's, none is the bare model.")
+        default=AUTO,
+        metadata=_space("The model's task for documents; 'auto' is its card's, none is the bare model."),
     )
     query_instruction: str | None = field(
-        default=None, metadata=_says("Text put before each query, in place of the task's own.")
+        default=None, metadata=_space("Text put before each query, in place of the task's own.")
     )
     document_instruction: str | None = field(
-        default=None, metadata=_says("Text put before each document, in place of the task's own.")
+        default=None, metadata=_space("Text put before each document, in place of the task's own.")
     )
-    normalize: bool = field(default=True, metadata=_says("Scale vectors to unit length."))
+    normalize: bool = field(default=True, metadata=_space("Scale vectors to unit length."))
     truncate: Truncate = field(
         default="error", metadata=_says("Refuse a text over the model's length ('error'), or cut its end ('end').")
     )
@@ -88,7 +96,7 @@ class Settings:
         default="auto",
         metadata=_says("What a local model computes in; 'auto' is bfloat16 where the hardware has it, else float32."),
     )
-    revision: str | None = field(default=None, metadata=_says("A commit, tag or branch of a hub id."))
+    revision: str | None = field(default=None, metadata=_space("A commit, tag or branch of a hub id."))
     api_key_env: str | None = field(
         default=None, metadata=_says("The environment variable that holds a hosted model's key.")
     )
@@ -97,7 +105,7 @@ class Settings:
     concurrency: int = field(default=4, metadata=_says("Hosted requests under way at once.", least=1))
     encoding: Encoding = field(
         default="auto",
-        metadata=_says("How a hosted model sends its vectors; 'binary' and 'ubinary' keep only each value's sign."),
+        metadata=_space("How a hosted model sends its vectors; 'binary' and 'ubinary' keep only each value's sign."),
     )
 
     def __post_init__(self) -> None:
@@ -134,6 +142,7 @@ class Option(NamedTuple):
         default: its default; `dataclasses.MISSING` for the model.
         help: what it does, in a sentence.
         least: the least value of a whole number.
+        identity: whether vectors of another value are of another space.
     """
 
     name: str
@@ -141,6 +150,7 @@ class Option(NamedTuple):
     default: Any
     help: str
     least: int | None
+    identity: bool
 
     def check(self, value: Any) -> Any:
         """The value as a plain one of this option's type.

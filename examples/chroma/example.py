@@ -36,7 +36,7 @@ def main() -> None:
         client = chromadb.PersistentClient(folder)
         collection = open_collection(client, "notes", embedder)
         add_documents(collection, ids=list(NOTES), documents=list(NOTES.values()))
-        chunks = add_documents(collection, ids=["skerryvore"], documents=[ARTICLE], late_chunking=True)
+        chunks = add_documents(collection, ids=["skerryvore"], documents=[ARTICLE])
         print("stored:", collection.count(), "rows,", len(chunks), "of them chunks of one document")
 
         for question in QUESTIONS:

@@ -20,6 +20,26 @@ if TYPE_CHECKING:
 HOST_AND_PORT = re.compile(r"[\w.-]+:\d+")
 
 
+def check_address(address: str) -> str:
+    """Return `address`, or say what is wrong with it; nothing is opened.
+
+    Raises:
+        InputError: an address that cannot be one.
+    """
+    if "://" in address:
+        _server(address)
+    elif not address or HOST_AND_PORT.fullmatch(address):
+        raise InputError(
+            f"{address!r} is not a Chroma store: write a folder (chroma:./folder) or a server (chroma:http://host:8000)"
+        )
+    return address
+
+
+def is_there(address: str) -> bool:
+    """Whether the folder has a store; a server is taken to be there."""
+    return "://" in address or (_folder(address) / "chroma.sqlite3").is_file()
+
+
 def connect(address: str) -> Client:
     """A client of the folder, which is made where it is not there, or of the server at `address`.
 
@@ -27,23 +47,22 @@ def connect(address: str) -> Client:
         InputError: an address that cannot be one.
         StoreError: the folder cannot be opened, or no server answers.
     """
-    if "://" in address:
-        return _server(address)
-    if not address or HOST_AND_PORT.fullmatch(address):
-        raise InputError(
-            f"{address!r} is not a Chroma store: write a folder (chroma:./folder) or a server (chroma:http://host:8000)"
-        )
-    return _folder(Path(address).expanduser())
-
-
-def _folder(folder: Path) -> Client:
+    check_address(address)
     try:
-        return cast("Client", chromadb.PersistentClient(folder))
+        if "://" in address:
+            return cast("Client", chromadb.HttpClient(**_server(address)))
+        return cast("Client", chromadb.PersistentClient(_folder(address)))
     except (ChromaError, ValueError, OSError, RuntimeError) as error:
-        raise StoreError(f"Chroma cannot open the folder {str(folder)!r}: {error}") from error
+        what = "no Chroma server answers at" if "://" in address else "Chroma cannot open the folder"
+        raise StoreError(f"{what} {address}: {error}") from None
 
 
-def _server(address: str) -> Client:
+def _folder(address: str) -> Path:
+    return Path(address).expanduser()
+
+
+def _server(address: str) -> dict[str, Any]:
+    """What Chroma's client takes."""
     shown = address.rpartition("@")[2]  # what stands before may be a password
     wrong = InputError(
         f"{shown!r} is not the address of a Chroma server: write http://host:port, "
@@ -60,11 +79,7 @@ def _server(address: str) -> Client:
     if set(asked) - {"tenant", "database"} or not all(asked.values()):
         raise wrong
     secure = url.scheme == "https"
-    try:
-        client = chromadb.HttpClient(url.hostname, port or (443 if secure else 8000), ssl=secure, **cast("Any", asked))
-    except (ChromaError, ValueError) as error:
-        raise StoreError(f"no Chroma server answers at {shown}: {error}") from None
-    return cast("Client", client)
+    return {"host": url.hostname, "port": port or (443 if secure else 8000), "ssl": secure, **asked}
 
 
 def close(client: Client) -> None:

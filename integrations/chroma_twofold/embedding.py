@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from twofold import Embedder, InputError, Settings, SpaceMismatch, SpaceRecord
-from twofold.adapters import as_embedder, extra
+from twofold.adapters import as_embedder, extra, options
 
 with extra("chroma"):
     from chromadb.api.models.CollectionCommon import CollectionCommon
@@ -37,8 +37,6 @@ RECORD = "twofold_record"
 
 CONFIG_VERSION = 1
 URL_WITHHELD = "base_url_withheld"
-RUNTIME = ("device", "dtype", "batch_tokens", "api_key_env", "base_url", "timeout", "concurrency")
-"""Settings that may change while a collection lives."""
 
 
 @register_embedding_function
@@ -108,13 +106,13 @@ class TwofoldEmbeddingFunction(EmbeddingFunction[Documents]):
         _settings(config)
 
     def validate_config_update(self, old_config: dict[str, Any], new_config: dict[str, Any]) -> None:
-        """Let how vectors are computed change, never what they are.
+        """Let how vectors are computed change, never their space.
 
         Raises:
             SpaceMismatch: a setting differs that makes other vectors; it is named.
         """
         old, new = (asdict(_settings(config)) for config in (old_config, new_config))
-        changed = [name for name in old if old[name] != new[name] and name not in RUNTIME]
+        changed = [option.name for option in options() if option.identity and old[option.name] != new[option.name]]
         if changed:
             listed = ", ".join(f"{name} (from {old[name]!r} to {new[name]!r})" for name in changed)
             raise SpaceMismatch(

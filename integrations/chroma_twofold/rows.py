@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from chroma_twofold.connect import close, connect
+from chroma_twofold.connect import check_address, close, connect, is_there
 from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction
 from twofold import InputError, StoreError
 from twofold.adapters import DOCUMENT, Held, Hit, Row, Stored, done, extra
@@ -58,13 +59,13 @@ class ChromaStore:
     ) -> None:
         self.client, self.name, self.collection = client, name, collection
         self._metadata, self._configuration, self._schema = metadata, configuration, schema
-        self._owned = False
+        self._address: str | None = None
 
     @classmethod
     def connect(cls, address: str, name: str) -> Self:
         """A folder, or `http://host:port`, with `?tenant=…&database=…` where these are not the default ones."""
-        store = cls(connect(address), name)
-        store._owned = True
+        store = cls(None, name)
+        store._address = check_address(address)
         return store
 
     @classmethod
@@ -75,6 +76,10 @@ class ChromaStore:
     async def find(self) -> bool:
         """Whether it is there; refuses one that was made for another embedding function."""
         if self.collection is None:
+            if self.client is None and self._address is not None:
+                if not is_there(self._address):
+                    return False
+                self.client = connect(self._address)
             with asking():
                 try:
                     self.collection = await done(self.client.get_collection(self.name, embedding_function=None))
@@ -91,6 +96,8 @@ class ChromaStore:
     async def make(self, record: str, embedder: Embedder) -> None:
         """Make it, for cosine where nothing else is said."""
         function = TwofoldEmbeddingFunction(embedder)
+        if self.client is None and self._address is not None:
+            self.client = connect(self._address)
         options: dict[str, Any] = {"metadata": {**(self._metadata or {}), RECORD: record}}
         if self._schema is not None:
             options |= {"schema": self._with_function(self._schema, function), "embedding_function": None}
@@ -191,8 +198,8 @@ class ChromaStore:
             return int(await done(self.collection.count()))
 
     def close(self) -> None:
-        """Close the client, where `connect` opened it."""
-        if self._owned:
+        """Close the client that was opened for an address."""
+        if self._address is not None and self.client is not None:
             close(self.client)
 
     @staticmethod
@@ -205,7 +212,7 @@ class ChromaStore:
             hnsw=own.hnsw,
             spann=own.spann,
         )
-        return schema.model_copy(deep=True).create_index(config=config)
+        return copy.deepcopy(schema).create_index(config=config)
 
     async def _batches(self, count: int) -> list[slice]:
         """Slices of `count` rows that the server takes at once."""

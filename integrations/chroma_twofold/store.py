@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from chroma_twofold.embedding import TwofoldEmbeddingFunction
 from chroma_twofold.rows import ChromaStore
 from twofold import InputError, StoreError, adapters
 from twofold.adapters import as_embedder
+
+AnyCollection = TypeVar("AnyCollection", bound="CollectionCommon[Any]")
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +57,7 @@ def open_collection(
     made = as_embedder(embedder)
     store = _store(where, name, metadata=metadata, configuration=configuration, schema=schema)
     adapters.open_collection(store, made, create=create, adopt=adopt)
-    return where.get_collection(name, embedding_function=cast("Any", TwofoldEmbeddingFunction(made)))
+    return _bound(where.get_collection(name, embedding_function=None), made)
 
 
 async def aopen_collection(
@@ -77,7 +79,7 @@ async def aopen_collection(
     made = as_embedder(embedder)
     store = _store(where, name, metadata=metadata, configuration=configuration, schema=schema)
     await adapters.aopen_collection(store, made, create=create, adopt=adopt)
-    return await where.get_collection(name, embedding_function=cast("Any", TwofoldEmbeddingFunction(made)))
+    return _bound(await where.get_collection(name, embedding_function=None), made)
 
 
 def add_documents(
@@ -136,6 +138,16 @@ def _store(where: Any, name: str, **options: Any) -> ChromaStore:
     if options["schema"] is not None and options["configuration"] is not None:
         raise InputError("configuration and schema exclude each other in Chroma: give one of them")
     return ChromaStore(where, name, **options)
+
+
+def _bound(collection: AnyCollection, embedder: Embedder) -> AnyCollection:
+    """The collection, embedding by `embedder`.
+
+    Chroma refuses to be given our function where the collection was made without one, since its own default is
+    persisted then; what it looks at when it embeds is this attribute.
+    """
+    collection._embedding_function = cast("Any", TwofoldEmbeddingFunction(embedder))  # noqa: SLF001 - see above
+    return collection
 
 
 def _embedder(collection: CollectionCommon[Any], given: Model | None) -> Embedder:

@@ -79,7 +79,11 @@ class TestTheLocalBackend(AdapterContract):
 
     @pytest.fixture(autouse=True)
     def _choose(self, local: dict[str, Any]) -> None:
-        extra: dict[str, Any] = {"package": "twofold.local.opening", "requires": "torch", "extra": "local"}
+        extra: dict[str, Any] = {
+            "package": "twofold.local.opening",
+            "requires": "torch",
+            "installs": "'twofold[local]'",
+        }
         self.door, self.options = replace(_door("core"), name="local", **extra), local
 
 
@@ -89,7 +93,7 @@ class TestTheHostedBackend(AdapterContract):
     @pytest.fixture(autouse=True)
     def _choose(self, hosted: dict[str, Any]) -> None:
         use = "twofold.Embedder('jina:jina-embeddings-v3').embed_query('a ship')"
-        extra: dict[str, Any] = {"package": "twofold", "use": use, "requires": "httpx", "extra": "hosted"}
+        extra: dict[str, Any] = {"package": "twofold", "use": use, "requires": "httpx", "installs": "'twofold[hosted]'"}
         self.door, self.options = replace(_door("core"), name="hosted", **extra), hosted
 
 

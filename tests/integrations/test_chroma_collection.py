@@ -6,17 +6,44 @@ from typing import TYPE_CHECKING, Any
 import chromadb
 import numpy as np
 import pytest
+from chromadb.api.types import Schema
 
 from chroma_server import HOST, chroma_server
 from chroma_twofold import TwofoldEmbeddingFunction, aadd_documents, add_documents, aopen_collection, open_collection
-from chroma_twofold.collection import RECORD
+from chroma_twofold.embedding import RECORD
 from twofold import Document, Embedder, InputError, SpaceMismatch, StoreError
-from twofold.jobs.store import DOCUMENT, END, START
+from twofold.adapters import DOCUMENT, END, START
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+
+class Alien(chromadb.EmbeddingFunction):  # type: ignore[type-arg]
+    """Someone else's."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __call__(self, input: Any) -> Any:  # noqa: A002 - Chroma passes it by this name
+        return [np.ones(3, np.float32) for _ in input]
+
+    @staticmethod
+    def name() -> str:
+        return "alien"
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+    @staticmethod
+    def build_from_config(config: dict[str, Any]) -> Any:  # noqa: ARG004
+        return Alien()
+
+
+def own(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if not name.startswith("twofold_")}
+
 
 TEXTS = ["The keeper counts ships.", "Fog came in at nine.", "Nobody answers the radio."]
 IDS = ["a", "b", "c"]
@@ -132,19 +159,73 @@ def test_vectors_without_a_record_are_refused_and_taken_in_once_they_are_proven(
 
 def test_vectors_without_texts_prove_nothing(client: Any, embedder: FakeEmbedder) -> None:
     client.create_collection("docs", embedding_function=None).add(ids=["a"], embeddings=[[1.0] * 32])
-    with pytest.raises(StoreError, match="no documents beside its vectors"):
+    with pytest.raises(StoreError, match="has rows without text"):
         open_collection(client, "docs", embedder, adopt=True)
 
 
 def test_a_collection_of_another_embedding_function_is_refused(client: Any, embedder: FakeEmbedder) -> None:
-    client.create_collection("docs")
-    with pytest.raises(StoreError, match="was made for Chroma's embedding function 'default'"):
+    client.create_collection("docs", embedding_function=Alien())
+    with pytest.raises(StoreError, match="was made for Chroma's embedding function 'alien'"):
         open_collection(client, "docs", embedder)
 
 
-def test_a_record_that_can_not_be_read_is_refused(client: Any, filled: Any, embedder: FakeEmbedder) -> None:
+def test_a_collection_that_was_made_without_a_function_has_a_way_in(client: Any, embedder: FakeEmbedder) -> None:
+    """`client.get_or_create_collection` is how most users begin: Chroma then persists its own default function."""
+    client.get_or_create_collection("empty")
+    opened = open_collection(client, "empty", embedder)
+    opened.add(ids=IDS, documents=TEXTS)
+    assert opened.query(query_texts=[TEXTS[1]], n_results=1)["ids"] == [["b"]]
+    vectors = embedder.embed_documents(TEXTS)
+    client.get_or_create_collection("full").add(ids=IDS, documents=TEXTS, embeddings=vectors.tolist())
+    with pytest.raises(StoreError, match="adopt=True"):
+        open_collection(client, "full", embedder)
+    adopted = open_collection(client, "full", embedder, adopt=True)
+    assert adopted.query(query_texts=[TEXTS[2]], n_results=1)["ids"] == [["c"]]
+    with pytest.raises(SpaceMismatch):
+        open_collection(client, "full", FakeEmbedder(dimensions=32, document_task="topic"))
+
+
+def test_late_chunks_of_a_lost_record_are_adopted_as_late_chunks(client: Any, embedder: FakeEmbedder) -> None:
+    collection = open_collection(client, "docs", embedder)
+    text = "Fog came in.\n\nIt left at nine. Nobody saw it."
+    late = Document.from_spans(text, [(0, 12), (14, 30), (31, 45)])
+    add_documents(collection, ids=["log", "note"], documents=[late, "A whole one."])
+    collection.modify(metadata={"owner": "us"})
+    with pytest.raises(StoreError, match="adopt=True"):
+        open_collection(client, "docs", embedder)
+    with pytest.raises(SpaceMismatch, match="was not written by this embedder"):
+        open_collection(client, "docs", FakeEmbedder(dimensions=32, document_task="topic"), adopt=True)
+    assert open_collection(client, "docs", embedder, adopt=True).metadata["owner"] == "us"
+    assert open_collection(client, "docs", embedder).count() == 4
+
+
+def test_a_new_collection_takes_chromas_own_settings(client: Any, embedder: FakeEmbedder) -> None:
+    collection = open_collection(client, "one", embedder, configuration={"hnsw": {"ef_search": 77}})
+    assert collection.configuration_json["hnsw"]["ef_search"] == 77
+    assert collection.configuration_json["hnsw"]["space"] == "cosine"
+    dotted = open_collection(client, "two", embedder, configuration={"hnsw": {"space": "ip"}})
+    assert dotted.configuration_json["hnsw"]["space"] == "ip"
+    with_schema = open_collection(client, "three", embedder, schema=Schema())
+    with_schema.add(ids=IDS, documents=TEXTS)
+    assert with_schema.query(query_texts=[TEXTS[1]], n_results=1)["ids"] == [["b"]]
+    for wrong in ({"configuration": {}, "schema": Schema()}, {"configuration": {"embedding_function": Alien()}}):
+        with pytest.raises(InputError):
+            open_collection(client, "four", embedder, **wrong)
+
+
+def test_list_values_are_kept(tmp_path: Path, embedder: FakeEmbedder) -> None:
+    """In a folder of its own: Chroma 1.5.9 leaves lists behind when a collection is deleted, for the next one's rows."""
+    alone = chromadb.PersistentClient(tmp_path / "lists")
+    collection = open_collection(alone, "docs", embedder)
+    add_documents(collection, ids=["a"], documents=["x"], metadatas=[{"tags": ["one", "two"]}])
+    metadatas: Any = collection.get()["metadatas"]
+    assert metadatas[0]["tags"] == ["one", "two"]
+    close(alone)
+
+
+def test_a_record_that_cannot_be_read_is_refused(client: Any, filled: Any, embedder: FakeEmbedder) -> None:
     filled.modify(metadata={RECORD: "{"})
-    with pytest.raises(SpaceMismatch, match="collection 'docs': the stored space can not be read"):
+    with pytest.raises(SpaceMismatch, match="collection 'docs': the stored space can"):
         open_collection(client, "docs", embedder)
 
 
@@ -152,14 +233,14 @@ def test_a_record_that_can_not_be_read_is_refused(client: Any, filled: Any, embe
 
 
 def test_documents_are_replaced_with_their_metadata(filled: Any, embedder: FakeEmbedder) -> None:
-    assert filled.get()["metadatas"] == [{"n": 0}, None, {"n": 2}]
+    assert [own(fields) for fields in filled.get()["metadatas"]] == [{"n": 0}, {}, {"n": 2}]
     written = add_documents(filled, ids=["c", "d"], documents=["New.", "More."], metadatas=[{"m": "x"}, {}])
     assert written == ["c", "d"]
     found = filled.get(ids=["c", "d"], include=["documents", "metadatas", "embeddings"])
-    assert (found["documents"], found["metadatas"]) == (["New.", "More."], [{"m": "x"}, None])
+    assert (found["documents"], [own(fields) for fields in found["metadatas"]]) == (["New.", "More."], [{"m": "x"}, {}])
     assert np.allclose(found["embeddings"], embedder.embed_documents(["New.", "More."]), atol=1e-6)
     add_documents(filled, ids=["c"], documents=["New."])
-    assert filled.get(ids=["c"])["metadatas"] == [None]
+    assert [own(fields) for fields in filled.get(ids=["c"])["metadatas"]] == [{}]
 
 
 def test_more_documents_than_the_store_takes_at_once(
@@ -168,7 +249,7 @@ def test_more_documents_than_the_store_takes_at_once(
     collection = open_collection(client, "docs", embedder)
     count = client.get_max_batch_size() + 7
     texts = [f"text {number % 50}" for number in range(count)]
-    monkeypatch.setattr("chroma_twofold.documents.SLICE", count)
+    monkeypatch.setattr("twofold.stores.writing.SLICE", count)
     monkeypatch.setattr("chroma_twofold.rows.MAX_BATCH", count)
     add_documents(collection, ids=[str(number) for number in range(count)], documents=texts)
     assert collection.count() == count
@@ -177,10 +258,10 @@ def test_more_documents_than_the_store_takes_at_once(
 def test_what_was_embedded_before_a_failure_is_kept(
     client: Any, embedder: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chroma_twofold.documents.SLICE", 2)
+    monkeypatch.setattr("twofold.stores.writing.SLICE", 2)
     collection = open_collection(client, "docs", embedder)
     fine, bad = {"n": 1}, {"chroma:document": "x"}
-    with pytest.raises(StoreError, match="Chroma did not take row 'c' or one of the 1 after it") as error:
+    with pytest.raises(StoreError, match="Chroma did not take row 'c' or one after it") as error:
         add_documents(collection, ids=[*IDS, "d"], documents=[*TEXTS, "x"], metadatas=[fine, fine, bad, fine])
     assert list(error.value.failed) == ["c", "d"]
     assert collection.get()["ids"] == ["a", "b"]
@@ -192,12 +273,10 @@ def test_what_was_embedded_before_a_failure_is_kept(
         ({"ids": ["a"]}, "1 ids, 2 documents, 2 metadatas"),
         ({"documents": "xy"}, "lists with one of each"),
         ({"ids": ["a", "a"]}, "id 'a' is there twice"),
-        ({"documents": ["x", " "]}, "document 1 is blank"),
-        ({"documents": ["x", ["y"]]}, "document 1 is of type list"),
-        ({"documents": ["x", "word " * 600]}, "document 'b' has 600 tokens, twofold/fake takes 512"),
-        ({"metadatas": [{}, {"twofold_start": 1}]}, "document 'b': metadata field 'twofold_start'"),
-        ({"late_chunking": True}, "document 0 is a string, which does not say where its chunks end"),
-        ({"late_chunking": True, "documents": [["x"], ["y", " "]]}, "document 1: chunk 1 is blank"),
+        ({"documents": ["x", 3]}, "document 1, 'b': expected a string, a list of chunks or a Document, got int"),
+        ({"documents": ["x", "word " * 600]}, "document 'b' has 600 tokens, the limit is 512"),
+        ({"metadatas": [{}, {"twofold_start": 1}]}, "document 1, 'b': metadata field 'twofold_start'"),
+        ({"documents": [["x"], ["y", " "]]}, "document 1, 'b': chunk 1 is blank"),
     ],
 )
 def test_bad_documents_are_named_before_any_is_embedded(
@@ -227,8 +306,7 @@ def test_late_chunks_know_their_document_and_their_span(client: Any, embedder: F
         collection,
         ids=["log", "note"],
         documents=[["Fog came in. ", "It left at nine."], spans],
-        metadatas=[{"n": 1}, {}],
-        late_chunking=True,
+        metadatas=[{"n": 1}, None],
     )
     assert ids == ["log#0", "log#1", "note#0", "note#1"]
     found: Any = collection.get(ids=ids, include=["documents", "metadatas", "embeddings"])
@@ -243,7 +321,7 @@ def test_late_chunks_know_their_document_and_their_span(client: Any, embedder: F
 def test_a_document_that_comes_again_leaves_no_chunk_behind(client: Any, embedder: FakeEmbedder) -> None:
     collection = open_collection(client, "docs", embedder)
     for chunks in (["One. ", "Two. ", "Three."], ["One. ", "Two."]):
-        add_documents(collection, ids=["log", "other"], documents=[chunks, ["x"]], late_chunking=True)
+        add_documents(collection, ids=["log", "other"], documents=[chunks, ["x"]])
     assert sorted(collection.get()["ids"]) == ["log#0", "log#1", "other#0"]
     add_documents(collection, ids=["log"], documents=["One. Two."])
     assert sorted(collection.get()["ids"]) == ["log", "other#0"]
@@ -265,7 +343,7 @@ async def test_the_asynchronous_client(async_client: Any, embedder: FakeEmbedder
 async def test_a_cancelled_task_ends_after_the_slice_in_hand(
     async_client: Any, embedder: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chroma_twofold.documents.SLICE", 1)
+    monkeypatch.setattr("twofold.stores.writing.SLICE", 1)
     collection = await aopen_collection(async_client, "cancelled", embedder)
     ids = [str(number) for number in range(500)]
     task = asyncio.create_task(aadd_documents(collection, ids=ids, documents=ids))

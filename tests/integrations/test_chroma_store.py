@@ -1,22 +1,21 @@
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import chromadb
+import chromadb.config
 import pytest
 
 from chroma_server import HOST, chroma_server
 from chroma_twofold import ChromaStore, add_documents, open_collection
-from twofold import Embedder, InputError, SpaceMismatch, StoreError
-from twofold.errors import ProviderUnavailable
+from twofold import Embedder, InputError, SpaceMismatch, StoreError, adapters
+from twofold.adapters import OpenStore, Row
 from twofold.jobs import Counts, Item, index, open_store, search
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
-
-    from twofold import Document
-    from twofold.vectors import FloatArray
 
 ITEMS = [Item("a", "The keeper counts ships."), Item("b", "Fog came in at nine."), Item("c", "Nobody answers.")]
 
@@ -37,38 +36,103 @@ def test_a_server_is_a_store(tmp_path: Path) -> None:
 def test_a_server_that_goes_away_is_a_store_error_with_what_it_did_not_take(tmp_path: Path) -> None:
     embedder = FakeEmbedder()
     with chroma_server(tmp_path) as port:
-        store = ChromaStore.open(f"http://{HOST}:{port}", "docs", embedder)
-        add_documents(store.collection, ids=["a"], documents=["x"])
-    with pytest.raises(StoreError, match=r"Chroma failed: .*refused") as error:
-        add_documents(store.collection, ids=["b", "c"], documents=["x", "y"])
-    assert list(error.value.failed) == ["b", "c"]
+        opened = ExitStack()
+        store = opened.enter_context(open_store(f"chroma:http://{HOST}:{port}", "docs", embedder))
+        index(embedder, store, ITEMS)
+    with pytest.raises(StoreError, match=r"Chroma failed: .*refused"):
+        index(embedder, store, ITEMS)
+    with pytest.raises(StoreError, match=r"row 'a' or one after it: .*refused") as error:
+        store.upsert([Row(id="a", document="a", text="x", span=(0, 1), metadata={})], embedder.embed_documents(["x"]))
+    assert list(error.value.failed) == ["a"]
     with pytest.raises(StoreError, match="Chroma failed"):
         search(embedder, store, "x")
     with pytest.raises(StoreError, match="Chroma failed"):
-        list(store.held())
-    store.close()
+        list(store.scan())
+    opened.close()
 
 
-@pytest.mark.parametrize("address", ["ftp://x", "http://", "http://x/path", "http://user:secret@x"])
-def test_an_address_that_is_none_is_refused_without_showing_a_password(address: str) -> None:
-    with pytest.raises(InputError, match="is no address of a Chroma server") as error:
-        ChromaStore.open(address, "docs", FakeEmbedder())
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ftp://x",
+        "http://",
+        "http://x/path",
+        "http://user:secret@x",
+        "http://x:port",
+        "http://x?tenant=",
+        "http://x?key=y",
+    ],
+)
+def test_what_is_no_address_is_refused_without_showing_a_password(address: str) -> None:
+    with pytest.raises(InputError, match="is not the address of a Chroma server") as error:
+        ChromaStore.connect(address, "docs")
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.parametrize("address", ["", "localhost:8000"])
+def test_what_is_no_folder_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match=r"is not a Chroma store: write a folder .* or a server"):
+        ChromaStore.connect(address, "docs")
+
+
+def test_a_folder_that_cannot_be_one_is_a_store_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(StoreError, match="Chroma cannot open the folder"),
+        open_store(f"chroma:{tmp_path / 'file'}", "docs", FakeEmbedder()),
+    ):
+        pass
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with open_store("chroma:~/store", "docs", FakeEmbedder()):
+        assert (tmp_path / "store" / "chroma.sqlite3").exists()
+
+
+def test_tenant_and_database_are_those_of_the_address(tmp_path: Path) -> None:
+    with chroma_server(tmp_path) as port:
+        admin = chromadb.AdminClient(
+            chromadb.config.Settings(
+                chroma_api_impl="chromadb.api.fastapi.FastAPI", chroma_server_host=HOST, chroma_server_http_port=port
+            )
+        )
+        admin.create_tenant("ten1")
+        admin.create_database("base1", tenant="ten1")
+        address = f"http://{HOST}:{port}"
+        with open_store(f"chroma:{address}?tenant=ten1&database=base1", "docs", FakeEmbedder()) as store:
+            index(FakeEmbedder(), store, ITEMS)
+        with (
+            pytest.raises(StoreError, match="there is no collection 'docs'"),
+            open_store(f"chroma:{address}", "docs", FakeEmbedder(), create=False),
+        ):
+            pass
+        admin._server._session.close()  # type: ignore[attr-defined] # Chroma leaves it open
+
+
 def test_a_server_that_is_not_there_is_named() -> None:
-    with pytest.raises(StoreError, match=f"no Chroma server answers at http://{HOST}:9"):
-        ChromaStore.open(f"http://{HOST}:9", "docs", FakeEmbedder())
+    with (
+        pytest.raises(StoreError, match=f"no Chroma server answers at http://{HOST}:9"),
+        open_store(f"chroma:http://{HOST}:9", "docs", FakeEmbedder()),
+    ):
+        pass
 
 
 def test_a_search_makes_neither_folder_nor_collection(tmp_path: Path) -> None:
     embedder = FakeEmbedder()
-    with pytest.raises(StoreError, match="there is no Chroma store at"):
-        ChromaStore.open(str(tmp_path / "nowhere"), "docs", embedder, create=False)
+    with (
+        pytest.raises(StoreError, match="there is no collection 'docs'"),
+        open_store(f"chroma:{tmp_path / 'nowhere'}", "docs", embedder, create=False),
+    ):
+        pass
     assert not (tmp_path / "nowhere").exists()
-    ChromaStore.open(str(tmp_path), "docs", embedder).close()
-    with pytest.raises(StoreError, match="there is no collection 'other'"):
-        ChromaStore.open(str(tmp_path), "other", embedder, create=False)
+    with open_store(f"chroma:{tmp_path}", "docs", embedder):
+        pass
+    with (
+        pytest.raises(StoreError, match="there is no collection 'other'"),
+        open_store(f"chroma:{tmp_path}", "other", embedder, create=False),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(("space", "normalize"), [("cosine", False), ("ip", True), ("l2", True)])
@@ -77,9 +141,10 @@ def test_scores_are_cosines_whatever_distance_the_collection_was_made_for(
 ) -> None:
     embedder = FakeEmbedder(normalize=normalize)
     with open_store(f"chroma:{tmp_path}", "first", embedder) as store:
-        assert isinstance(store, ChromaStore)
-        bare = store.client.create_collection("docs", embedding_function=None, metadata={"hnsw:space": space})
-        opened = ChromaStore(store.client, open_collection(store.client, bare.name, embedder))
+        client = store.store.client  # type: ignore[attr-defined]
+        client.create_collection("docs", embedding_function=None, metadata={"hnsw:space": space})
+        opened = OpenStore(ChromaStore(client, "docs"))
+        adapters.open_collection(opened.store, embedder)
         index(embedder, opened, ITEMS)
         query, documents = embedder.embed_query("fog ships"), embedder.embed_documents([item.text for item in ITEMS])
         cosines = documents @ query
@@ -103,31 +168,10 @@ def test_a_real_model_end_to_end(tmp_path: Path) -> None:
     with open_store(address, "docs", embedder) as store:
         assert index(embedder, store, [Item(name, text) for name, text in texts.items()]).added == 3
         long = [f"Chapter {number}. It rained again, and nobody came. " for number in range(40)]
-        opened = open_collection(store.client, "docs", embedder)  # type: ignore[attr-defined]
-        ids = add_documents(opened, ids=["book"], documents=[long], late_chunking=True)
+        opened = open_collection(store.store.client, "docs", embedder)  # type: ignore[attr-defined]
+        ids = add_documents(opened, ids=["book"], documents=[long])
         assert len(ids) == 40
     with open_store(address, "docs", embedder, create=False) as store:
         assert store.count() == 43
         for question, name in (("remove a folder and everything in it", "rmtree"), ("wait for a while", "sleep")):
             assert search(embedder, store, question, limit=1)[0].row.id == name
-
-
-class Failing(FakeEmbedder):
-    """A hosted model whose provider gives `kept` vectors of a call, and fails."""
-
-    kept = 0
-
-    def embed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
-        done = super().embed_late(documents, progress=progress)
-        raise ProviderUnavailable("down", partial=dict(enumerate(done[: self.kept])))
-
-
-@pytest.mark.parametrize("kept", [0, 2])
-def test_what_a_failing_provider_gave_is_written(tmp_path: Path, kept: int) -> None:
-    embedder = Failing()
-    embedder.kept = kept
-    store = ChromaStore.open(str(tmp_path), "docs", embedder)
-    with pytest.raises(ProviderUnavailable):
-        add_documents(store.collection, ids=["a", "b", "c"], documents=["x", "y", "z"])
-    assert store.collection.get()["ids"] == ["a", "b"][:kept]
-    store.close()

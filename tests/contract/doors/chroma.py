@@ -44,5 +44,5 @@ DOOR = Door(
     surfaces=lambda function: [json.dumps(function.get_config()), json.dumps(_stored(function))],
     package="chroma_twofold",
     requires="chromadb",
-    extra="chroma",
+    installs="'twofold[chroma]'",
 )

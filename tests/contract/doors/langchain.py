@@ -30,5 +30,5 @@ DOOR = Door(
     ],
     package="langchain_twofold",
     requires="langchain_core",
-    extra="langchain",
+    installs="'twofold[langchain]'",
 )

@@ -32,5 +32,5 @@ DOOR = Door(
     ],
     package="llama_index_twofold",
     requires="llama_index",
-    extra="llama-index",
+    installs="'twofold[llama-index]'",
 )

@@ -58,5 +58,5 @@ DOOR = Door(
     surfaces=lambda vectorizer: [vectorizer.embedder.record().to_json()],
     package="weaviate_twofold",
     requires="weaviate",
-    extra="weaviate",
+    installs="'twofold[weaviate]'",
 )

@@ -10,9 +10,9 @@ import chromadb
 import numpy as np
 import pytest
 
-from chroma_twofold import TwofoldEmbeddingFunction
-from chroma_twofold.function import RUNTIME
+from chroma_twofold import TwofoldEmbeddingFunction, open_collection
 from twofold import Embedder, InputError, Settings, SpaceMismatch
+from twofold.settings import options
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_a_collection_is_made_for_cosine_and_stores_how_to_build_the_function(cl
     assert configuration["hnsw"]["space"] == "cosine"
     assert configuration["embedding_function"] == {
         "type": "known",
-        "name": "twofold",
+        "name": "twofold (import chroma_twofold)",
         "config": {"config_version": 1, "model": "fake:", "dimensions": 16, "batch_tokens": 99},
     }
 
@@ -170,8 +170,11 @@ CHANGES: dict[str, Any] = {
     "dimensions": 8,
     "query_task": None,
     "document_task": "topic",
+    "query_instruction": "Find: ",
+    "document_instruction": "Say: ",
     "normalize": False,
     "truncate": "end",
+    "query_truncate": "end",
     "late_window": 256,
     "late_overlap": 16,
     "revision": "main",
@@ -188,14 +191,14 @@ CHANGES: dict[str, Any] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_how_vectors_are_computed_may_change_and_what_they_are_may_not(client: Any, name: str) -> None:
     collection = create(client, TwofoldEmbeddingFunction("fake:", dimensions=16))
-    options = {"model": "fake:", "dimensions": 16, name: CHANGES[name]}
-    other = TwofoldEmbeddingFunction(Embedder(**options))
-    if name in RUNTIME:
+    chosen = {"model": "fake:", "dimensions": 16, name: CHANGES[name]}
+    other = TwofoldEmbeddingFunction(Embedder(**chosen))
+    if not next(option.identity for option in options() if option.name == name):
         collection.modify(configuration={"embedding_function": other})
         stored = client.get_collection("docs").configuration_json["embedding_function"]["config"]
         assert stored[name] == CHANGES[name]
     else:
-        with pytest.raises(SpaceMismatch, match=rf"can not change in {name} \(from "):
+        with pytest.raises(SpaceMismatch, match=rf"cannot change in {name} \(from "):
             collection.modify(configuration={"embedding_function": other})
 
 
@@ -208,5 +211,39 @@ def test_bad_text_and_options_give_the_errors_of_the_embedder(client: Any) -> No
     with pytest.raises(InputError, match="text 1 is blank"):
         collection.add(ids=["a", "b"], documents=["x", " "])
     assert collection.count() == 0
-    with pytest.raises(InputError, match="dimensions to the embedder"):
+    with pytest.raises(InputError, match="dimensions: the embedder is made already"):
         TwofoldEmbeddingFunction(FakeEmbedder(), dimensions=3)
+
+
+def test_a_process_without_the_import_learns_what_to_import(tmp_path: Path) -> None:
+    client = connect(tmp_path)
+    create(client, TwofoldEmbeddingFunction("fake:", dimensions=16))
+    client.close()
+    code = OTHER_PROCESS.replace(", chroma_twofold", "")
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path), TEXTS[2]]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert "import chroma_twofold" in told
+
+
+def test_a_function_that_is_given_natively_works_in_the_collections_space_alone(client: Any) -> None:
+    embedder = FakeEmbedder(dimensions=16)
+    filled = open_collection(client, "docs", embedder)
+    filled.add(ids=["a", "b", "c"], documents=TEXTS)
+    same = client.get_collection("docs", embedding_function=TwofoldEmbeddingFunction(FakeEmbedder(dimensions=16)))
+    assert same.query(query_texts=[TEXTS[1]], n_results=1)["ids"] == [["b"]]
+    stranger = FakeEmbedder(dimensions=16, document_task="topic", query_task=None)
+    other = client.get_collection("docs", embedding_function=TwofoldEmbeddingFunction(stranger))
+    with pytest.raises(SpaceMismatch, match="collection 'docs': the stored vectors are fake-16d-"):
+        other.query(query_texts=[TEXTS[1]])
+    with pytest.raises(SpaceMismatch, match="document task: 'document' and 'topic'"):
+        other.upsert(ids=["d"], documents=["x"])
+    assert not stranger.calls
+    assert filled.count() == 3
+
+
+def test_a_function_that_is_built_again_is_checked_at_its_first_use(client: Any) -> None:
+    open_collection(client, "docs", FakeEmbedder(dimensions=16)).add(ids=["a"], documents=["x"])
+    record = FakeEmbedder(dimensions=16, document_task="topic").record().to_json()
+    client.get_collection("docs", embedding_function=None).modify(metadata={"twofold_record": record})
+    with pytest.raises(SpaceMismatch):
+        client.get_collection("docs").query(query_texts=["x"])
