@@ -29,3 +29,13 @@ def test_an_import_that_fails_otherwise_is_left_alone() -> None:
 def test_other_errors_pass_through() -> None:
     with pytest.raises(ZeroDivisionError), extra("local"):
         _ = 1 / 0
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "wanted"),
+    [("", "twofold-qdrant", "pip install twofold-qdrant"), ("qdrant", "my-stores", "pip install 'my-stores[qdrant]'")],
+)
+def test_a_package_of_ones_own_is_named(name: str, package: str, wanted: str) -> None:
+    with pytest.raises(MissingExtra) as caught, extra(name, package=package):
+        import no_such_library  # type: ignore[import-not-found]  # noqa: F401
+    assert str(caught.value) == f"no_such_library is not installed: {wanted}"
