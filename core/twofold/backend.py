@@ -46,7 +46,7 @@ class Backend(Protocol):
         A whole text over the model's length is refused, or its end is cut, as `truncate` says.
 
         Raises:
-            InputError: a text that can not be embedded, before any work, named by its index.
+            InputError: a text that cannot be embedded, before any work, named by its index.
         """
 
     async def aembed(

@@ -1,10 +1,10 @@
 """Every error that Twofold raises.
 
     TwofoldError
-    ├── InputError          a text, task or option that can not be embedded; `.index` names the item
-    ├── ModelError          a checkpoint that can not be used, with what is wrong with it
+    ├── InputError          a text, task or option that cannot be embedded; `.index` names the item
+    ├── ModelError          a checkpoint that cannot be used, with what is wrong with it
     ├── DeviceError         a device that is not there, or has too little memory for one sequence
-    ├── OutputError         a backend gave vectors that can not be right; none of them leaves
+    ├── OutputError         a backend gave vectors that cannot be right; none of them leaves
     ├── MissingExtra        a part of Twofold whose extra is not installed
     ├── SpaceMismatch       vectors of two spaces were about to meet; both tags, the fields that differ
     ├── StoreError          a vector store refused or lost something; `.failed` says which ids and why
@@ -37,7 +37,7 @@ class TwofoldError(Exception):
 
 
 class InputError(TwofoldError, ValueError):
-    """An input that can not be embedded. `index` is its place in the list that was passed, if it has one."""
+    """An input that cannot be embedded. `index` is its place in the list that was passed, if it has one."""
 
     def __init__(self, message: str, *, index: int | None = None) -> None:
         """Keep the index beside the message."""
@@ -46,15 +46,15 @@ class InputError(TwofoldError, ValueError):
 
 
 class ModelError(TwofoldError):
-    """A checkpoint that can not be used: missing, truncated, in an unknown layout, or with the wrong tensors."""
+    """A checkpoint that cannot be used: missing, truncated, in an unknown layout, or with the wrong tensors."""
 
 
 class DeviceError(TwofoldError, RuntimeError):
-    """A device that is not there, or that can not hold a single sequence."""
+    """A device that is not there, or that cannot hold a single sequence."""
 
 
 class OutputError(TwofoldError):
-    """A backend returned vectors that can not be right: a wrong count or width, NaN, or all zeros."""
+    """A backend returned vectors that cannot be right: a wrong count or width, NaN, or all zeros."""
 
 
 class MissingExtra(TwofoldError, ImportError):

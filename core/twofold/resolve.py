@@ -32,7 +32,7 @@ def split_model(model: str) -> tuple[str | None, str]:
         return scheme, name
     if Path(model).exists():
         return None, model
-    raise InputError(f"{scheme!r} is no provider that Twofold knows: it has {', '.join(sorted(PROVIDERS))}")
+    raise InputError(f"unknown provider {scheme!r}: choose one of {', '.join(sorted(PROVIDERS))}")
 
 
 def known_card(model: str) -> ModelCard | None:

@@ -178,7 +178,7 @@ def _parse(text: str) -> dict[str, Any]:
     except (TypeError, ValueError):
         raw = None
     if not isinstance(raw, dict):
-        raise SpaceMismatch("the stored space can not be read: it is not JSON that Twofold wrote")
+        raise SpaceMismatch("the stored space cannot be read: it is not JSON that Twofold wrote")
     return raw
 
 

@@ -20,7 +20,7 @@ INT8_LIMIT = 127
 
 
 def check(vectors: FloatArray, count: int, dimensions: int) -> None:
-    """Refuse vectors that can not be right, before they leave.
+    """Refuse vectors that cannot be right, before they leave.
 
     Raises:
         OutputError: not `count` rows of at least `dimensions` columns, or a row that is not finite or all zeros.

@@ -112,7 +112,7 @@ def test_many_texts_go_slice_by_slice(twofold: Run, monkeypatch: pytest.MonkeyPa
         (["embed", "fine", "word " * 600, *SMALL], "document '1' has 600 tokens"),
         (["embed", "x", *SMALL, "--task", "poetry"], "no task 'poetry'"),
         (["embed", "x", "--model", "fake:", "--dimensions", "65"], "dimensions=65"),
-        (["embed", "x", "--model", "nobody:model"], "'nobody' is no provider"),
+        (["embed", "x", "--model", "nobody:model"], "unknown provider 'nobody'"),
         (["embed", "x", "--model", "fake:", "--timeout", "0"], "timeout=0.0"),
         (["embed", "x", *SMALL, "--output", "/nowhere/at/all.jsonl"], "/nowhere/at/all.jsonl"),
         (["index", "/nowhere", "--store", "chroma:/tmp/x", "--collection", "notes", *SMALL], "/nowhere"),

@@ -37,5 +37,5 @@ def test_other_errors_pass_through() -> None:
 )
 def test_a_package_of_ones_own_is_named(name: str, package: str, wanted: str) -> None:
     with pytest.raises(MissingExtra) as caught, extra(name, package=package):
-        import no_such_library  # type: ignore[import-not-found]  # noqa: F401
+        import no_such_library  # noqa: F401
     assert str(caught.value) == f"no_such_library is not installed: {wanted}"

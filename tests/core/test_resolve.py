@@ -31,14 +31,14 @@ def test_a_provider_stands_before_a_colon(model: str, parts: tuple[str | None, s
 
 def test_a_folder_may_have_a_colon_in_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="'v3' is no provider"):
+    with pytest.raises(InputError, match="unknown provider 'v3'"):
         split_model("v3:final")
     (tmp_path / "v3:final").mkdir()
     assert split_model("v3:final") == (None, "v3:final")
 
 
 def test_an_unknown_provider_is_named_with_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"'jinaa' is no provider that Twofold knows: it has .*jina"):
+    with pytest.raises(InputError, match=r"unknown provider 'jinaa': choose one of .*jina"):
         Embedder("jinaa:jina-embeddings-v3")
 
 

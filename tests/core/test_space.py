@@ -140,7 +140,7 @@ def test_a_record_goes_through_json() -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"text"', None])
 def test_what_is_no_json_of_ours_is_refused(text: str) -> None:
     for kind in (Space, SpaceRecord):
-        with pytest.raises(SpaceMismatch, match="can not be read"):
+        with pytest.raises(SpaceMismatch, match="cannot be read"):
             kind.from_json(text)
 
 

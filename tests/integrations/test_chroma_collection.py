@@ -225,7 +225,7 @@ def test_list_values_are_kept(tmp_path: Path, embedder: FakeEmbedder) -> None:
 
 def test_a_record_that_cannot_be_read_is_refused(client: Any, filled: Any, embedder: FakeEmbedder) -> None:
     filled.modify(metadata={RECORD: "{"})
-    with pytest.raises(SpaceMismatch, match="collection 'docs': the stored space can"):
+    with pytest.raises(SpaceMismatch, match="collection 'docs': the stored space cannot be read"):
         open_collection(client, "docs", embedder)
 
 
