@@ -35,13 +35,17 @@ bench: .venv/.ready  ## measure this machine, side by side with peers
 soak: .venv/.ready  ## the hosted client against a faulty server, for minutes
 	.venv/bin/pytest -m soak
 
-constraints: | $(UV)  ## refresh the pins of the developers' environment
+constraints: | $(UV)  ## refresh the pins of the developers' environment, and of the benchmark's peers
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
 		--group test --group lint --group bench --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
+	@for peer in torch openvino onnxruntime; do \
+		$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
+			--no-emit-index-url --no-emit-find-links --custom-compile-command "make constraints" \
+			--output-file benchmarks/peers/$$peer.txt benchmarks/peers/$$peer.in || exit; done
 
 clean:  ## remove what these commands made, the environment included
-	rm -rf .uv .venv build dist demo-store .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .uv .venv .venv-bench build dist demo-store .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # The environment. A stamp says what is installed; it is remade when the pins or the dependencies change.
 
