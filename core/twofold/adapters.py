@@ -23,7 +23,7 @@ from twofold.stores.opened import OpenStore
 from twofold.stores.opening import checking, checking_space, stored_record
 from twofold.stores.rows import DIGEST, DOCUMENT, END, OWN_PREFIX, ROWS, START, Held, Hit, Metadata, Row, Stored
 from twofold.stores.store import Store, store_over
-from twofold.stores.writing import SLICE, Entry, Metadatas, adding, replacing, version, writing
+from twofold.stores.writing import SLICE, Entry, Metadatas, adding, embedding, replacing, version, writing
 from twofold.vectors import FloatArray
 
 __all__ = [
@@ -72,6 +72,7 @@ __all__ = [
     "checking_space",
     "cut",
     "done",
+    "embedding",
     "extra",
     "locate",
     "lowest_cosine",

@@ -58,6 +58,10 @@ class Calls:
         """See `Embedder.embed_late`."""
         return self.embedder.aembed_late(documents) if self.waits else self.embedder.embed_late(documents)
 
+    def embed_queries(self, texts: Sequence[str]) -> MaybeAwaitable[FloatArray]:
+        """See `Embedder.embed_queries`."""
+        return self.embedder.aembed_queries(texts) if self.waits else self.embedder.embed_queries(texts)
+
     def count_tokens(self, texts: Sequence[str]) -> MaybeAwaitable[list[int]]:
         """See `Embedder.count_tokens`."""
         return self.embedder.acount_tokens(texts) if self.waits else self.embedder.count_tokens(texts)

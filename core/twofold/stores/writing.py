@@ -138,7 +138,7 @@ async def writing(store: Store, calls: Calls, entries: Sequence[Entry]) -> list[
         ProviderError: a hosted model failed; documents that have all their vectors are written, and the error's
             `partial` and `failed` count `entries`.
     """
-    vectors, failure = await _embedding(calls, entries)
+    vectors, failure = await embedding(calls, entries)
     whole = [index for index in range(len(entries)) if index in vectors]
     rows = [row for index in whole for row in entries[index].rows()]
     arrays = [vectors[index] for index in whole if len(vectors[index])]
@@ -162,8 +162,14 @@ async def replacing(store: Store, documents: Sequence[str], rows: Sequence[Row],
         await done(store.delete(sorted(stale)))
 
 
-async def _embedding(calls: Calls, entries: Sequence[Entry]) -> tuple[dict[int, FloatArray], ProviderError | None]:
-    """The vectors of each entry all of whose rows have theirs, by its place, and what kept others from theirs."""
+async def embedding(calls: Calls, entries: Sequence[Entry]) -> tuple[dict[int, FloatArray], ProviderError | None]:
+    """The vectors of each entry all of whose rows have theirs, by its place, and what kept others from theirs.
+
+    An array has shape (rows of the entry, dimensions). The error counts entries; raise it once what is there is kept.
+
+    Raises:
+        InputError: an entry that cannot be embedded, named by its id.
+    """
     units = [(index, unit) for index, entry in enumerate(entries) for unit in entry.units()]
     failure: ProviderError | None = None
     done_units: Mapping[int, FloatArray]
