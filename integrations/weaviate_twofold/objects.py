@@ -1,59 +1,228 @@
-"""Writing objects and searching them, as flows."""
+"""Objects on their way into a collection: their ids, the pieces they go in, and what became of each.
+
+Weaviate refuses single objects of a batch and carries on; its client says so in a result that is easily overlooked.
+Here every refusal is collected, and raised as one `StoreError` once all that could be written is.
+"""
 
 from __future__ import annotations
 
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, UUID, uuid5
 
-from twofold import InputError
-from twofold.jobs.lengths import count_documents
-from weaviate_twofold.flow import Embed
-from weaviate_twofold.writing import Writing, checked_ids, object_id, sending
+from twofold import Document, InputError, StoreError
+from twofold.adapters import SLICE, Entry, checking_lengths, done, embedding, extra, reporting
+
+with extra("weaviate"):
+    from weaviate.exceptions import (
+        UnexpectedStatusCodeError,
+        WeaviateBaseError,
+        WeaviateInsertInvalidPropertyError,
+        WeaviateInsertManyAllFailedError,
+    )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from uuid import UUID
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from twofold import Embedder
-    from weaviate_twofold.flow import Flow
-    from weaviate_twofold.layout import Layout
+    from weaviate.classes.data import DataObject
 
+    from twofold.adapters import Calls
+    from weaviate_twofold.record import Layout
 
-def writing_objects(
-    layout: Layout,
-    collection: Any,
-    embedder: Embedder,
-    objects: Sequence[Mapping[str, Any]],
-    ids: Sequence[str | UUID] | None,
-) -> Flow[list[str]]:
-    """Embed objects and write them, piece by piece; everything that can be wrong with them is said first."""
-    if isinstance(objects, str) or hasattr(objects, "keys"):
-        raise InputError("a list of objects is wanted, each with its properties, not one: pass [object]")
-    writing = Writing(collection.name, checked_ids(ids, objects), objects)
-    texts = [layout.texts(properties, index) for index, properties in enumerate(objects)]
-    _check_lengths(embedder, writing.ids, texts)
-    for some in writing.pieces():
-        rows = yield Embed("embed_documents", (list(chain.from_iterable(texts[some])),))
-        yield from sending(layout, collection, writing, some, rows.reshape(-1, len(layout.vectors), rows.shape[1]))
-    writing.finish()
-    return [str(object_id(key)) for key in writing.ids]
+PIECE = 128
+"""Objects that are sent at a time: some megabytes at most, a tenth of what a server takes."""
+
+REFUSED = (
+    WeaviateInsertManyAllFailedError,
+    WeaviateInsertInvalidPropertyError,
+    UnexpectedStatusCodeError,
+    TypeError,
+    ValueError,
+)
+"""What is wrong with a piece alone, the last two with a value in it; after anything else the server is in doubt."""
+
+NAMESPACE = uuid5(NAMESPACE_URL, "twofold")
 
 
-def searching(
-    layout: Layout, collection: Any, method: str, query: str, *, target: Any, options: Mapping[str, Any]
-) -> Flow[Any]:
-    """Embed a query and call one of the collection's query methods with its vector."""
-    chosen = layout.target(target)
-    vector = yield Embed("embed_query", (query,))
-    if method == "hybrid":
-        return (yield partial(collection.query.hybrid, query, vector=vector, target_vector=chosen, **options))
-    return (yield partial(collection.query.near_vector, vector, target_vector=chosen, **options))
-
-
-def _check_lengths(embedder: Embedder, ids: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
+def object_id(name: str) -> UUID:
+    """The UUID of an object: `name` itself where it is one, else always the same one for the same name."""
     try:
-        count_documents(embedder, [key for key, own in zip(ids, texts, strict=True) for _ in own], [*chain(*texts)])
+        return UUID(name)
+    except ValueError:
+        return uuid5(NAMESPACE, name)
+
+
+def checked_ids(ids: Sequence[str | UUID] | None, objects: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One id for each object: those given, or made of what the objects say, so that the same one replaces itself.
+
+    Raises:
+        InputError: not one id for each object, an id twice, or one that is empty.
+    """
+    if isinstance(objects, str) or hasattr(objects, "keys"):
+        raise InputError("expected a list of objects, each with its properties, got one: pass [object]")
+    if ids is None:
+        return [str(uuid5(NAMESPACE, json.dumps(one, sort_keys=True, default=str))) for one in objects]
+    if isinstance(ids, str) or len(ids) != len(objects):
+        raise InputError(f"{len(ids)} ids for {len(objects)} objects: expected one for each")
+    texts = [str(one) for one in ids]
+    seen: set[UUID] = set()
+    for index, text in enumerate(texts):
+        if not text or (key := object_id(text)) in seen:
+            raise InputError(f"id {index}, {text!r}, is {'there twice' if text else 'empty'}", index=index)
+        seen.add(key)
+    return texts
+
+
+@contextmanager
+def refusals(doing: str) -> Iterator[None]:
+    """Turn what Weaviate raises into a `StoreError` that says what was being done.
+
+    Raises:
+        StoreError: Weaviate refused, or did not answer.
+    """
+    try:
+        yield
+    except WeaviateBaseError as error:
+        missing = isinstance(error, UnexpectedStatusCodeError) and error.status_code == 404
+        raise StoreError(f"{doing}: {'there is none of that name' if missing else error}") from error
+
+
+@dataclass
+class Sending:
+    """Objects that go into a collection: those that it took, and those that it refused, by id.
+
+    Attributes:
+        ids: of all of them.
+        lost: whether the server did not answer; nothing more is sent then.
+    """
+
+    collection: Any
+    ids: Sequence[str]
+    written: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    lost: bool = False
+
+    async def insert(self, places: Sequence[int], objects: Sequence[DataObject[Any, Any]]) -> None:
+        """Write those at `places`, in place of others with the same ids, in pieces."""
+        for start in range(0, len(places), PIECE):
+            some = places[start : start + PIECE]
+            await self._trying(some, partial(self.collection.data.insert_many, [objects[index] for index in some]))
+
+    async def update(self, places: Sequence[int], objects: Sequence[DataObject[Any, Any]]) -> None:
+        """Change those at `places`, which are there, one by one; what an object does not say stays as it is."""
+        for index in places:
+            one = objects[index]
+            change = partial(self.collection.data.update, one.uuid, one.properties, one.references, one.vector)
+            await self._trying([index], change)
+
+    async def _trying(self, places: Sequence[int], write: Callable[[], Any]) -> None:
+        if self.lost:
+            return
+        errors: Mapping[int, str] = {}
+        try:
+            result = await done(write())
+            errors = {index: error.message for index, error in result.errors.items()} if result is not None else {}
+        except REFUSED as error:
+            errors = dict.fromkeys(range(len(places)), str(error))
+        except WeaviateBaseError as error:
+            self.lost = True
+            self.failed.update((key, str(error)) for key in self.ids if key not in self.written)
+            return
+        self.failed.update((self.ids[places[number]], reason) for number, reason in errors.items())
+        self.written.update(self.ids[index] for number, index in enumerate(places) if number not in errors)
+
+    def finish(self) -> None:
+        """Say what failed.
+
+        Raises:
+            StoreError: something did; `failed` has each id and the server's reason.
+        """
+        if self.failed:
+            key, reason = next(iter(self.failed.items()))
+            raise StoreError(
+                f"{len(self.failed)} of {len(self.ids)} objects were not written to {self.collection.name!r}; "
+                f"the first, {key!r}: {reason}",
+                failed=self.failed,
+            )
+
+
+async def properties_of(collection: Any, uuids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
+    """The properties of those objects that are there.
+
+    Raises:
+        StoreError: the server did not answer.
+    """
+    found: dict[UUID, Mapping[str, Any]] = {}
+    for start in range(0, len(uuids), PIECE):
+        some = uuids[start : start + PIECE]
+        with refusals(f"collection {collection.name!r} cannot be read"):
+            answer = await done(collection.query.fetch_objects_by_ids(some, limit=len(some)))
+        found.update((one.uuid, one.properties) for one in answer.objects)
+    return found
+
+
+async def entries_of(
+    calls: Calls, layout: Layout, ids: Sequence[str], objects: Mapping[int, Mapping[str, Any]]
+) -> dict[int, Entry]:
+    """What is to be embedded of each object, by its number: one text for each vector.
+
+    Raises:
+        InputError: nothing to embed, or a text that cannot be embedded, or one too long; the object is named.
+    """
+    texts = {index: layout.texts(properties, index) for index, properties in objects.items()}
+    places = [index for index, own in texts.items() for _ in own]
+    try:
+        whole = [Document.whole(text) for own in texts.values() for text in own]
+        await checking_lengths(calls, [ids[index] for index in places], whole)
     except InputError as error:
-        index = None if error.index is None else error.index // len(texts[0])
-        raise InputError(str(error), index=index) from None
+        error.index = None if error.index is None else places[error.index]
+        raise
+    entries = {}
+    for index, own in texts.items():
+        ends = list(accumulate(map(len, own)))
+        document = Document.from_spans("".join(own), pairwise([0, *ends]))
+        entries[index] = Entry(ids[index], document, late=False)
+    return entries
+
+
+async def writing(
+    calls: Calls,
+    layout: Layout,
+    sending: Sending,
+    objects: Sequence[DataObject[Any, Any]],
+    *,
+    entries: Mapping[int, Entry],
+    update: bool = False,
+    progress: bool = False,
+) -> list[str]:
+    """Embed `entries` slice by slice, give the objects of these numbers their vectors, and write all; their UUIDs.
+
+    Raises:
+        StoreError: objects that the server refused; all others are written.
+        ProviderError: a hosted model failed; objects that have their vectors are written.
+    """
+    write = sending.update if update else sending.insert
+    with reporting(len(objects), "adding", shown=progress) as report:
+        for start in range(0, len(objects), SLICE):
+            some = range(start, min(start + SLICE, len(objects)))
+            asked = [index for index in some if index in entries]
+            try:
+                made, failure = await embedding(calls, [entries[index] for index in asked])
+            except InputError as error:
+                error.index = None if error.index is None else asked[error.index]
+                raise
+            for number, rows in made.items():
+                objects[asked[number]].vector = layout.named(rows)
+            lacking = {index for number, index in enumerate(asked) if number not in made}
+            await write([index for index in some if index not in lacking], objects)
+            if failure is not None:
+                failure.renumber(asked)
+                failure.failed.update((sending.ids.index(key), reason) for key, reason in sending.failed.items())
+                raise failure
+            report(len(some), 0)
+    sending.finish()
+    return [str(one.uuid) for one in objects]

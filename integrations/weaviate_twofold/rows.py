@@ -1,114 +1,246 @@
-"""Rows of documents, whole or cut: as objects, written, read again and replaced."""
+"""A Weaviate collection as Twofold's store, of a synchronous or an asynchronous client."""
 
 from __future__ import annotations
 
-import json
-import re
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from twofold import InputError
-from twofold.extras import extra
-from twofold.jobs.store import DIGEST, DOCUMENT, END, OWN_PREFIX, PIECES, START, Row
-from weaviate_twofold.schema import refusals
-from weaviate_twofold.writing import object_id
+import numpy as np
+
+from twofold import InputError, StoreError
+from twofold.adapters import DOCUMENT, Hit, Stored, done, extra
+from weaviate_twofold.connect import class_name, connect
+from weaviate_twofold.making import arguments
+from weaviate_twofold.objects import PIECE, Sending, object_id, refusals
+from weaviate_twofold.properties import HELD, held_of, object_of, properties_for, row_of
+from weaviate_twofold.record import Layout, guessed, kept_in
 
 with extra("weaviate"):
     from weaviate.classes.config import DataType, Property, Tokenization
-    from weaviate.classes.query import Filter
+    from weaviate.classes.data import DataObject
+    from weaviate.classes.query import Filter, MetadataQuery
+    from weaviate.collections import Collection, CollectionAsync
+    from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateInvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from twofold.jobs.store import Scalar
-    from weaviate_twofold.flow import Flow
-    from weaviate_twofold.layout import Layout
+    from twofold import Embedder
+    from twofold.adapters import FloatArray, Held, Row
 
-ID = f"{OWN_PREFIX}id"
-"""The property that keeps a row's own id; the object's UUID is made of it."""
-
-MORE = f"{OWN_PREFIX}more"
-"""The property that keeps, as JSON, metadata whose names Weaviate does not take, or not as they are."""
-
-_TEXTS, _NUMBERS = (ID, DOCUMENT, DIGEST, MORE), (START, END, PIECES)
-_NAME = re.compile(r"[a-z_][A-Za-z0-9_]{0,230}")
-_RESERVED = ("id", "vector", "_id", "_additional")
+MOST = 10_000
+"""Objects that a server gives for one query (its QUERY_MAXIMUM_RESULTS, where nobody changes it)."""
 
 
-def text_property(layout: Layout, collection: Any) -> str:
-    """The one property that rows are made of.
+class WeaviateStore:
+    """See `twofold.adapters.Store`. Its record is in the description of a property; see `weaviate_twofold.record`.
 
-    Raises:
-        InputError: the collection has several vectors, or makes them of several properties.
+    Args:
+        collection: as a client's `collections.use` gives it, of one tenant where it has any.
+        client: that client, to make the collection.
+        layout: how its objects become vectors; None is what it says itself.
+        options: those of `open_collection`, to make it.
+        rows: whether documents are written to it, so that its one vector has to be made of one property.
     """
-    names = {name for own in layout.vectors.values() for name in own}
-    if len(names) != 1 or len(layout.vectors) != 1:
-        raise InputError(
-            f"collection {collection.name!r} makes {len(layout.vectors)} vectors of {', '.join(sorted(names))}: "
-            "documents need a collection that is made with vectorize='text', or another single property"
+
+    keeps_lists = True
+
+    def __init__(
+        self,
+        collection: Any,
+        *,
+        client: Any = None,
+        layout: Layout | None = None,
+        options: Mapping[str, Any] | None = None,
+        rows: bool = True,
+    ) -> None:
+        self.collection, self.name = collection, collection.name
+        self._client, self._asked, self._options, self._rows = client, layout, dict(options or {}), rows
+        self._layout: Layout | None = None
+        self._known: dict[str, Any] = {}
+        self._owned = False
+
+    @classmethod
+    def connect(cls, address: str, name: str) -> Self:
+        """`http://localhost:8080`, with `?grpc_port=…` where that is not 50051; a collection of any name."""
+        client = connect(address)
+        store = cls(client.collections.use(class_name(name)), client=client)
+        store._owned = True
+        return store
+
+    @classmethod
+    def over(cls, native: Any) -> Self | None:
+        """The store of a collection object, of either client."""
+        return cls(native) if isinstance(native, Collection | CollectionAsync) else None
+
+    async def find(self) -> bool:
+        """Whether it is there."""
+        there: bool = await self._asking("cannot be opened", self.collection.exists)
+        return there
+
+    async def make(self, record: str, embedder: Embedder) -> None:
+        """Make it, for vectors of its own that are compared by cosine."""
+        if self._client is None:
+            raise StoreError(f"there is no collection {self.name!r}: make it with open_collection")
+        options = arguments(self._asked or Layout.usual(), record, **self._options)
+        with refusals(f"collection {self.name!r} was not made"):
+            try:
+                await done(self._client.collections.create(self.name, **options))
+            except UnexpectedStatusCodeError:
+                if not await done(self.collection.exists()):  # else another client was faster
+                    raise
+
+    async def record(self) -> str | None:
+        """What the server's configuration of it says now.
+
+        Raises:
+            InputError: it makes its vectors of other properties than was asked, or than documents need.
+        """
+        self._layout, record = kept_in(await self._config())
+        if self._layout is not None:
+            if self._asked is not None and self._asked != self._layout:
+                raise InputError(f"collection {self.name!r} is made with {self._layout}, not with {self._asked}")
+            if self._rows:
+                self._layout.text_property(self.name)
+        return record
+
+    async def stamp(self, record: str) -> None:
+        """Put the record into the description of the first property that vectors are made of."""
+        layout = await self.layout()
+        own = self._known.get(layout.carrier)
+        said = layout.describe(record, own and own.description)
+        if own is None:
+            await self._declare([Property(name=layout.carrier, data_type=DataType.TEXT, description=said)])
+        else:
+            update = self.collection.config.update
+            await self._asking("takes no record", update, property_descriptions={layout.carrier: said})
+
+    async def layout(self) -> Layout:
+        """How its objects become vectors, as it says, or as is guessed where it does not.
+
+        Raises:
+            InputError: it cannot be guessed.
+            StoreError: vectors that are not compared by cosine.
+        """
+        if self._layout is None:
+            config = await self._config()
+            self._layout = kept_in(config).layout or guessed(config, self._asked)
+        return self._layout
+
+    async def held(self, documents: Sequence[str]) -> list[Held]:
+        """Rows that name the documents, and those of the documents' own ids that name none."""
+        return [held for some in _pieces(documents) for held in await self._held(some)]
+
+    async def page(self, cursor: Any, limit: int) -> tuple[list[Held], Any]:
+        """Rows in the order of their UUIDs; the cursor is the last of these."""
+        objects = await self._fetch(limit=limit, after=cursor)
+        return [held_of(one) for one in objects], objects[-1].uuid if len(objects) == limit else None
+
+    async def get(self, ids: Sequence[str]) -> list[Stored]:
+        """Rows with their vectors: each once for each of its vectors, with the text that this one is made of."""
+        layout, ask = await self.layout(), self.collection.query.fetch_objects_by_ids
+        return [
+            Stored(row_of(one.uuid, one.properties, layout, name), np.asarray(one.vector[name], np.float32))
+            for some in _pieces(ids)
+            for one in (
+                await self._asking(
+                    "cannot be read", ask, [object_id(key) for key in some], limit=PIECE, include_vector=True
+                )
+            ).objects
+            for name in layout.vectors
+            if name in one.vector
+        ]
+
+    async def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
+        """Write rows in place of those with the same ids."""
+        layout = await self.layout()
+        text, ids = layout.text_property(self.name), [row.id for row in rows]
+        await self._declare(properties_for([row.metadata for row in rows], text))
+        objects = [
+            DataObject(object_of(row, text), object_id(row.id), layout.named(vector[None]))
+            for row, vector in zip(rows, vectors, strict=True)
+        ]
+        sending = Sending(self.collection, ids)
+        await sending.insert(range(len(ids)), objects)
+        sending.finish()
+
+    async def delete(self, ids: Sequence[str]) -> None:
+        """Remove rows."""
+        for some in _pieces(ids):
+            where = Filter.by_id().contains_any([object_id(key) for key in some])
+            await self._asking("did not delete rows", self.collection.data.delete_many, where=where)
+
+    async def search(self, vector: FloatArray, limit: int) -> list[Hit]:
+        """The nearest rows; Weaviate's distance is 1 - cosine."""
+        layout = await self.layout()
+        layout.text_property(self.name)
+        (name,) = layout.vectors
+        ask, also = self.collection.query.near_vector, MetadataQuery(distance=True)
+        found = await self._asking(
+            "cannot be searched", ask, vector, limit=limit, target_vector=layout.target(None), return_metadata=also
         )
-    return names.pop()
+        return [Hit(row_of(one.uuid, one.properties, layout, name), 1 - one.metadata.distance) for one in found.objects]
+
+    async def count(self) -> int:
+        """How many rows there are."""
+        found = await self._asking("cannot be counted", self.collection.aggregate.over_all, total_count=True)
+        return int(found.total_count)
+
+    async def close(self) -> None:
+        """Close the client, where `connect` opened it."""
+        if self._owned:
+            await done(self._client.close())
+
+    async def _asking(self, otherwise: str, ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        with refusals(f"collection {self.name!r} {otherwise}"):
+            return await done(ask(*arguments, **named))
+
+    async def _config(self) -> Any:
+        config = await self._asking("cannot be opened", self.collection.config.get)
+        self._known = {one.name: one for one in config.properties}
+        return config
+
+    async def _declare(self, wanted: Sequence[Property]) -> None:
+        if not self._known:
+            await self._config()
+        for one in wanted:
+            if one.name not in self._known:
+                try:
+                    await self._asking(f"takes no property {one.name!r}", self.collection.config.add_property, one)
+                except StoreError as error:
+                    if not isinstance(error.__cause__, WeaviateInvalidInputError):  # else another client was faster
+                        raise
+                self._known[one.name] = one
+
+    async def _held(self, documents: Sequence[str]) -> list[Held]:
+        if not self._known:
+            await self._config()
+        named = self._known.get(DOCUMENT)
+        where = Filter.by_id().contains_any([object_id(key) for key in documents])
+        if named is not None:
+            where |= Filter.by_property(DOCUMENT).contains_any(documents)
+        exact = named is None or named.tokenization == Tokenization.FIELD  # else it cannot find "a", a stop word
+        rows = [held_of(one) for one in await self._fetch(filters=where, limit=MOST)] if exact else []
+        if len(rows) >= MOST and len(documents) > 1:
+            half = len(documents) // 2
+            return await self._held(documents[:half]) + await self._held(documents[half:])
+        if len(rows) >= MOST or not exact:  # a filter cannot go on after so many: all rows are looked at
+            rows, cursor = await self.page(None, MOST)
+            while cursor is not None:
+                more, cursor = await self.page(cursor, MOST)
+                rows += more
+        return [row for row in rows if row.document in documents]
+
+    async def _fetch(self, **asked: Any) -> list[Any]:
+        if not self._known:
+            await self._config()
+        names, ask = [name for name in HELD if name in self._known], self.collection.query.fetch_objects
+        try:
+            return list((await self._asking("cannot be read", ask, return_properties=names, **asked)).objects)
+        except StoreError as error:
+            if "tenant not found" in str(error):  # it may be made when its first object comes
+                return []
+            raise
 
 
-def declaring(collection: Any, metadatas: Iterable[Mapping[str, Scalar]], text: str, known: set[str]) -> Flow[None]:
-    """Declare the properties that rows need and the collection lacks; `known` are those that it is known to have.
-
-    Weaviate would guess otherwise: ids as text that is found by any of its words, texts that look like a date as one.
-    """
-    fields = {name: value for metadata in metadatas for name, value in metadata.items() if _native(name, text)}
-    wanted = [_own(name) for name in (*_TEXTS, *_NUMBERS)]
-    wanted += [Property(name=name, data_type=_type(value)) for name, value in fields.items()]
-    if known.issuperset(one.name for one in wanted):
-        return
-    with refusals(f"collection {collection.name!r} can not be read"):
-        config = yield collection.config.get
-    known.update(one.name for one in config.properties)
-    for one in wanted:
-        if one.name not in known:
-            with refusals(f"collection {collection.name!r} takes no property {one.name!r}"):
-                yield partial(collection.config.add_property, one)
-            known.add(one.name)
-
-
-def removing(collection: Any, documents: Sequence[str], digest: str) -> Flow[None]:
-    """Remove the rows of these documents that are not of the version `digest`."""
-    old = Filter.by_property(DOCUMENT).contains_any(list(documents)) & Filter.by_property(DIGEST).not_equal(digest)
-    with refusals(f"collection {collection.name!r}: old rows were not removed"):
-        yield partial(collection.data.delete_many, where=old)
-
-
-def object_of(row: Row, text: str) -> dict[str, Any]:
-    """The properties of a row; `text` is the one that holds its text."""
-    more = {name: value for name, value in row.metadata.items() if not _native(name, text)}
-    fields = {name: value for name, value in row.fields().items() if name not in more}
-    return {**fields, ID: row.id, text: row.text, **({MORE: json.dumps(more)} if more else {})}
-
-
-def row_of(uuid: Any, properties: Mapping[str, Any], text: str) -> Row:
-    """The row that `object_of` made properties of."""
-    fields = {name: value for name, value in properties.items() if value is not None}
-    key, said = fields.pop(ID, str(uuid)), fields.pop(text, "")
-    return Row.from_fields(key, said, {**json.loads(fields.pop(MORE, "{}")), **fields})
-
-
-def by_ids(ids: Sequence[str]) -> Any:
-    """The filter that finds the rows with these ids."""
-    return Filter.by_id().contains_any([object_id(key) for key in ids])
-
-
-def _own(name: str) -> Property:
-    """Found by its whole value, and by no word of a search."""
-    if name in _NUMBERS:
-        return Property(name=name, data_type=DataType.INT)
-    return Property(name=name, data_type=DataType.TEXT, tokenization=Tokenization.FIELD, index_searchable=False)
-
-
-def _type(value: Scalar) -> DataType:
-    if isinstance(value, bool):
-        return DataType.BOOL
-    return DataType.TEXT if isinstance(value, str) else DataType.NUMBER
-
-
-def _native(name: str, text: str) -> bool:
-    """Whether Weaviate has a property of this name for metadata."""
-    return bool(_NAME.fullmatch(name)) and name not in (*_RESERVED, text)
+def _pieces(ids: Sequence[str]) -> Iterator[list[str]]:
+    return (list(ids[start : start + PIECE]) for start in range(0, len(ids), PIECE))

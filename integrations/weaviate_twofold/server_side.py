@@ -4,8 +4,8 @@
   apart too; it needs no key, and sends one text a request.
 - `text2vec-jinaai` speaks Jina's API, in batches. It says the side only for models that have "v3" in their name, and
   always as v3's retrieval tasks; the server wants some key in JINAAI_APIKEY.
-- Both join an object's text properties by a space, in alphabetical order: a collection that is made with
-  `vectorize=sorted(…)` and `separator=" "` holds the same vectors.
+- Both join an object's text properties by a space, in alphabetical order. `open_collection` knows that: it puts the
+  record into a collection that was made so, and what `add_objects` embeds there is joined alike.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from twofold import InputError
-from twofold.extras import extra
+from twofold.adapters import extra
+from weaviate_twofold.making import cosine_index
 
 with extra("weaviate"):
-    from weaviate.classes.config import Configure, VectorDistances
+    from weaviate.classes.config import Configure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,16 +39,18 @@ def server_side(
     name: str | None = None,
     properties: Sequence[str] | None = None,
     quantizer: Any = None,
+    vector_index_config: Any = None,
 ) -> Any:
     """The `vector_config` of a collection for which Weaviate calls the embedding server at `url`.
 
     Args:
         embedder: the one that the embedding server serves; it gives the dimensions.
-        url: the server's, as Weaviate reaches it. Weaviate can not change it later.
+        url: the server's, as Weaviate reaches it. Weaviate cannot change it later.
         module: which of Weaviate's modules calls it.
         name: of the vector.
         properties: those that are vectorised; None is every text property.
         quantizer: Weaviate's.
+        vector_index_config: Weaviate's, for cosine.
 
     Raises:
         InputError: a URL or module that is none, or an embedder whose sides the module would lose.
@@ -60,7 +63,7 @@ def server_side(
         "dimensions": embedder.dimensions,
         "source_properties": list(properties) if properties is not None else None,
         "vectorize_collection_name": False,
-        "vector_index_config": Configure.VectorIndex.hnsw(distance_metric=VectorDistances.COSINE),
+        "vector_index_config": cosine_index(vector_index_config),
         "quantizer": quantizer,
     }
     if module == "text2vec-transformers":

@@ -1,108 +1,146 @@
-"""The store that jobs write to: `weaviate:http://localhost:8080`."""
+"""Collections as users open, make and fill them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, cast
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
-from twofold.extras import extra
-from twofold.jobs.store import DIGEST, DOCUMENT, PIECES, Held, Hit
-from weaviate_twofold.address import class_name, connect
-from weaviate_twofold.flow import run
-from weaviate_twofold.rows import ID, by_ids, declaring, object_of, row_of, text_property
-from weaviate_twofold.schema import refusals
-from weaviate_twofold.vectorizer import TwofoldVectorizer
-from weaviate_twofold.writing import PIECE, Writing, sending
-
-with extra("weaviate"):
-    from weaviate.classes.query import MetadataQuery
+from twofold import InputError, adapters
+from twofold.adapters import as_embedder
+from weaviate_twofold.making import arguments
+from weaviate_twofold.record import Layout, asked
+from weaviate_twofold.rows import WeaviateStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from weaviate import WeaviateClient
-    from weaviate.collections import Collection
+    from weaviate import WeaviateAsyncClient, WeaviateClient
+    from weaviate.collections import Collection, CollectionAsync
 
-    from twofold import Embedder
-    from twofold.jobs.store import Row
-    from twofold.vectors import FloatArray
+    from twofold.adapters import Given, Metadatas, Model
+    from weaviate_twofold.record import Vectorize
 
 
-class WeaviateStore:
-    """One collection of a Weaviate server; made by `open`."""
+def open_collection(
+    where: WeaviateClient,
+    name: str,
+    embedder: Model,
+    *,
+    create: bool = True,
+    adopt: bool = False,
+    vectorize: Vectorize | None = None,
+    separator: str = "\n",
+    tenant: str | None = None,
+    **options: Any,
+) -> Collection[Any, Any]:
+    r"""Open a collection, or make it where it is not there, for vectors of the embedder's space alone.
 
-    def __init__(self, client: WeaviateClient, collection: Collection[Any, Any], vectorizer: TwofoldVectorizer) -> None:
-        self._client, self._collection, self._vectorizer = client, collection, vectorizer
-        self._layout = vectorizer.layout(collection)
-        self._text = text_property(self._layout, collection)
-        self._known: set[str] = set()
+    Args:
+        where: a connected client; `aopen_collection` takes an asynchronous one.
+        name: the collection's.
+        embedder: what writes and searches it; see `as_embedder`.
+        create: whether to make it.
+        adopt: take in a collection that has objects but no record, made by hand or by another library, once some of its
+            objects, embedded again, give the vectors that are stored. An empty one is simply taken.
+        vectorize: the text properties that vectors are made of, in this order: `"text"`, which is usual,
+            `["title", "body"]`, or for several named vectors `{"title": "title", "all": ["title", "body"]}`. Those that
+            are not among the `properties` are added.
+        separator: what joins them.
+        tenant: whose objects are meant, where the collection has tenants; the record is that of all of them.
+        options: for making it: `quantizer` and `vector_index_config`, for each vector, and what
+            `client.collections.create` takes: `properties`, `references`, `description`, and so on.
 
-    @classmethod
-    def open(cls, address: str, collection: str, embedder: Embedder, *, create: bool = True) -> Self:
-        """Open `collection` at `address`: `http://localhost:8080`, with `?grpc_port=…` where that is not 50051.
+    Raises:
+        InputError: `vectorize` names nothing, or other properties than the collection has; an option decided here.
+        SpaceMismatch: its vectors are of another space; the message names both and what differs.
+        StoreError: Weaviate refused; there is none and not `create`; or it has no record and not `adopt`.
+    """
+    made = as_embedder(embedder)
+    store = _store(where, name, tenant, asked(vectorize, separator), options)
+    adapters.open_collection(store, made, create=create, adopt=adopt)
+    opened: Collection[Any, Any] = store.collection
+    return opened
 
-        Any name will do: one that Weaviate does not take is turned into one that it does, see `class_name`.
 
-        Raises:
-            InputError: no such address.
-            SpaceMismatch: its vectors are of another space than the embedder's.
-            StoreError: no server there; or no such collection and not `create`; or one that does not say its space.
-        """
-        client, collection = connect(address), class_name(collection)
-        try:
-            vectorizer = TwofoldVectorizer(embedder)
-            with refusals(f"collection {collection!r} can not be opened"):
-                make = create and not client.collections.exists(collection)
-            opened = (vectorizer.create_collection if make else vectorizer.open)(client, collection)
-            return cls(client, opened, vectorizer)
-        except BaseException:
-            client.close()
-            raise
+async def aopen_collection(
+    where: WeaviateAsyncClient,
+    name: str,
+    embedder: Model,
+    *,
+    create: bool = True,
+    adopt: bool = False,
+    vectorize: Vectorize | None = None,
+    separator: str = "\n",
+    tenant: str | None = None,
+    **options: Any,
+) -> CollectionAsync[Any, Any]:
+    """`open_collection` with an asynchronous client."""
+    made = as_embedder(embedder)
+    store = _store(where, name, tenant, asked(vectorize, separator), options)
+    await adapters.aopen_collection(store, made, create=create, adopt=adopt)
+    opened: CollectionAsync[Any, Any] = store.collection
+    return opened
 
-    def held(self) -> Iterator[Held]:
-        """Every row that is there, in any order."""
-        with refusals(f"collection {self._collection.name!r} can not be read"):
-            there = {one.name for one in self._collection.config.get().properties}
-            asked = [name for name in (ID, DOCUMENT, DIGEST, PIECES) if name in there]
-            for one in self._collection.iterator(return_properties=asked):
-                fields = {name: value for name, value in one.properties.items() if value is not None}
-                yield Held.from_fields(str(fields.get(ID, one.uuid)), fields)
 
-    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
-        """Write rows, replacing those with the same ids; `vectors` has shape (len(rows), dimensions).
+def add_documents(
+    collection: Collection[Any, Any],
+    embedder: Model,
+    *,
+    ids: Sequence[str],
+    documents: Sequence[Given],
+    metadatas: Metadatas | None = None,
+    progress: bool = False,
+) -> list[str]:
+    """Embed documents and write them, in place of those with the same ids; the ids of the rows written.
 
-        Raises:
-            StoreError: rows that were not written, by id, in `failed`.
-        """
-        writing = Writing(self._collection.name, [row.id for row in rows], [object_of(row, self._text) for row in rows])
-        self._run(declaring(self._collection, [row.metadata for row in rows], self._text, self._known))
-        self._run(sending(self._layout, self._collection, writing, slice(0, len(rows)), vectors[:, None]))
-        writing.finish()
+    A string is a whole document. A list of consecutive chunks, or a `Document`, is late-chunked: each chunk becomes an
+    object whose vector knows the whole document. Its `twofold_id` is "<document id>#<number>"; `twofold_document`,
+    `twofold_start` and `twofold_end` say where it stands, in characters. The collection makes its one vector of one
+    property, which holds the text.
 
-    def delete(self, ids: Sequence[str]) -> None:
-        """Remove the rows with these ids; those that are not there are no error."""
-        for start in range(0, len(ids), PIECE):
-            with refusals(f"collection {self._collection.name!r}: rows were not deleted"):
-                self._collection.data.delete_many(where=by_ids(ids[start : start + PIECE]))
+    Args:
+        collection: see `open_collection`; `aadd_documents` takes an asynchronous one.
+        embedder: see `as_embedder`.
+        ids: of the documents, no two alike: any strings.
+        documents: texts, chunks or `Document`s; a blank one has no rows, and is warned of.
+        metadatas: further properties of each document, or of each of its chunks; None where there are none.
+        progress: whether to show it.
 
-    def search(self, vector: FloatArray, limit: int) -> list[Hit]:
-        """The `limit` rows nearest to `vector`, shape (dimensions,), best first."""
-        with refusals(f"collection {self._collection.name!r} can not be searched"):
-            found = self._collection.query.near_vector(
-                cast("Any", vector), limit=limit, return_metadata=MetadataQuery(distance=True)
-            )
-        return [
-            Hit(row_of(one.uuid, one.properties, self._text), 1.0 - (one.metadata.distance or 0.0))
-            for one in found.objects
-        ]
+    Raises:
+        InputError: lists of unlike lengths, an id twice, a document that cannot be embedded; before any work.
+        SpaceMismatch: the collection's vectors are of another space.
+        StoreError: the server refused rows, or is gone; see `failed`.
+        ProviderError: a hosted model failed; documents that have their vectors are written.
+    """
+    store, made = WeaviateStore(collection), as_embedder(embedder)
+    return adapters.add_documents(store, made, ids=ids, documents=documents, metadatas=metadatas, progress=progress)
 
-    def count(self) -> int:
-        """How many rows there are."""
-        with refusals(f"collection {self._collection.name!r} can not be counted"):
-            return self._collection.aggregate.over_all(total_count=True).total_count or 0
 
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._client.close()
+async def aadd_documents(
+    collection: CollectionAsync[Any, Any],
+    embedder: Model,
+    *,
+    ids: Sequence[str],
+    documents: Sequence[Given],
+    metadatas: Metadatas | None = None,
+    progress: bool = False,
+) -> list[str]:
+    """`add_documents` with an asynchronous client's collection."""
+    store, made = WeaviateStore(collection), as_embedder(embedder)
+    return await adapters.aadd_documents(
+        store, made, ids=ids, documents=documents, metadatas=metadatas, progress=progress
+    )
 
-    def _run(self, flow: Any) -> None:
-        run(self._collection, self._vectorizer.embedder, flow)
+
+def _store(
+    where: Any, name: str, tenant: str | None, layout: Layout | None, options: Mapping[str, Any]
+) -> WeaviateStore:
+    known = signature(where.collections.create).parameters
+    unknown = [option for option in arguments(layout or Layout.usual(), "{}", **options) if option not in known]
+    if unknown:
+        raise InputError(
+            f"{', '.join(unknown)}: neither open_collection nor Weaviate's collections.create has such options"
+        )
+    collection = where.collections.use(name)
+    collection = collection.with_tenant(tenant) if tenant else collection
+    return WeaviateStore(collection, client=where, layout=layout, options=options, rows=False)

@@ -1,15 +1,16 @@
+"""Objects on a real server, with either client."""
+
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
 import pytest
 
-from twofold import Document, Embedder, InputError, SpaceMismatch, StoreError
+from twofold import Embedder, InputError, ProviderUnavailable, SpaceMismatch, StoreError
 from twofold.testing import FakeEmbedder
-from weaviate_twofold import TwofoldVectorizer
+from weaviate_twofold import TwofoldVectorizer, aopen_collection, open_collection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,6 @@ ARTICLES = [
     {"title": "Harbour", "body": "Cranes load the containers by night.", "year": 1970},
     {"title": "Bakery", "body": "Bread is baked at four in the morning.", "year": 2001},
 ]
-CHUNKS = ["We plan a birthday dinner. ", "It is for nine people, on Friday.", " The fog came in."]
 
 
 @pytest.fixture
@@ -41,15 +41,12 @@ def all_objects(collection: Any) -> dict[str, Any]:
     return {str(one.uuid): one for one in collection.iterator(include_vector=True)}
 
 
-# -- objects ----------------------------------------------------------------------------------------------------------
-
-
 def test_objects_are_embedded_as_documents_and_searched_as_queries(
     client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
 ) -> None:
     from weaviate.classes.query import Filter, MetadataQuery
 
-    articles = vectorizer.create_collection(client, weaviate_name, vectorize=["title", "body"])
+    articles = open_collection(client, weaviate_name, vectorizer, vectorize=["title", "body"])
     uuids = vectorizer.add_objects(articles, ARTICLES)
     stored = all_objects(articles)
     wanted = vectorizer.embedder.embed_documents(f"{one['title']}\n{one['body']}" for one in ARTICLES)
@@ -64,14 +61,14 @@ def test_objects_are_embedded_as_documents_and_searched_as_queries(
     assert found[0].metadata.distance == pytest.approx(1 - cosine, abs=1e-5)
     only = vectorizer.near_text(articles, query, filters=Filter.by_property("year").greater_than(1900), limit=1).objects
     assert only[0].properties["title"] != "Lighthouse"
-    own = articles.query.near_vector(list(map(float, vectorizer.query_vector(query))), limit=1).objects
+    own = articles.query.near_vector(list(map(float, vectorizer.embedder.embed_query(query))), limit=1).objects
     assert own[0].uuid == found[0].uuid
 
 
 def test_hybrid_searches_by_words_and_by_the_query_side(
     client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
 ) -> None:
-    articles = vectorizer.create_collection(client, weaviate_name, vectorize=["title", "body"])
+    articles = open_collection(client, weaviate_name, vectorizer, vectorize=["title", "body"])
     vectorizer.add_objects(articles, ARTICLES)
     for alpha in (0, 0.5, 1):
         assert vectorizer.hybrid(articles, "bread", alpha=alpha, limit=1).objects[0].properties["title"] == "Bakery"
@@ -82,13 +79,13 @@ def test_several_named_vectors_each_of_its_own_properties(
     client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
 ) -> None:
     vectorize = {"title": "title", "all": ["body", "title"]}
-    articles = vectorizer.create_collection(client, weaviate_name, vectorize=vectorize, separator=" | ")
+    articles = open_collection(client, weaviate_name, vectorizer, vectorize=vectorize, separator=" | ")
     uuids = vectorizer.add_objects(articles, ARTICLES)
     stored = all_objects(articles)[uuids[1]].vector
     wanted = vectorizer.embedder.embed_documents(["Harbour", "Cranes load the containers by night. | Harbour"])
     assert np.array_equal(np.array([stored["title"], stored["all"]], np.float32), wanted)
 
-    again = TwofoldVectorizer("fake:").open(client, weaviate_name)
+    again = open_collection(client, weaviate_name, "fake:", create=False)
     for target in ("title", ["title", "all"]):
         assert vectorizer.near_text(again, "Bakery", target_vector=target, limit=1).objects[0].uuid.hex == uuids[
             2
@@ -102,7 +99,7 @@ def test_several_named_vectors_each_of_its_own_properties(
 def test_ids_are_kept_and_the_same_object_is_there_once(
     client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
 ) -> None:
-    articles = vectorizer.create_collection(client, weaviate_name, vectorize="body")
+    articles = open_collection(client, weaviate_name, vectorizer, vectorize="body")
     own = str(uuid4())
     assert vectorizer.add_objects(articles, ARTICLES[:2], ids=[own, "second"])[0] == own
     vectorizer.add_objects(articles, [{"body": "Other words."}], ids=["second"])
@@ -119,8 +116,8 @@ def test_refused_objects_are_named_and_the_others_are_written(
 ) -> None:
     from weaviate.classes.config import DataType, Property
 
-    articles = vectorizer.create_collection(
-        client, weaviate_name, vectorize="body", properties=[Property(name="year", data_type=DataType.INT)]
+    articles = open_collection(
+        client, weaviate_name, vectorizer, vectorize="body", properties=[Property(name="year", data_type=DataType.INT)]
     )
     objects: list[dict[str, Any]] = [{"body": f"Number {number}.", "year": number} for number in range(300)]
     objects[7]["year"] = "seven"
@@ -142,18 +139,31 @@ def test_refused_objects_are_named_and_the_others_are_written(
 def test_nothing_is_lost_when_the_server_goes_away(
     weaviate_server: WeaviateServer, weaviate_name: str, vectorizer: TwofoldVectorizer
 ) -> None:
-    with weaviate_server.connect() as client:
-        articles = vectorizer.create_collection(client, weaviate_name)
     ids = [str(number) for number in range(300)]
-    with pytest.raises(StoreError, match="300 of 300 objects") as error:
-        vectorizer.add_objects(articles, [{"text": key} for key in ids], ids=ids)
+    objects = [{"text": key} for key in ids]
+    with weaviate_server.connect() as client:
+
+        class Closing(FakeEmbedder):
+            """While it works, the connection goes."""
+
+            def embed_late(self, documents: Any, **options: Any) -> Any:
+                client.close()
+                return super().embed_late(documents, **options)
+
+        articles = open_collection(client, weaviate_name, vectorizer)
+        with pytest.raises(StoreError, match="300 of 300 objects") as error:
+            TwofoldVectorizer(Closing()).add_objects(articles, objects, ids=ids)
     assert list(error.value.failed) == ids
+    vectorizer.embedder.calls.clear()  # type: ignore[attr-defined]
+    with pytest.raises(StoreError, match="cannot be opened"):
+        vectorizer.add_objects(articles, objects, ids=ids)
+    assert vectorizer.embedder.calls == []  # type: ignore[attr-defined]
 
 
-def test_what_can_not_be_embedded_is_said_before_any_work(
+def test_what_cannot_be_embedded_is_said_before_any_work(
     client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
 ) -> None:
-    articles = vectorizer.create_collection(client, weaviate_name, vectorize=["title", "body"])
+    articles = open_collection(client, weaviate_name, vectorizer, vectorize=["title", "body"])
     vectorizer.embedder.calls.clear()  # type: ignore[attr-defined]
     for bad, said in (
         ({"title": " ", "other": "x"}, r"vector 'default' of object 1 has no text: 'title', 'body'"),
@@ -164,163 +174,165 @@ def test_what_can_not_be_embedded_is_said_before_any_work(
         with pytest.raises(InputError, match=said) as error:
             vectorizer.add_objects(articles, [ARTICLES[0], bad], ids=["a", "b"])
         assert error.value.index == 1
-    with pytest.raises(InputError, match="a list of objects"):
-        vectorizer.add_objects(articles, ARTICLES[0])  # type: ignore[call-overload]
-    with pytest.raises(InputError, match="text is empty"):
+    with pytest.raises(InputError, match="expected a list of objects"):
+        vectorizer.add_objects(articles, ARTICLES[0])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="text 0 is empty"):
         vectorizer.near_text(articles, "")
     assert vectorizer.add_objects(articles, []) == []
     assert vectorizer.embedder.calls == []  # type: ignore[attr-defined]
     assert all_objects(articles) == {}
 
 
-# -- the space --------------------------------------------------------------------------------------------------------
+# -- what is written --------------------------------------------------------------------------------------------------
 
 
-def test_a_collection_is_opened_with_its_own_space_alone(
+class Failing(FakeEmbedder):
+    """A hosted model that is gone after `keeps` documents."""
+
+    keeps = 3
+
+    def embed_late(self, documents: Any, **options: Any) -> Any:
+        documents = list(documents)
+        made = super().embed_late(documents[: self.keeps], **options)
+        if len(made) == len(documents):
+            self.keeps -= len(made)
+            return made
+        failed = dict.fromkeys(range(len(made), len(documents)), "busy")
+        raise ProviderUnavailable("busy", partial=dict(enumerate(made)), failed=failed)
+
+
+def test_what_was_paid_for_is_written_when_a_provider_fails(client: WeaviateClient, weaviate_name: str) -> None:
+    both = TwofoldVectorizer(Failing())
+    named = open_collection(client, weaviate_name, both, vectorize={"title": "title", "body": "body"})
+    with pytest.raises(ProviderUnavailable) as error:  # three texts: one object and a half
+        both.add_objects(named, ARTICLES)
+    assert (sorted(error.value.partial), sorted(error.value.failed)) == ([0], [1, 2])
+    assert [one.properties["title"] for one in all_objects(named).values()] == ["Lighthouse"]
+
+    class Later(Failing):
+        keeps = 300
+
+    many = open_collection(client, weaviate_name + "Many", Later(), vectorize="text")
+    with pytest.raises(ProviderUnavailable) as error:
+        TwofoldVectorizer(Later()).add_objects(many, [{"text": f"ship {number}"} for number in range(310)])
+    assert sorted(error.value.failed) == list(range(300, 310))
+    assert len(all_objects(many)) == 300
+
+
+def test_ready_vectors_are_of_the_collections_space_or_refused(
     client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
 ) -> None:
-    made = vectorizer.create_collection(client, weaviate_name, description="Articles of 2026.", vectorize=["title"])
-    vectorizer.add_objects(made, ARTICLES)
-    assert (made.config.get().description or "").startswith("Articles of 2026.\n\ntwofold: {")
+    articles = open_collection(client, weaviate_name, vectorizer, vectorize="body")
+    ready = vectorizer.embedder.embed_documents(str(one["body"]) for one in ARTICLES)
+    vectorizer.embedder.calls.clear()  # type: ignore[attr-defined]
+    uuids = vectorizer.add_objects(articles, ARTICLES, vectors=ready, space=vectorizer.embedder.space)
+    assert vectorizer.embedder.calls == []  # type: ignore[attr-defined]
+    assert np.array_equal([all_objects(articles)[uuid].vector["default"] for uuid in uuids], ready)
+    other = FakeEmbedder(document_task="topic").space
+    with pytest.raises(SpaceMismatch, match="document task"):
+        vectorizer.add_objects(articles, [{"body": "x"}], vectors=ready[:1], space=other)
+    with pytest.raises(SpaceMismatch, match="document task"):
+        TwofoldVectorizer(FakeEmbedder(document_task="topic")).add_objects(articles, [{"body": "x"}], vectors=ready[:1])
+    for wrong in (ready, ready[:1, :5], {"title": ready[:1]}, ready[:1] * np.nan):
+        with pytest.raises(InputError, match="vectors"):
+            vectorizer.add_objects(articles, [{"body": "x"}], vectors=wrong)
+    assert len(all_objects(articles)) == 3
+    named = open_collection(client, weaviate_name + "Named", vectorizer, vectorize={"a": "body", "b": "title"})
+    (uuid,) = vectorizer.add_objects(named, ARTICLES[:1], vectors={"a": ready[:1], "b": ready[1:2]})
+    assert np.array_equal(all_objects(named)[uuid].vector["b"], ready[1])
+    with pytest.raises(InputError, match="an array for each of 'a', 'b'"):
+        vectorizer.add_objects(named, ARTICLES[:1], vectors=ready[:1])
 
-    opened = TwofoldVectorizer(Embedder("fake:")).open(client, weaviate_name)
-    assert vectorizer.layout(opened).vectors == {"default": ("title",)}
-    other = TwofoldVectorizer(FakeEmbedder(query_task=None))  # the same size, another space
-    with pytest.raises(SpaceMismatch, match=f"collection '{weaviate_name}'.*\n.*query task"):
-        other.open(client, weaviate_name)
-    for use in (
-        lambda: other.near_text(made, "Bakery"),
-        lambda: other.hybrid(made, "Bakery"),
-        lambda: other.add_objects(made, ARTICLES),
-        lambda: other.add_documents(made, ids=["a"], documents=["b"]),
-    ):
-        with pytest.raises(SpaceMismatch):
-            use()
+
+def test_references_go_with_objects(client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer) -> None:
+    from weaviate.classes.config import ReferenceProperty
+    from weaviate.classes.query import QueryReference
+
+    towns = open_collection(client, weaviate_name + "Towns", vectorizer)
+    (bern,) = vectorizer.add_objects(towns, [{"text": "Bern"}])
+    to_town = [ReferenceProperty(name="town", target_collection=towns.name)]
+    houses = open_collection(client, weaviate_name, vectorizer, references=to_town)
+    vectorizer.add_objects(houses, [{"text": "The mint."}, {"text": "A shed."}], references=[{"town": bern}, None])
+    reference = QueryReference(link_on="town")
+    found = vectorizer.near_text(houses, "The mint.", limit=1, return_references=reference).objects[0]
+    assert found.references["town"].objects[0].properties["text"] == "Bern"
+    with pytest.raises(InputError, match="1 references for 2 objects"):
+        vectorizer.add_objects(houses, [{"text": "a"}, {"text": "b"}], references=[None])
 
 
-def test_collections_without_a_layout_are_refused(
+def test_a_changed_text_is_embedded_again(
     client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
 ) -> None:
-    client.collections.create(weaviate_name, description="somebody else's")
-    with pytest.raises(StoreError, match="does not say what its vectors are"):
-        vectorizer.open(client, weaviate_name)
-    with pytest.raises(StoreError, match="there is none of that name"):
-        vectorizer.open(client, weaviate_name + "Missing")
-    with pytest.raises(StoreError, match=r"was not made: .*already exists"):
-        vectorizer.create_collection(client, weaviate_name)
-    with pytest.raises(StoreError, match="not a valid class name"):
-        vectorizer.create_collection(client, "no spaces, please")
+    articles = open_collection(client, weaviate_name, vectorizer, vectorize=["title", "body"])
+    uuids = vectorizer.add_objects(articles, ARTICLES, ids=["a", "b", "c"])
+    before = all_objects(articles)
+    calls = vectorizer.embedder.calls  # type: ignore[attr-defined]
+    calls.clear()
+    changes: list[dict[str, Any]] = [{"year": 1812}, {"title": "Port"}, {"title": None}]
+    assert vectorizer.update_objects(articles, changes, ids=["a", "b", uuids[2]]) == uuids
+    after = all_objects(articles)
+    assert sum(len(call.texts) for call in calls) == 2
+    assert after[uuids[0]].properties == {**ARTICLES[0], "year": 1812}
+    assert after[uuids[0]].vector == before[uuids[0]].vector
+    texts = [f"Port\n{ARTICLES[1]['body']}", str(ARTICLES[2]["body"])]
+    wanted = vectorizer.embedder.embed_documents(texts)
+    assert np.array_equal([after[uuid].vector["default"] for uuid in uuids[1:]], wanted)
+    assert after[uuids[2]].properties["title"] is None
+
+    calls.clear()
+    with pytest.raises(InputError, match=r"object 1, 'nowhere', is not in collection") as error:
+        vectorizer.update_objects(articles, [{"title": "T"}, {"title": "T"}], ids=["a", "nowhere"])
+    assert error.value.index == 1
+    with pytest.raises(InputError, match="object 1 has no text"):
+        vectorizer.update_objects(articles, [{"title": "T"}, {"title": "", "body": None}], ids=["a", "b"])
+    assert calls == []
+    with pytest.raises(StoreError, match="1 of 2 objects") as refused:
+        vectorizer.update_objects(articles, [{"year": "soon"}, {"year": 3}], ids=["a", "b"])
+    assert set(refused.value.failed) == {"a"}
+    assert all_objects(articles)[uuids[1]].properties["year"] == 3
 
 
-def test_one_request_checks_a_collection(
+def test_several_concepts_are_searched_by_their_mean(
     client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
 ) -> None:
-    made = vectorizer.create_collection(client, weaviate_name)
-    made.config.update(description="the layout is gone")
-    vectorizer.near_text(made, "known already")
-    with pytest.raises(StoreError, match="does not say"):
-        vectorizer.open(client, weaviate_name)
-    made.config.update(description=vectorizer.layout(made).describe("and back"))
-    vectorizer.open(client, weaviate_name)
+    articles = open_collection(client, weaviate_name, vectorizer, vectorize="body")
+    uuids = vectorizer.add_objects(articles, ARTICLES)
+    concepts = ["ships in the fog", "bread"]
+    found = vectorizer.near_text(articles, concepts, return_metadata=["distance"]).objects
+    mean = vectorizer.embedder.embed_queries(concepts).mean(axis=0)
+    vectors = np.array([all_objects(articles)[uuid].vector["default"] for uuid in uuids])
+    cosines = dict(zip(uuids, vectors @ mean / np.linalg.norm(mean), strict=True))
+    assert [str(one.uuid) for one in found] == sorted(cosines, key=lambda uuid: -cosines[uuid])
+    assert found[0].metadata.distance == pytest.approx(1 - max(cosines.values()), abs=1e-5)
+    for wrong in ([], "", ["fog", " "]):
+        with pytest.raises(InputError):
+            vectorizer.near_text(articles, wrong)
 
 
-# -- documents --------------------------------------------------------------------------------------------------------
-
-
-def test_late_chunks_know_their_document_and_where_they_stand(
-    client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
-) -> None:
-    chat = vectorizer.create_collection(client, weaviate_name)
-    text = "Fog, then sun. Ships."
-    late = Document.from_spans(text, [(0, 4), (0, 14), (15, 21)])
-    metadatas: list[dict[str, Any]] = [{"from": "Ann", "date": "2026-11-23T20:00:00Z"}, {"page": 3, "odd": True}]
-    ids = vectorizer.add_documents(
-        chat, ids=["chat", "log/1"], documents=[CHUNKS, late], metadatas=metadatas, late_chunking=True
-    )
-    assert ids == ["chat#0", "chat#1", "chat#2", "log/1#0", "log/1#1", "log/1#2"]
-    stored = {one.properties["twofold_id"]: one for one in all_objects(chat).values()}
-    assert set(stored) == set(ids)
-    wanted = np.concatenate([vectorizer.embedder.embed_chunks(CHUNKS), *vectorizer.embedder.embed_late([late])])
-    texts = [*CHUNKS, "Fog,", "Fog, then sun.", "Ships."]
-    ends = [0, 27, 60, 77]
-    spans = [*pairwise(ends), *late.spans]
-    for key, vector, said, span in zip(ids, wanted, texts, spans, strict=True):
-        one = stored[key]
-        assert np.array_equal(np.array(one.vector["default"], np.float32), vector)
-        assert one.properties["text"] == said
-        assert (one.properties["twofold_start"], one.properties["twofold_end"]) == span
-        assert one.properties["twofold_document"] == key.rpartition("#")[0]
-    assert stored["chat#1"].properties["date"] == "2026-11-23T20:00:00Z"  # a text stays a text
-    assert stored["log/1#2"].properties["odd"] is True
-    naive = vectorizer.embedder.embed_documents(CHUNKS)
-    assert not np.allclose(naive, wanted[:3])
-
-
-def test_a_document_that_is_written_again_leaves_no_old_chunk(
-    client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
-) -> None:
-    chat = vectorizer.create_collection(client, weaviate_name)
-
-    def write(document: Any, *, late: bool) -> set[str]:
-        vectorizer.add_documents(chat, ids=["chat"], documents=[document], late_chunking=late)
-        return {one.properties["twofold_id"] for one in all_objects(chat).values()} - {"chat 2", "2"}
-
-    vectorizer.add_documents(chat, ids=["chat 2", "2"], documents=["not this one", "nor this"])
-    assert write(CHUNKS, late=True) == {"chat#0", "chat#1", "chat#2"}
-    assert write(CHUNKS[:2], late=True) == {"chat#0", "chat#1"}
-    assert write("whole", late=False) == {"chat"}
-    assert write(["whole"], late=True) == {"chat#0"}
-    assert len(all_objects(chat)) == 3
-
-
-def test_documents_that_can_not_be_written_are_named(
-    client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
-) -> None:
-    chat = vectorizer.create_collection(client, weaviate_name)
-    add = vectorizer.add_documents
-    for keywords, said in (
-        ({"ids": ["a"], "documents": ["b"], "late_chunking": True}, "document 0 is a string"),
-        ({"ids": ["a", "a"], "documents": ["b", "c"]}, "'a' is there twice"),
-        ({"ids": ["a"], "documents": ["b", "c"]}, "1 ids, 2 documents, 2 metadatas"),
-        ({"ids": ["a"], "documents": [["b", " "]], "late_chunking": True}, "document 0: chunk 1 is blank"),
-        ({"ids": ["a"], "documents": ["b"], "metadatas": [{"twofold_id": 1}]}, "Twofold's own"),
-        ({"ids": ["a"], "documents": ["word " * 600]}, "'a' has 600 tokens"),
-    ):
-        with pytest.raises(InputError, match=said):
-            add(chat, **keywords)
-    add(chat, ids=["a"], documents=["b"], metadatas=[{"page": 1}])
-    with pytest.raises(StoreError, match="1 of 2 objects") as error:
-        add(chat, ids=["a", "c"], documents=["B", "d"], metadatas=[{"page": 2}, {"page": "three"}])
-    assert set(error.value.failed) == {"c"}
-    several = vectorizer.create_collection(client, weaviate_name + "Several", vectorize=["title", "body"])
-    with pytest.raises(InputError, match="documents need a collection that is made with vectorize='text'"):
-        add(several, ids=["a"], documents=["b"])
-
-
-# -- the async client -------------------------------------------------------------------------------------------------
+# -- clients ----------------------------------------------------------------------------------------------------------
 
 
 async def test_the_async_client_does_the_same(weaviate_server: WeaviateServer, weaviate_name: str) -> None:
     vectorizer, core = TwofoldVectorizer("fake:", dimensions=32), Embedder("fake:", dimensions=32)
     async with weaviate_server.connect_async() as client:
-        articles = await vectorizer.create_collection(client, weaviate_name, vectorize="body")
-        uuids = await vectorizer.add_objects(articles, ARTICLES)
-        articles = await vectorizer.open(client, weaviate_name)
-        found = (await vectorizer.near_text(articles, "counted ships", limit=1, include_vector=True)).objects
+        articles = await aopen_collection(client, weaviate_name, vectorizer, vectorize="body")
+        uuids = await vectorizer.aadd_objects(articles, ARTICLES)
+        articles = await aopen_collection(client, weaviate_name, vectorizer, create=False)
+        found = (await vectorizer.anear_text(articles, "counted ships", limit=1, include_vector=True)).objects
         assert str(found[0].uuid) == uuids[0]
         vector = np.array(found[0].vector["default"], np.float32)
         assert np.array_equal(vector, core.embed_documents([str(ARTICLES[0]["body"])])[0])
-        assert str((await vectorizer.hybrid(articles, "bread", limit=1)).objects[0].uuid) == uuids[2]
-
-        ids = await vectorizer.add_documents(articles, ids=["chat"], documents=[CHUNKS], late_chunking=True)
-        assert ids == ["chat#0", "chat#1", "chat#2"]
-        ids = await vectorizer.add_documents(articles, ids=["chat"], documents=[CHUNKS[:1]], late_chunking=True)
-        assert await articles.length() == 4
+        assert str((await vectorizer.ahybrid(articles, "bread", limit=1)).objects[0].uuid) == uuids[2]
+        await vectorizer.aupdate_objects(articles, [{"body": "Rolls."}], ids=[uuids[2]])
+        (rolls,) = (await vectorizer.anear_text(articles, ["Rolls."], limit=1, include_vector=True)).objects
+        assert np.array_equal(np.array(rolls.vector["default"], np.float32), core.embed_documents(["Rolls."])[0])
 
         with pytest.raises(StoreError) as error:
-            await vectorizer.add_objects(articles, [{"body": "a", "year": "x"}, {"body": "b"}], ids=["a", "b"])
+            await vectorizer.aadd_objects(articles, [{"body": "a", "year": "x"}, {"body": "b"}], ids=["a", "b"])
         assert set(error.value.failed) == {"a"}
         with pytest.raises(SpaceMismatch, match="dimensions: 32 and 64"):
-            await TwofoldVectorizer("fake:").open(client, weaviate_name)
-        with pytest.raises(StoreError, match="there is none"):
-            await vectorizer.open(client, weaviate_name + "Missing")
+            await aopen_collection(client, weaviate_name, "fake:")
+        with pytest.raises(StoreError, match="there is no collection"):
+            await aopen_collection(client, weaviate_name + "Missing", vectorizer, create=False)
+        with pytest.raises(RuntimeError, match="use its async twin"):
+            vectorizer.near_text(articles, "bread")  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from twofold import Embedder, jobs
-from weaviate_twofold import TwofoldVectorizer
+from weaviate_twofold import TwofoldVectorizer, open_collection
 
 if TYPE_CHECKING:
     from weaviate_server import WeaviateServer
@@ -35,7 +35,7 @@ def test_real_vectors_come_back_to_the_bit_and_answer_questions(
     texts = ["The cat sleeps on the windowsill.", "Interest rates rose again.", "A kitten is napping by the window."]
     vectorizer = TwofoldVectorizer(embedder)
     with weaviate_server.connect() as client:
-        collection = vectorizer.create_collection(client, weaviate_name)
+        collection = open_collection(client, weaviate_name, vectorizer)
         uuids = vectorizer.add_objects(collection, [{"text": text} for text in texts])
         found = vectorizer.near_text(
             collection, "What does the central bank do?", include_vector=True, return_metadata=["distance"]

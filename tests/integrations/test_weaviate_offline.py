@@ -1,27 +1,91 @@
-"""What of the Weaviate adapter needs no server."""
+"""What of the Weaviate adapter needs no server: what would be asked of one, and what is made of its answers."""
 
 from __future__ import annotations
 
+import asyncio
 import pickle
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import weaviate
+from weaviate.classes.config import Configure, DataType, Property, VectorDistances
+from weaviate.collections.classes.batch import BatchObjectReturn, ErrorObject
+from weaviate.connect import ConnectionParams
+from weaviate.exceptions import WeaviateBaseError, WeaviateInsertManyAllFailedError
 
-from twofold import Embedder, InputError, SpaceMismatch, StoreError
+from twofold import Embedder, InputError, SpaceMismatch, SpaceRecord, StoreError
+from twofold.adapters import Row
 from twofold.cards import JINA_V3
 from twofold.fake import FakeBackend
 from twofold.testing import FakeEmbedder
-from weaviate_twofold import Layout, TwofoldVectorizer, WeaviateStore, connect, server_side
-from weaviate_twofold.layout import vectors_of
-from weaviate_twofold.writing import checked_ids, object_id
+from weaviate_twofold import (
+    TwofoldVectorizer,
+    WeaviateStore,
+    add_documents,
+    aopen_collection,
+    connect,
+    demo,
+    open_collection,
+    server_side,
+)
+from weaviate_twofold.making import arguments
+from weaviate_twofold.objects import checked_ids, object_id
+from weaviate_twofold.properties import object_of, row_of
+from weaviate_twofold.record import Layout, asked, guessed, kept_in
+
+PARAMETERS = ConnectionParams.from_url("http://127.0.0.1:9", grpc_port=10)
+RECORD = FakeEmbedder().record().to_json()
+COSINE = SimpleNamespace(distance_metric=VectorDistances.COSINE)
+
+
+def config(description: str | None = None, **named: Any) -> Any:
+    """A collection's configuration, as the client gives it."""
+    text = SimpleNamespace(name="text", description=description, data_type=DataType.TEXT)
+    return SimpleNamespace(name="Articles", properties=[text], vector_config=named or None, vector_index_config=COSINE)
+
+
+class Collection:
+    """Stands for a collection: answers what it is asked, and keeps it; answers that are errors are raised."""
+
+    def __init__(self, answers: dict[str, Any] | None = None) -> None:
+        self.name = "Articles"
+        self.asked: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self._answers = {"config.get": config(Layout.usual().describe(RECORD, None)), **(answers or {})}
+        for group in ("config", "data", "query"):
+            setattr(self, group, _Group(self, group))
+
+    def answer(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        self.asked.append((name, arguments, named))
+        answer = self._answers.get(name)
+        answer = answer.pop(0) if isinstance(answer, list) else answer
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def named(self, name: str) -> list[Any]:
+        return [arguments[0] if arguments else named for one, arguments, named in self.asked if one == name]
+
+
+class _Group:
+    def __init__(self, collection: Collection, name: str) -> None:
+        self._collection, self._name = collection, name
+
+    def __getattr__(self, method: str) -> Any:
+        return lambda *arguments, **named: self._collection.answer(f"{self._name}.{method}", arguments, named)
+
+
+def refused(*indices: int) -> BatchObjectReturn:
+    return BatchObjectReturn(errors={index: ErrorObject(f"no {index}", None) for index in indices})  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def layout() -> Layout:
-    return Layout(FakeEmbedder().record(), {"all": ("title", "tags"), "title": ("title",)}, " / ")
+    return Layout({"all": ("title", "tags"), "title": ("title",)}, " / ")
 
 
-# -- the layout -------------------------------------------------------------------------------------------------------
+# -- the layout and the record ----------------------------------------------------------------------------------------
 
 
 def test_properties_are_joined_in_their_order(layout: Layout) -> None:
@@ -35,6 +99,7 @@ def test_properties_are_joined_in_their_order(layout: Layout) -> None:
         ({"tags": ["a"]}, "vector 'title' of object 4 has no text: 'title' is empty or missing"),
         ({"title": "", "tags": [" "]}, "vector 'all' of object 4 has no text: 'title', 'tags'"),
         ({"title": "T", "tags": [1]}, "property 'tags' of object 4 is of type list, not text"),
+        ({"title": "\ud83d"}, "object 4 .*lone surrogate"),
     ],
 )
 def test_objects_without_text_are_named(layout: Layout, properties: dict[str, Any], said: str) -> None:
@@ -52,38 +117,176 @@ def test_objects_without_text_are_named(layout: Layout, properties: dict[str, An
     ],
 )
 def test_properties_are_named_in_three_ways(vectorize: Any, wanted: dict[str, tuple[str, ...]]) -> None:
-    assert vectors_of(vectorize) == wanted
+    assert asked(vectorize, " ") == Layout(wanted, " ")
+
+
+def test_nothing_asked_is_no_layout() -> None:
+    assert asked(None) is None
+    assert asked(None, " ") == Layout({"default": ("text",)}, " ")
 
 
 @pytest.mark.parametrize("vectorize", ["", [], {}, {"one": []}, ["a", "a"], {"one": [3]}])
 def test_vectors_of_nothing_are_refused(vectorize: Any) -> None:
     with pytest.raises(InputError, match="vectorize"):
-        vectors_of(vectorize)
+        asked(vectorize)
 
 
-def test_the_layout_is_read_as_it_was_written(layout: Layout) -> None:
-    for description in (None, "", "Articles.\nMore of them. twofold: {no}"):
-        text = layout.describe(description)
+def test_the_record_is_read_as_it_was_written(layout: Layout) -> None:
+    for description in (None, "", "Articles.\nMore of them."):
+        text = layout.describe(RECORD, description)
         assert text.startswith(description or "twofold: ")
-        again = Layout.read("Articles", text)
-        assert (again.vectors, again.separator) == (layout.vectors, layout.separator)
-        assert again.record.to_json() == layout.record.to_json()
-        assert again.describe(description) == text
+        kept = kept_in(config(text))
+        assert kept.layout == layout
+        assert kept.record is not None
+        assert SpaceRecord.from_json(kept.record).to_json() == RECORD
+        assert layout.describe(RECORD, text) == text  # a second one replaces the first
 
 
 @pytest.mark.parametrize(
     "description", [None, "", "mine", "twofold: ", "twofold: {}", "twofold: []", 'twofold: {"vectors": 1}']
 )
-def test_a_description_without_a_layout_is_refused(description: str | None) -> None:
-    with pytest.raises(StoreError, match="'Articles' does not say what its vectors are"):
-        Layout.read("Articles", description)
+def test_a_description_without_a_record_is_refused(description: str | None) -> None:
+    assert kept_in(config(description)) == (None, None)
+    articles = Collection({"config.get": config(description)})
+    with pytest.raises(StoreError, match="'Articles' does not say what its vectors are: open it once"):
+        add_documents(articles, "fake:", ids=["a"], documents=["b"])  # type: ignore[arg-type]
 
 
-def test_layouts_of_other_versions_are_refused(layout: Layout) -> None:
-    with pytest.raises(StoreError, match="version 2, this Twofold reads 1"):
-        Layout.read("Articles", layout.describe().replace('"version": 1, "vectors"', '"version": 2, "vectors"'))
-    with pytest.raises(SpaceMismatch):
-        Layout.read("Articles", layout.describe().replace('"canaries": "', '"canaries": "?'))
+def test_a_record_that_cannot_be_read_is_refused() -> None:
+    broken = Layout.usual().describe(RECORD, None).replace('"canaries": "', '"canaries": "?')
+    articles: Any = Collection({"config.get": config(broken)})
+    with pytest.raises(SpaceMismatch, match="collection 'Articles'"):
+        TwofoldVectorizer("fake:").near_text(articles, "x")
+
+
+def test_the_properties_of_foreign_vectors_are_guessed() -> None:
+    module = SimpleNamespace(vectorizer="text2vec-transformers", source_properties=None)
+    ours = SimpleNamespace(vectorizer=SimpleNamespace(vectorizer="none"), vector_index_config=COSINE)
+    theirs = SimpleNamespace(vectorizer=module, vector_index_config=COSINE)
+    assert guessed(config(), None) == Layout({"default": ("text",)})
+    assert guessed(config(mine=ours), None) == Layout({"mine": ("text",)})
+    assert guessed(config(mine=ours), asked("body", " ")) == Layout({"mine": ("body",)}, " ")
+    assert guessed(config(mine=theirs), None) == Layout({"mine": ("text",)}, " ")
+    module.source_properties = ["title", "body"]
+    assert guessed(config(mine=theirs), None) == Layout({"mine": ("body", "title")}, " ")
+    with pytest.raises(InputError, match="say what vectors are made of"):
+        guessed(config(a=ours, b=ours), None)
+    with pytest.raises(InputError, match="vectorize names the vectors 'a', 'b'"):
+        guessed(config(mine=ours), asked({"a": "text", "b": "text"}))
+
+
+# -- what is asked of a server ----------------------------------------------------------------------------------------
+
+
+def test_a_collection_is_made_for_its_own_cosine_vectors() -> None:
+    title = Property(name="title", data_type=DataType.TEXT, description="The title.")
+    chosen: dict[str, Any] = {"properties": [title], "description": "Towns.", "replication_config": None}
+    layout = Layout({"a": ("title",), "b": ("title", "body")}, " ")
+    made = arguments(layout, RECORD, **chosen, vector_index_config=Configure.VectorIndex.flat())
+    assert [one.name for one in made["properties"]] == ["title", "body"]
+    assert [one.name for one in made["vector_config"]] == ["a", "b"]
+    assert {one.vectorIndexConfig.distance.value for one in made["vector_config"]} == {"cosine"}
+    assert (made["replication_config"], made["description"]) == (None, "Towns.")
+    assert kept_in(SimpleNamespace(properties=made["properties"])).layout == layout
+    assert title.description == "The title."  # the user's own is not touched
+
+
+@pytest.mark.parametrize("option", ["vector_config", "vectorizer_config"])
+def test_what_is_decided_is_no_option(option: str) -> None:
+    options: dict[str, Any] = {option: None}
+    with pytest.raises(InputError, match=f"{option} is decided here"):
+        open_collection(weaviate.WeaviateClient(PARAMETERS), "Articles", "fake:", **options)
+
+
+def test_objects_go_in_pieces_and_their_refusals_are_collected() -> None:
+    ids, objects = [f"n{number}" for number in range(200)], [{"text": f"Ship {number}"} for number in range(200)]
+    vectorizer = TwofoldVectorizer("fake:")
+    articles: Any = Collection({"data.insert_many": [refused(), refused()]})
+    uuids = vectorizer.add_objects(articles, objects, ids=ids)
+    pieces = articles.named("data.insert_many")
+    assert [len(piece) for piece in pieces] == [128, 72]
+    assert [str(one.uuid) for piece in pieces for one in piece] == uuids
+    wanted = FakeEmbedder().embed_documents(one["text"] for one in objects)
+    assert np.array_equal([one.vector for piece in pieces for one in piece], wanted)
+
+    for answers, failed in (
+        ([refused(3), refused(1)], {"n3": "no 3", "n129": "no 1"}),
+        ([WeaviateInsertManyAllFailedError("all"), refused()], set(ids[:128])),
+        ([refused(5), ValueError("Unexpected type")], {"n5", *ids[128:]}),
+        ([refused(5), WeaviateBaseError("gone")], {"n5", *ids[128:]}),
+        ([WeaviateBaseError("gone")], set(ids)),
+    ):
+        articles = Collection({"data.insert_many": answers})
+        with pytest.raises(StoreError, match=f"{len(failed)} of 200 objects were not written to 'Articles'") as error:
+            vectorizer.add_objects(articles, objects, ids=ids)
+        assert set(error.value.failed) == set(failed)
+        if isinstance(failed, dict):
+            assert error.value.failed == failed
+
+
+def test_queries_go_to_the_vector_that_is_named() -> None:
+    articles: Any = Collection()
+    vectorizer, vector = TwofoldVectorizer("fake:"), FakeEmbedder().embed_query("fog")
+    vectorizer.near_text(articles, "fog", limit=3)
+    vectorizer.hybrid(articles, "fog", target_vector="default", alpha=0.2)
+    read, near, hybrid = articles.asked
+    assert (read[0], near[0], hybrid[0]) == ("config.get", "query.near_vector", "query.hybrid")  # checked once
+    assert np.array_equal(near[1][0], vector)
+    assert near[2] == {"target_vector": None, "limit": 3}
+    assert hybrid[1] == ("fog",)
+    assert np.array_equal(hybrid[2].pop("vector"), vector)
+    assert hybrid[2] == {"target_vector": "default", "alpha": 0.2}
+    with pytest.raises(InputError, match="name one of 'default'"):
+        vectorizer.near_text(articles, "fog", target_vector="other")
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_old_chunks_are_removed_once_the_new_ones_are_written(failing: bool) -> None:
+    old = SimpleNamespace(uuid=object_id("chat#7"), properties={"twofold_id": "chat#7", "twofold_document": "chat"})
+    answers = {"query.fetch_objects": SimpleNamespace(objects=[old]), "data.insert_many": refused(*[1][: int(failing)])}
+    chats: Any = Collection(answers)
+    given: dict[str, Any] = {
+        "ids": ["chat"],
+        "documents": [["One. ", "Two."]],
+        "metadatas": [{"date": "2026-11-23", "odd": True, "page": 1, "tags": ["a"], "flags": [True], "sizes": [1.5]}],
+    }
+    if failing:
+        with pytest.raises(StoreError, match="1 of 2 objects") as error:
+            add_documents(chats, "fake:", **given)
+        assert error.value.failed["chat#1"] == "no 1"
+    else:
+        assert add_documents(chats, "fake:", **given) == ["chat#0", "chat#1"]
+    assert len(chats.named("data.delete_many")) == (0 if failing else 1)
+    (sent,) = chats.named("data.insert_many")
+    assert np.array_equal([one.vector for one in sent], FakeEmbedder().embed_chunks(["One. ", "Two."]))
+    declared = {one.name: one.dataType for one in chats.named("config.add_property")}
+    assert declared == {
+        **dict.fromkeys(("twofold_id", "twofold_document", "twofold_digest", "twofold_more", "date"), DataType.TEXT),
+        **dict.fromkeys(("twofold_start", "twofold_end", "twofold_rows"), DataType.INT),
+        "odd": DataType.BOOL,
+        "page": DataType.NUMBER,
+        "tags": DataType.TEXT_ARRAY,
+        "flags": DataType.BOOL_ARRAY,
+        "sizes": DataType.NUMBER_ARRAY,
+    }
+
+
+def test_rows_survive_being_objects() -> None:
+    row = Row(id="a", document="a", text="t", span=(0, 1), metadata={"Title": "T", "page": 1, "text": 2}, digest="d")
+    stored, layout = object_of(row, "text"), Layout.usual()
+    assert (stored["text"], stored["page"], "Title" in stored) == ("t", 1, False)
+    assert row_of("uuid", {**stored, "unset": None}, layout, "default") == row
+    by_hand = Row(id="uuid", document="uuid", text="t", span=(0, 1), metadata={})
+    assert row_of("uuid", {"text": "t"}, layout, "default") == by_hand
+    two = row_of("uuid", {"a": "x", "b": "y"}, Layout({"v": ("b", "a")}), "v")
+    assert (two.text, dict(two.metadata)) == ("y\nx", {"a": "x", "b": "y"})
+
+
+def test_a_server_that_does_not_answer_is_a_store_error() -> None:
+    with pytest.raises(StoreError, match="'Towns' cannot be opened"):
+        open_collection(weaviate.WeaviateClient(PARAMETERS), "Towns", "fake:")
+    with pytest.raises(StoreError, match="'Towns' cannot be opened"):
+        asyncio.run(aopen_collection(weaviate.WeaviateAsyncClient(PARAMETERS), "Towns", "fake:"))
 
 
 # -- ids --------------------------------------------------------------------------------------------------------------
@@ -118,16 +321,14 @@ def test_ids_that_lose_an_object_are_refused(ids: Any, said: str) -> None:
 
 def test_it_is_made_of_an_embedder_or_of_its_options() -> None:
     assert TwofoldVectorizer("fake:", dimensions=16).embedder.dimensions == 16
-    with pytest.raises(InputError, match="dimensions to the embedder"):
+    with pytest.raises(InputError, match="dimensions: the embedder is made already"):
         TwofoldVectorizer(Embedder("fake:"), dimensions=16)
     again = pickle.loads(pickle.dumps(TwofoldVectorizer("fake:", dimensions=16)))
     assert repr(again) == "TwofoldVectorizer(Embedder('fake:', dimensions=16))"
-
-
-@pytest.mark.parametrize("option", ["vector_config", "vectorizer_config", "vector_index_config"])
-def test_what_the_vectorizer_decides_is_no_option(option: str) -> None:
-    with pytest.raises(InputError, match=f"{option} is the vectorizer's"):
-        TwofoldVectorizer("fake:").create_collection(None, "Articles", **{option: None})  # type: ignore[call-overload]
+    assert TwofoldVectorizer(again).embedder is again.embedder
+    for options in ({"dimension": 16}, {"dimensions": 0}, {"query_task": "none such"}):
+        with pytest.raises(InputError):
+            TwofoldVectorizer("jinaai/jina-embeddings-v3", **options)
 
 
 # -- server-side vectors ----------------------------------------------------------------------------------------------
@@ -200,14 +401,14 @@ def test_other_urls_and_modules_are_refused(url: str, module: Any) -> None:
 
 @pytest.mark.parametrize("address", ["localhost:8080", "./folder", "", "http://", "ftp://host"])
 def test_addresses_that_are_none_are_refused(address: str) -> None:
-    with pytest.raises(InputError, match="no Weaviate server: write http://localhost:8080"):
-        WeaviateStore.open(address, "Articles", FakeEmbedder())
+    with pytest.raises(InputError, match="not the address of a Weaviate server: write http://localhost:8080"):
+        WeaviateStore.connect(address, "Articles")
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9?grpc_port=x", "http://127.0.0.1:70000", "http://127.0.0.1:x"])
 def test_a_port_that_is_none_is_refused(address: str) -> None:
-    with pytest.raises(InputError, match="has a port that is none"):
-        WeaviateStore.open(address, "Articles", FakeEmbedder())
+    with pytest.raises(InputError, match="is not a number up to 65535"):
+        WeaviateStore.connect(address, "Articles")
 
 
 def test_http_and_grpc_have_a_port_each() -> None:
@@ -217,10 +418,16 @@ def test_http_and_grpc_have_a_port_each() -> None:
 
 def test_a_key_is_not_taken_from_an_address_nor_shown() -> None:
     with pytest.raises(InputError, match="put the key into WEAVIATE_API_KEY") as error:
-        WeaviateStore.open("https://user:s3cret@host", "Articles", FakeEmbedder())
+        WeaviateStore.connect("https://user:s3cret@host", "Articles")
     assert "s3cret" not in str(error.value)
 
 
 def test_a_server_that_is_not_there_is_a_store_error() -> None:
     with pytest.raises(StoreError, match=r"no Weaviate server answers at 127\.0\.0\.1.*grpc_port="):
-        WeaviateStore.open("http://127.0.0.1:9", "Articles", FakeEmbedder())
+        WeaviateStore.connect("http://127.0.0.1:9", "Articles")
+
+
+def test_the_demo_needs_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WEAVIATE_URL", raising=False)
+    with pytest.raises(InputError, match="set WEAVIATE_URL"):
+        demo.ask(Embedder("fake:"), [], [])

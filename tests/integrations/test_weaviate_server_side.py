@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from twofold import SpaceMismatch
 from twofold.fake import FAKE_CARD, FakeBackend
 from twofold.testing import FakeEmbedder
-from weaviate_twofold import TwofoldVectorizer, server_side
+from weaviate_twofold import TwofoldVectorizer, open_collection, server_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +93,7 @@ def test_the_server_keeps_the_sides_and_the_dimensions(
         made = client.collections.create(weaviate_name, vector_config=server_side(embedder, url, module=module))
         made.data.insert(PROPERTIES)
         found = made.query.near_text("who counted ships?", limit=1, include_vector=True, return_metadata=["distance"])
-        ours = TwofoldVectorizer(embedder).query_vector("who counted ships?")
+        ours = embedder.embed_query("who counted ships?")
         (one,) = found.objects
         stored = np.array(one.vector["default"], np.float32)
         assert np.array_equal(stored, embedder.embed_documents([JOINED])[0])  # to the bit, through JSON
@@ -109,13 +110,33 @@ def test_the_server_keeps_the_sides_and_the_dimensions(
         assert document["input"] == [JOINED]
 
 
+def test_a_collection_that_the_server_filled_is_proved_and_held_to_its_space(
+    weaviate_server: WeaviateServer, weaviate_name: str
+) -> None:
+    embedder, other = FakeEmbedder(), FakeEmbedder(document_task="topic")
+    with weaviate_server.connect() as client, serving(embedder) as (url, _):
+        made = client.collections.create(weaviate_name, vector_config=server_side(embedder, url))
+        made.data.insert_many([PROPERTIES, {"title": "Fog"}])
+        with pytest.raises(SpaceMismatch, match="was not written by this embedder"):
+            open_collection(client, weaviate_name, other, adopt=True)
+        made = open_collection(client, weaviate_name, embedder, adopt=True)
+        with pytest.raises(SpaceMismatch, match="document task"):
+            open_collection(client, weaviate_name, other)
+        theirs = made.query.near_text("who counted ships?", return_metadata=["distance"]).objects
+        found = TwofoldVectorizer(embedder).near_text(made, "who counted ships?", return_metadata=["distance"]).objects
+        assert [one.uuid for one in found] == [one.uuid for one in theirs]
+        distances = [one.metadata.distance for one in theirs]
+        assert [one.metadata.distance for one in found] == pytest.approx(distances, abs=1e-5)
+
+
 def test_our_own_vectors_are_those_that_the_server_would_ask_for(
     weaviate_server: WeaviateServer, weaviate_name: str
 ) -> None:
     embedder = FakeEmbedder()
     with weaviate_server.connect() as client:
-        vectorizer = TwofoldVectorizer(embedder)
-        made = vectorizer.create_collection(client, weaviate_name, vectorize=sorted(PROPERTIES), separator=" ")
-        (uuid,) = vectorizer.add_objects(made, [PROPERTIES])
+        config = server_side(embedder, "http://127.0.0.1:9", properties=["title", "body"])
+        client.collections.create(weaviate_name, vector_config=config)
+        made = open_collection(client, weaviate_name, embedder)
+        (uuid,) = TwofoldVectorizer(embedder).add_objects(made, [PROPERTIES])
         one = made.query.fetch_object_by_id(uuid, include_vector=True)
     assert np.array_equal(np.array(one.vector["default"], np.float32), embedder.embed_documents([JOINED])[0])

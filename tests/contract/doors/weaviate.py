@@ -7,7 +7,7 @@ from typing import Any
 
 from twofold.testing import Door
 from weaviate_server import require_weaviate
-from weaviate_twofold import TwofoldVectorizer
+from weaviate_twofold import TwofoldVectorizer, aopen_collection, open_collection
 
 
 def _objects(texts: list[str]) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def _documents(vectorizer: TwofoldVectorizer, texts: list[str]) -> list[Any]:
     name = f"Contract{uuid.uuid4().hex}"
     with require_weaviate().connect() as client:
         try:
-            collection = vectorizer.create_collection(client, name)
+            collection = open_collection(client, name, vectorizer)
             ids = vectorizer.add_objects(collection, **_objects(texts))
             return _vectors(ids, collection.query.fetch_objects_by_ids(ids, include_vector=True))
         finally:
@@ -35,8 +35,8 @@ async def _adocuments(vectorizer: TwofoldVectorizer, texts: list[str]) -> list[A
     name = f"Contract{uuid.uuid4().hex}"
     async with require_weaviate().connect_async() as client:
         try:
-            collection = await vectorizer.create_collection(client, name)
-            ids = await vectorizer.add_objects(collection, **_objects(texts))
+            collection = await aopen_collection(client, name, vectorizer)
+            ids = await vectorizer.aadd_objects(collection, **_objects(texts))
             return _vectors(ids, await collection.query.fetch_objects_by_ids(ids, include_vector=True))
         finally:
             await client.collections.delete(name)
@@ -49,7 +49,7 @@ async def _aquery(vectorizer: TwofoldVectorizer, text: str) -> list[float]:
 DOOR = Door(
     name="weaviate",
     make=TwofoldVectorizer,
-    query=lambda vectorizer, text: vectorizer.query_vector(text).tolist(),
+    query=lambda vectorizer, text: vectorizer.embedder.embed_query(text).tolist(),
     documents=_documents,
     aquery=_aquery,
     adocuments=_adocuments,

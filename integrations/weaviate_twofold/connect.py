@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from twofold import InputError
-from twofold.extras import extra
-from weaviate_twofold.schema import refusals
+from twofold.adapters import extra
+from weaviate_twofold.objects import refusals
 
 with extra("weaviate"):
     import weaviate
@@ -47,13 +47,15 @@ def connect(address: str) -> WeaviateClient:
         asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         port, grpc_port = parts.port, int(asked.get("grpc_port", GRPC_PORT))
     except ValueError:
-        raise InputError("the address of the Weaviate server has a port that is none") from None
+        raise InputError("the port in the address of the Weaviate server is not a number up to 65535") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(f"{address!r} is no Weaviate server: write http://localhost:8080, or https://…")
+        raise InputError(
+            f"{address!r} is not the address of a Weaviate server: write http://localhost:8080, or https://…"
+        )
     if "@" in parts.netloc:
         raise InputError(f"the address of {parts.hostname} holds a user or a key: put the key into {KEY}")
     if grpc_port == port and "grpc_host" not in asked:
-        raise InputError(f"port {port} can not be the server's gRPC port, too: name that one as ?grpc_port=…")
+        raise InputError(f"port {port} cannot be the server's gRPC port, too: name that one as ?grpc_port=…")
     secure, key = parts.scheme == "https", os.environ.get(KEY)
     where = f"{parts.hostname}, gRPC port {grpc_port} (another is named as ?grpc_port=…)"
     with refusals(f"no Weaviate server answers at {where}"):

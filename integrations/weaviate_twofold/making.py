@@ -1,0 +1,62 @@
+"""How a collection is made: for vectors that are given with the objects, compared by cosine, with the record in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twofold import InputError
+from twofold.adapters import extra
+
+with extra("weaviate"):
+    from weaviate.classes.config import Configure, DataType, Property, VectorDistances
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from weaviate_twofold.record import Layout
+
+
+def arguments(
+    layout: Layout,
+    record: str,
+    *,
+    properties: Sequence[Property] = (),
+    quantizer: Any = None,
+    vector_index_config: Any = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """What `client.collections.create` takes, of the options of `open_collection`.
+
+    Raises:
+        InputError: an option that is decided here, or an index that does not compare by cosine.
+    """
+    for option in ("vector_config", "vectorizer_config"):
+        if option in options:
+            raise InputError(
+                f"{option} is decided here: give vectorize, quantizer and vector_index_config; for vectors that the "
+                "server asks for, make the collection with server_side and open it then"
+            )
+    each = {"quantizer": quantizer, "vector_index_config": cosine_index(vector_index_config)}
+    declared = {one.name: one for one in properties}
+    for name in (name for names in layout.vectors.values() for name in names):
+        declared.setdefault(name, Property(name=name, data_type=DataType.TEXT))
+    carrier = declared[layout.carrier]
+    described = {"description": layout.describe(record, carrier.description)}
+    declared[carrier.name] = carrier.model_copy(update=described)
+    vectors = [Configure.Vectors.self_provided(name=name, **each) for name in layout.vectors]
+    return {"properties": list(declared.values()), "vector_config": vectors, **options}
+
+
+def cosine_index(given: Any = None) -> Any:
+    """The index that is `given`, or Weaviate's usual one, comparing by cosine.
+
+    Raises:
+        InputError: it compares by something else.
+    """
+    index = Configure.VectorIndex.hnsw() if given is None else given
+    metric = index.distance or VectorDistances.COSINE
+    if metric != VectorDistances.COSINE:
+        raise InputError(
+            f"vector_index_config compares by {metric.value}: an embedder's vectors are compared by cosine"
+        )
+    return index.model_copy(update={"distance": metric})

@@ -1,0 +1,42 @@
+"""The contract of a store, on a real Weaviate server, with either client."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from twofold.testing import StoreContract, StoreDoor
+from weaviate_server import require_weaviate
+from weaviate_twofold import WeaviateStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+@pytest.fixture(scope="module")
+def door() -> Iterator[StoreDoor]:
+    server = require_weaviate()
+
+    @asynccontextmanager
+    async def astore(name: str) -> AsyncIterator[WeaviateStore]:
+        async with server.connect_async() as client:
+            yield WeaviateStore(client.collections.use(name), client=client)
+
+    with server.connect() as client:
+        yield StoreDoor(
+            name="weaviate",
+            store=lambda name: WeaviateStore(client.collections.use(name), client=client),
+            forget=lambda name: client.collections.use(name).config.update(
+                property_descriptions={"text": "what it says"}
+            ),
+            astore=astore,
+        )
+        client.collections.delete([name for name in client.collections.list_all() if name.startswith("Contract")])
+
+
+class TestWeaviate(StoreContract):
+    @pytest.fixture(autouse=True)
+    def _choose(self, door: StoreDoor) -> None:
+        self.door = door
