@@ -63,6 +63,23 @@ def test_a_store_that_refuses_a_slice_says_which_documents_are_missing() -> None
     assert store.count() == 256
 
 
+def test_a_document_that_the_model_refuses_later_is_named_by_its_place() -> None:
+    class Choosy(FakeEmbedder):
+        def embed_late(self, documents: Any, **options: Any) -> Any:
+            documents = list(documents)
+            bad = [index for index, document in enumerate(documents) if document.text == "d270"]
+            if bad:
+                raise InputError("not this one", index=bad[0])
+            return super().embed_late(documents, **options)
+
+    store, embedder = new(Choosy()), Choosy()
+    ids = [f"d{number}" for number in range(300)]
+    with pytest.raises(InputError, match="document 'd270': not this one") as error:
+        add_documents(store, embedder, ids=ids, documents=ids)
+    assert error.value.index == 270
+    assert store.count() == 256
+
+
 @pytest.mark.parametrize(
     ("metadatas", "message"),
     [

@@ -119,6 +119,9 @@ async def adding(
             except StoreError as refused:
                 refused.failed = {**dict.fromkeys(ids[start:], str(refused)), **refused.failed}
                 raise
+            except InputError as error:
+                error.index = None if error.index is None else start + error.index
+                raise
             except ProviderError as error:
                 error.renumber(range(start, start + len(some)))
                 raise
