@@ -93,16 +93,14 @@ def refusals(doing: str) -> Iterator[None]:
 
 @dataclass
 class Sending:
-    """Objects that go into a collection: those that it took, and those that it refused, by id.
+    """Objects that go into a collection, in the order of their `ids`, and those that it refused.
 
     Attributes:
-        ids: of all of them.
         lost: whether the server did not answer; nothing more is sent then.
     """
 
     collection: Any
     ids: Sequence[str]
-    written: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     lost: bool = False
 
@@ -130,10 +128,8 @@ class Sending:
             errors = dict.fromkeys(range(len(places)), str(error))
         except WeaviateBaseError as error:
             self.lost = True
-            self.failed.update((key, str(error)) for key in self.ids if key not in self.written)
-            return
+            self.failed.update(dict.fromkeys(self.ids[places[0] :], str(error)))
         self.failed.update((self.ids[places[number]], reason) for number, reason in errors.items())
-        self.written.update(self.ids[index] for number, index in enumerate(places) if number not in errors)
 
     def finish(self) -> None:
         """Say what failed.
@@ -224,5 +220,7 @@ async def writing(
                 failure.failed.update((sending.ids.index(key), reason) for key, reason in sending.failed.items())
                 raise failure
             report(len(some), 0)
+            if sending.lost:
+                break
     sending.finish()
     return [str(one.uuid) for one in objects]

@@ -1,4 +1,4 @@
-"""The contract of a store, on a real Weaviate server, with either client."""
+"""The contract of a store, on a real Weaviate server, with either client, and on a stand-in where there is none."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from twofold.testing import StoreContract, StoreDoor
 from weaviate_server import require_weaviate
+from weaviate_stand_in import StandInClient
 from weaviate_twofold import WeaviateStore
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def door() -> Iterator[StoreDoor]:
+def server() -> Iterator[StoreDoor]:
     server = require_weaviate()
 
     @asynccontextmanager
@@ -36,7 +37,23 @@ def door() -> Iterator[StoreDoor]:
         client.collections.delete([name for name in client.collections.list_all() if name.startswith("Contract")])
 
 
+@pytest.fixture(scope="module")
+def stand_in() -> StoreDoor:
+    client = StandInClient()
+
+    @asynccontextmanager
+    async def astore(name: str) -> AsyncIterator[WeaviateStore]:
+        yield WeaviateStore(client.use(name), client=client)
+
+    return StoreDoor(
+        name="weaviate, stand-in",
+        store=lambda name: WeaviateStore(client.use(name), client=client),
+        forget=lambda name: client.use(name).update(property_descriptions={"text": "what it says"}),
+        astore=astore,
+    )
+
+
 class TestWeaviate(StoreContract):
-    @pytest.fixture(autouse=True)
-    def _choose(self, door: StoreDoor) -> None:
-        self.door = door
+    @pytest.fixture(autouse=True, params=["server", "stand_in"])
+    def _choose(self, request: pytest.FixtureRequest) -> None:
+        self.door = request.getfixturevalue(request.param)

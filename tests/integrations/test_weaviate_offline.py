@@ -6,6 +6,7 @@ import asyncio
 import pickle
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -15,14 +16,16 @@ from weaviate.collections.classes.batch import BatchObjectReturn, ErrorObject
 from weaviate.connect import ConnectionParams
 from weaviate.exceptions import WeaviateBaseError, WeaviateInsertManyAllFailedError
 
-from twofold import Embedder, InputError, SpaceMismatch, SpaceRecord, StoreError
+from twofold import Embedder, InputError, ProviderUnavailable, SpaceMismatch, SpaceRecord, StoreError
 from twofold.adapters import Row
 from twofold.cards import JINA_V3
 from twofold.fake import FakeBackend
 from twofold.testing import FakeEmbedder
+from weaviate_stand_in import StandInClient
 from weaviate_twofold import (
     TwofoldVectorizer,
     WeaviateStore,
+    aadd_documents,
     add_documents,
     aopen_collection,
     connect,
@@ -38,6 +41,7 @@ from weaviate_twofold.record import Layout, asked, guessed, kept_in
 PARAMETERS = ConnectionParams.from_url("http://127.0.0.1:9", grpc_port=10)
 RECORD = FakeEmbedder().record().to_json()
 COSINE = SimpleNamespace(distance_metric=VectorDistances.COSINE)
+DOT = Configure.VectorIndex.hnsw(distance_metric=VectorDistances.DOT)
 
 
 def config(description: str | None = None, **named: Any) -> Any:
@@ -222,6 +226,108 @@ def test_objects_go_in_pieces_and_their_refusals_are_collected() -> None:
         assert set(error.value.failed) == set(failed)
         if isinstance(failed, dict):
             assert error.value.failed == failed
+
+
+@pytest.fixture
+def stand_in() -> Any:
+    return StandInClient()
+
+
+def test_objects_are_written_changed_and_found(stand_in: Any) -> None:
+    vectorizer = TwofoldVectorizer(FakeEmbedder())
+    towns = open_collection(stand_in, "Towns", vectorizer, vectorize={"a": "title", "b": ["title", "body"]})
+    uuids = vectorizer.add_objects(towns, [{"title": "Bern"}, {"title": "Lima", "body": "Sea."}], ids=["x", "y"])
+    vectorizer.update_objects(towns, [{"body": "Fog."}, {"year": 3}], ids=["x", "y"])
+    bern, lima = towns.query.fetch_objects_by_ids([UUID(uuid) for uuid in uuids]).objects
+    assert (bern.properties, lima.properties) == (
+        {"title": "Bern", "body": "Fog."},
+        {"title": "Lima", "body": "Sea.", "year": 3},
+    )
+    wanted = vectorizer.embedder.embed_documents(["Bern", "Bern\nFog.", "Lima", "Lima\nSea."])
+    assert np.array_equal([bern.vector["a"], bern.vector["b"], lima.vector["a"], lima.vector["b"]], wanted)
+    (found,) = vectorizer.near_text(towns, ["Lima", "Sea"], target_vector="b", limit=1).objects
+    assert found.properties["title"] == "Lima"
+    with pytest.raises(InputError, match="expected a text to look for"):
+        vectorizer.near_text(towns, [], target_vector="b")
+    with pytest.raises(InputError, match="name one of 'a', 'b'"):
+        vectorizer.near_text(towns, "Lima")
+    with pytest.raises(InputError, match="object 0, 'z', is not in collection 'Towns'"):
+        vectorizer.update_objects(towns, [{"title": "Rome"}], ids=["z"])
+    with pytest.raises(InputError, match=r"'y' has 600 tokens") as error:
+        vectorizer.add_objects(towns, [{"title": "a"}, {"title": "word " * 600}], ids=["x", "y"])
+    assert error.value.index == 1
+    with pytest.raises(InputError, match="1 references for 2 objects"):
+        vectorizer.add_objects(towns, [{"title": "a"}, {"title": "b"}], references=[None])
+
+
+async def test_asynchronous_methods_do_the_same(stand_in: Any) -> None:
+    vectorizer = TwofoldVectorizer(FakeEmbedder())
+    towns = await aopen_collection(stand_in, "Towns", vectorizer, vectorize="title")
+    ready = FakeEmbedder().embed_documents(["Bern", "Lima"])
+    uuids = await vectorizer.aadd_objects(towns, [{"title": "Bern"}, {"title": "Lima"}], vectors=ready)
+    await vectorizer.aupdate_objects(towns, [{"title": "Rome"}], ids=uuids[:1])
+    for search in (vectorizer.anear_text, vectorizer.ahybrid):
+        assert (await search(towns, "Rome", limit=1)).objects[0].properties == {"title": "Rome"}
+    assert await aadd_documents(towns, vectorizer, ids=["a"], documents=[["One. ", "Two."]]) == ["a#0", "a#1"]
+    with pytest.raises(InputError, match="'a#0', is a row of a document"):
+        await vectorizer.aupdate_objects(towns, [{"title": "x"}], ids=["a#0"])
+    for vectors, space in ((ready[:1], FakeEmbedder(document_task="topic").space), (ready, None)):
+        with pytest.raises((SpaceMismatch, InputError)):
+            await vectorizer.aadd_objects(towns, [{"title": "x"}], vectors=vectors, space=space)
+    other = TwofoldVectorizer(FakeEmbedder(document_task="topic"))
+    with pytest.raises(SpaceMismatch):
+        await other.anear_text(towns, "x")
+    with pytest.raises(SpaceMismatch):
+        await aopen_collection(stand_in, "Towns", other)
+
+
+def test_what_a_provider_gave_is_written_with_what_the_server_refused() -> None:
+    class Failing(FakeEmbedder):
+        def embed_late(self, documents: Any, **options: Any) -> Any:
+            made = super().embed_late(list(documents)[:2], **options)
+            raise ProviderUnavailable("busy", partial=dict(enumerate(made)), failed={2: "busy"})
+
+    articles: Any = Collection({"data.insert_many": refused(1)})
+    with pytest.raises(ProviderUnavailable) as error:
+        TwofoldVectorizer(Failing()).add_objects(articles, [{"text": "a"}, {"text": "b"}, {"text": "c"}])
+    assert error.value.failed == {1: "no 1", 2: "busy"}
+    assert [len(piece) for piece in articles.named("data.insert_many")] == [2]
+
+
+def test_nothing_more_is_embedded_once_the_server_is_gone() -> None:
+    embedder = FakeEmbedder()
+    articles: Any = Collection({"data.insert_many": [refused(3), WeaviateBaseError("gone")]})
+    with pytest.raises(StoreError, match="873 of 1000 objects") as error:
+        TwofoldVectorizer(embedder).add_objects(articles, [{"text": f"Ship {number}"} for number in range(1000)])
+    assert sum(len(call.texts) for call in embedder.calls) == 256
+    assert next(iter(error.value.failed.values())) == "no 3"
+
+
+def test_a_collection_of_another_making_is_adopted(stand_in: Any) -> None:
+    made = stand_in.create("Towns", vector_config=[SimpleNamespace(name="mine")])
+    vectorizer = TwofoldVectorizer(FakeEmbedder())
+    open_collection(stand_in, "Towns", vectorizer)  # empty: taken, and given the property that it lacks
+    vectorizer.add_objects(made, [{"text": "Bern"}, {"text": "Lima"}])
+    made.update(property_descriptions={"text": ""})
+    with pytest.raises(StoreError, match="adopt=True"):
+        open_collection(stand_in, "Towns", vectorizer)
+    with pytest.raises(SpaceMismatch, match="not written by this embedder"):
+        open_collection(stand_in, "Towns", FakeEmbedder(document_task="topic"), adopt=True)
+    open_collection(stand_in, "Towns", vectorizer, adopt=True)
+    with pytest.raises(InputError, match=r"is made with vectorize=\{'mine': \['text'\]\}"):
+        open_collection(stand_in, "Towns", vectorizer, vectorize="title")
+    with pytest.raises(InputError, match="colour: neither"):
+        open_collection(stand_in, "Towns", vectorizer, colour="red")
+    with pytest.raises(InputError, match="compares by dot"):
+        open_collection(stand_in, "New", vectorizer, vector_index_config=DOT)
+
+
+def test_a_document_may_have_more_rows_than_one_query_gives(stand_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weaviate_twofold.rows.MOST", 4)
+    chat, long = open_collection(stand_in, "Chat", "fake:"), [f"chunk {number}. " for number in range(9)]
+    add_documents(chat, "fake:", ids=["a", "b"], documents=[long, long[:3]])
+    add_documents(chat, "fake:", ids=["a", "b"], documents=[long[:1], "whole"])
+    assert sorted(one.properties["twofold_id"] for one in stand_in.known["Chat"].objects.values()) == ["a#0", "b"]
 
 
 def test_queries_go_to_the_vector_that_is_named() -> None:
