@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
@@ -132,31 +132,37 @@ class Layout:
             )
         return names.pop()
 
+    def renamed(self, names: Iterable[str]) -> Layout:
+        """The same for a collection whose vectors have these names: a lone vector needs none."""
+        (own, properties), *more = self.vectors.items()
+        name, *others = names
+        return self if more or others or own != DEFAULT else Layout({name: properties}, self.separator)
+
     def describe(self, record: str, description: str | None) -> str:
         """The carrier's description, with this layout and the record in its last line."""
-        own = (description or "").rpartition(MARK)[0] if MARK in (description or "") else description or ""
+        own, _ = _read(description)
         raw = {"vectors": dict(self.vectors), "separator": self.separator, "record": json.loads(record)}
-        return f"{own.rstrip()}\n\n{MARK}{json.dumps(raw)}".lstrip()
+        return f"{own}\n\n{MARK}{json.dumps(raw)}".lstrip()
 
 
-class Kept(NamedTuple):
-    """What a collection's configuration says: a layout and a record, or None where it says nothing."""
-
-    layout: Layout | None
-    record: str | None
-
-
-def kept_in(config: Any) -> Kept:
-    """What `Layout.describe` wrote into the configuration."""
+def kept_in(config: Any) -> tuple[Layout | None, str | None]:
+    """The layout and the record in a collection's configuration; None where it has none."""
     for one in config.properties:
-        _, mark, text = (one.description or "").rpartition(MARK)
-        try:
-            raw = json.loads(text) if mark else {}
-            vectors = {name: tuple(names) for name, names in raw["vectors"].items()}
-            return Kept(Layout(vectors, raw["separator"]), json.dumps(raw["record"]))
-        except (AttributeError, KeyError, TypeError, ValueError):
-            continue
-    return Kept(None, None)
+        _, kept = _read(one.description)
+        if kept is not None:
+            return kept
+    return None, None
+
+
+def _read(description: str | None) -> tuple[str, tuple[Layout, str] | None]:
+    """A description without the line that `Layout.describe` adds, and what this line says."""
+    own, _, text = (description or "").rpartition(MARK)
+    try:
+        raw = json.loads(text)
+        vectors = {name: tuple(names) for name, names in raw["vectors"].items()}
+        return own.rstrip(), (Layout(vectors, raw["separator"]), json.dumps(raw["record"]))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return (description or "").rstrip(), None
 
 
 def guessed(config: Any, asked: Layout | None) -> Layout:
@@ -173,32 +179,32 @@ def guessed(config: Any, asked: Layout | None) -> Layout:
             raise StoreError(
                 f"collection {config.name!r} compares its vectors {name!r} by {metric.value}, not by cosine"
             )
-    if asked is not None:
-        vectors = dict(asked.vectors)
-        if len(named) == len(vectors) == 1:
-            vectors = {next(iter(named)): next(iter(vectors.values()))}
-        if not set(vectors) <= set(named):
-            raise InputError(f"vectorize names the vectors {_listed(vectors)}, the collection has {_listed(named)}")
-        return Layout(vectors, asked.separator)
-    return Layout(*_usual(config, named))
+    if asked is None:
+        return _usual(config, named)
+    layout = asked.renamed(named)
+    if not set(layout.vectors) <= set(named):
+        raise InputError(f"vectorize names the vectors {_listed(layout.vectors)}, the collection has {_listed(named)}")
+    return layout
 
 
-def _usual(config: Any, named: Mapping[str, Any]) -> tuple[dict[str, tuple[str, ...]], str]:
-    texts = sorted(
-        one.name
-        for one in config.properties
-        if one.data_type in (DataType.TEXT, DataType.TEXT_ARRAY) and not one.name.startswith(OWN_PREFIX)
-    )
+def _usual(config: Any, named: Mapping[str, Any]) -> Layout:
+    """What a server makes vectors of by itself; else the property `text`, or the only one that is a text."""
+    kinds = (DataType.TEXT, DataType.TEXT_ARRAY)
+    texts = [one.name for one in config.properties if one.data_type in kinds and not one.name.startswith(OWN_PREFIX)]
     modules = {name: getattr(one, "vectorizer", None) for name, one in named.items()}
-    if any(getattr(module, "vectorizer", None) not in (None, "none") for module in modules.values()):
+    by_server = any(getattr(module, "vectorizer", "none") != "none" for module in modules.values() if module)
+    vectors: dict[str, tuple[str, ...]] = {}
+    if by_server:
         sources = {name: getattr(module, "source_properties", None) or texts for name, module in modules.items()}
-        return {name: tuple(sorted(own)) for name, own in sources.items()}, " "
-    if len(named) > 1 or ("text" not in texts and len(texts) > 1):
+        vectors = {name: tuple(sorted(own)) for name, own in sources.items()}
+    elif len(named) == 1 and ("text" in texts or len(texts) < 2):
+        vectors = dict.fromkeys(named, ("text",) if "text" in texts or not texts else (texts[0],))
+    if not vectors or not all(vectors.values()):
         raise InputError(
-            f"collection {config.name!r} has {len(named)} vectors and the texts {_listed(texts)}: "
+            f"collection {config.name!r} has the vectors {_listed(named)} and the texts {_listed(texts) or 'none'}: "
             "say what vectors are made of, as vectorize=…"
         )
-    return {name: ("text",) if "text" in texts else tuple(texts) or ("text",) for name in named}, "\n"
+    return Layout(vectors, " " if by_server else "\n")
 
 
 def asked(vectorize: Vectorize | None, separator: str = "\n") -> Layout | None:

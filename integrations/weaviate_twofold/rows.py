@@ -97,7 +97,7 @@ class WeaviateStore:
         """
         self._layout, record = kept_in(await self._config())
         if self._layout is not None:
-            if self._asked is not None and self._asked != self._layout:
+            if self._asked is not None and self._asked.renamed(self._layout.vectors) != self._layout:
                 raise InputError(f"collection {self.name!r} is made with {self._layout}, not with {self._asked}")
             if self._rows:
                 self._layout.text_property(self.name)
@@ -123,7 +123,7 @@ class WeaviateStore:
         """
         if self._layout is None:
             config = await self._config()
-            self._layout = kept_in(config).layout or guessed(config, self._asked)
+            self._layout = kept_in(config)[0] or guessed(config, self._asked)
         return self._layout
 
     async def held(self, documents: Sequence[str]) -> list[Held]:

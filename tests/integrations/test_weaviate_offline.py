@@ -136,13 +136,13 @@ def test_vectors_of_nothing_are_refused(vectorize: Any) -> None:
 
 
 def test_the_record_is_read_as_it_was_written(layout: Layout) -> None:
-    for description in (None, "", "Articles.\nMore of them."):
+    for description in (None, "", "Articles.\nMore of them.", "Not ours, twofold: {no}"):
         text = layout.describe(RECORD, description)
         assert text.startswith(description or "twofold: ")
-        kept = kept_in(config(text))
-        assert kept.layout == layout
-        assert kept.record is not None
-        assert SpaceRecord.from_json(kept.record).to_json() == RECORD
+        read, record = kept_in(config(text))
+        assert read == layout
+        assert record is not None
+        assert SpaceRecord.from_json(record).to_json() == RECORD
         assert layout.describe(RECORD, text) == text  # a second one replaces the first
 
 
@@ -173,8 +173,12 @@ def test_the_properties_of_foreign_vectors_are_guessed() -> None:
     assert guessed(config(mine=theirs), None) == Layout({"mine": ("text",)}, " ")
     module.source_properties = ["title", "body"]
     assert guessed(config(mine=theirs), None) == Layout({"mine": ("body", "title")}, " ")
-    with pytest.raises(InputError, match="say what vectors are made of"):
-        guessed(config(a=ours, b=ours), None)
+    bare = SimpleNamespace(name="Bare", properties=[], vector_config={"mine": ours})
+    assert guessed(bare, None) == Layout({"mine": ("text",)})
+    module.source_properties, bare.vector_config = None, {"mine": theirs}
+    for unclear in (config(a=ours, b=ours), bare):
+        with pytest.raises(InputError, match="say what vectors are made of"):
+            guessed(unclear, None)
     with pytest.raises(InputError, match="vectorize names the vectors 'a', 'b'"):
         guessed(config(mine=ours), asked({"a": "text", "b": "text"}))
 
@@ -191,7 +195,7 @@ def test_a_collection_is_made_for_its_own_cosine_vectors() -> None:
     assert [one.name for one in made["vector_config"]] == ["a", "b"]
     assert {one.vectorIndexConfig.distance.value for one in made["vector_config"]} == {"cosine"}
     assert (made["replication_config"], made["description"]) == (None, "Towns.")
-    assert kept_in(SimpleNamespace(properties=made["properties"])).layout == layout
+    assert kept_in(SimpleNamespace(properties=made["properties"]))[0] == layout
     assert title.description == "The title."  # the user's own is not touched
 
 
@@ -314,6 +318,7 @@ def test_a_collection_of_another_making_is_adopted(stand_in: Any) -> None:
     with pytest.raises(SpaceMismatch, match="not written by this embedder"):
         open_collection(stand_in, "Towns", FakeEmbedder(document_task="topic"), adopt=True)
     open_collection(stand_in, "Towns", vectorizer, adopt=True)
+    open_collection(stand_in, "Towns", vectorizer, vectorize="text")
     with pytest.raises(InputError, match=r"is made with vectorize=\{'mine': \['text'\]\}"):
         open_collection(stand_in, "Towns", vectorizer, vectorize="title")
     with pytest.raises(InputError, match="colour: neither"):

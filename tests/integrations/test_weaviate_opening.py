@@ -286,7 +286,7 @@ def test_what_cannot_be_adopted_says_why(client: WeaviateClient, weaviate_name: 
         open_collection(client, weaviate_name, "fake:", adopt=True)
     two = by_hand(client, weaviate_name + "Two", TEXTS, key="body")
     two.data.insert({"title": "T"})
-    with pytest.raises(InputError, match="has 1 vectors and the texts 'body', 'title': say what"):
+    with pytest.raises(InputError, match="has the vectors 'default' and the texts 'body', 'title': say what"):
         open_collection(client, two.name, "fake:", adopt=True)
     with pytest.raises(StoreError, match="rows without text"):
         open_collection(client, two.name, "fake:", adopt=True, vectorize="title")
