@@ -48,11 +48,7 @@ def arguments(
 
 
 def cosine_index(given: Any = None) -> Any:
-    """The index that is `given`, or Weaviate's usual one, comparing by cosine.
-
-    Raises:
-        InputError: it compares by something else.
-    """
+    """The index that is `given`, or Weaviate's usual one, comparing by cosine."""
     index = Configure.VectorIndex.hnsw() if given is None else given
     metric = index.distance or VectorDistances.COSINE
     if metric != VectorDistances.COSINE:

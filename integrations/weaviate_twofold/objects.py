@@ -57,11 +57,7 @@ def object_id(name: str) -> UUID:
 
 
 def checked_ids(ids: Sequence[str | UUID] | None, objects: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One id for each object: those given, or made of what the objects say, so that the same one replaces itself.
-
-    Raises:
-        InputError: not one id for each object, an id twice, or one that is empty.
-    """
+    """One id for each object: those given, or made of what the objects say, so that the same one replaces itself."""
     if isinstance(objects, str) or hasattr(objects, "keys"):
         raise InputError("expected a list of objects, each with its properties, got one: pass [object]")
     if ids is None:
@@ -79,11 +75,7 @@ def checked_ids(ids: Sequence[str | UUID] | None, objects: Sequence[Mapping[str,
 
 @contextmanager
 def refusals(doing: str) -> Iterator[None]:
-    """Turn what Weaviate raises into a `StoreError` that says what was being done.
-
-    Raises:
-        StoreError: Weaviate refused, or did not answer.
-    """
+    """Turn what Weaviate raises into a `StoreError` that says what was being done."""
     try:
         yield
     except WeaviateBaseError as error:
@@ -132,11 +124,7 @@ class Sending:
         self.failed.update((self.ids[places[number]], reason) for number, reason in errors.items())
 
     def finish(self) -> None:
-        """Say what failed.
-
-        Raises:
-            StoreError: something did; `failed` has each id and the server's reason.
-        """
+        """Raise what failed as one `StoreError`, which has each id and the server's reason."""
         if self.failed:
             key, reason = next(iter(self.failed.items()))
             raise StoreError(
@@ -147,11 +135,7 @@ class Sending:
 
 
 async def properties_of(collection: Any, uuids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
-    """The properties of those objects that are there.
-
-    Raises:
-        StoreError: the server did not answer.
-    """
+    """The properties of those objects that are there."""
     found: dict[UUID, Mapping[str, Any]] = {}
     for start in range(0, len(uuids), PIECE):
         some = uuids[start : start + PIECE]

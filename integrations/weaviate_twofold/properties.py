@@ -21,7 +21,10 @@ ID = f"{OWN_PREFIX}id"
 """The property that keeps a row's own id; the object's UUID is made of it."""
 
 MORE = f"{OWN_PREFIX}more"
-"""The property that keeps, as JSON, metadata whose names Weaviate does not take, or not as they are."""
+"""The property that keeps, as JSON, metadata that Weaviate does not take, or not as it is."""
+
+EXACT = 2**53
+"""Whole numbers up to this are kept by a float."""
 
 HELD = (ID, DOCUMENT, DIGEST, ROWS)
 """What is read to see which rows are there."""
@@ -36,7 +39,7 @@ def properties_for(metadatas: Iterable[Metadata], text: str) -> list[Property]:
 
     Weaviate would guess otherwise: ids as text that is found by any of its words, texts that look like a date as one.
     """
-    fields = {name: value for metadata in metadatas for name, value in metadata.items() if _native(name, text)}
+    fields = {name: value for metadata in metadatas for name, value in metadata.items() if _native(name, value, text)}
     own = [
         Property(
             name=name,
@@ -53,7 +56,7 @@ def properties_for(metadatas: Iterable[Metadata], text: str) -> list[Property]:
 
 def object_of(row: Row, text: str) -> dict[str, Any]:
     """The properties of a row; `text` is the one that holds its text."""
-    more = {name: value for name, value in row.metadata.items() if not _native(name, text)}
+    more = {name: value for name, value in row.metadata.items() if not _native(name, value, text)}
     fields = {name: value for name, value in row.fields().items() if name not in more}
     return {**fields, ID: row.id, text: row.text, **({MORE: json.dumps(more)} if more else {})}
 
@@ -84,6 +87,8 @@ def _type(value: object) -> DataType:
     return DataType.NUMBER_ARRAY if several else DataType.NUMBER
 
 
-def _native(name: str, text: str) -> bool:
-    """Whether Weaviate has a property of this name for metadata."""
-    return bool(_NAME.fullmatch(name)) and name not in (*_RESERVED, text)
+def _native(name: str, value: object, text: str) -> bool:
+    """Whether Weaviate has a property of this name for metadata, and keeps the value: its numbers are floats."""
+    values = value if isinstance(value, list | tuple) else [value]
+    exact = all(not isinstance(one, int) or abs(one) <= EXACT for one in values)
+    return exact and bool(_NAME.fullmatch(name)) and name not in (*_RESERVED, text)

@@ -60,21 +60,13 @@ class Layout:
         return next(iter(self.vectors.values()))[0]
 
     def joined(self, names: Sequence[str], properties: Mapping[str, Any], index: int | None = None) -> str:
-        """The text of these properties; those that the object lacks are left out, lists of strings joined alike.
-
-        Raises:
-            InputError: a property that is no text.
-        """
+        """The text of these properties; those that the object lacks are left out, lists of strings joined alike."""
         return self.separator.join(
             part for name in names for part in _strings(properties.get(name), name, index) if part
         )
 
     def texts(self, properties: Mapping[str, Any], index: int) -> list[str]:
-        """What each vector of the object numbered `index` is made from, in the order of `vectors`.
-
-        Raises:
-            InputError: a property that is no text, or nothing to embed for a vector.
-        """
+        """What each vector of the object numbered `index` is made from, in the order of `vectors`."""
         texts = [self.joined(names, properties, index) for names in self.vectors.values()]
         for text, (vector, names) in zip(texts, self.vectors.items(), strict=True):
             if not text.strip():
@@ -90,11 +82,7 @@ class Layout:
         return dict(zip(self.vectors, rows, strict=True))
 
     def ready(self, vectors: Any, count: int, dimensions: int) -> list[Any]:
-        """Vectors that were given, for `count` objects: an array, or one for each named vector.
-
-        Raises:
-            InputError: they are of another shape, or of other names.
-        """
+        """Vectors that were given, for `count` objects: an array, or one for each named vector."""
         given = vectors if hasattr(vectors, "keys") else dict.fromkeys(self.vectors, vectors)
         if set(given) != set(self.vectors) or (given is not vectors and len(given) > 1):
             raise InputError(f"vectors: expected an array for each of {_listed(self.vectors)}")
@@ -106,11 +94,7 @@ class Layout:
         return [self.named(rows) for rows in np.stack(arrays, axis=1)]
 
     def target(self, wanted: Any) -> Any:
-        """The vector to search: the only one, or the one, or several, that are `wanted`.
-
-        Raises:
-            InputError: none is named and there are several, or there is none of that name.
-        """
+        """The vector to search: the only one, or the one, or several, that are `wanted`."""
         if wanted is None and len(self.vectors) == 1:
             return None if DEFAULT in self.vectors else next(iter(self.vectors))
         names = [wanted] if isinstance(wanted, str) else wanted
@@ -119,11 +103,7 @@ class Layout:
         return wanted
 
     def text_property(self, collection: str) -> str:
-        """The one property that rows of documents are made of.
-
-        Raises:
-            InputError: the collection has several vectors, or makes them of several properties.
-        """
+        """The one property that rows of documents are made of."""
         names = {name for own in self.vectors.values() for name in own}
         if len(names) != 1 or len(self.vectors) != 1:
             raise InputError(
@@ -208,11 +188,7 @@ def _usual(config: Any, named: Mapping[str, Any]) -> Layout:
 
 
 def asked(vectorize: Vectorize | None, separator: str = "\n") -> Layout | None:
-    """The layout that a user asks for; None where nothing is said of it.
-
-    Raises:
-        InputError: no vector, or one without a property, or with one twice.
-    """
+    """The layout that a user asks for; None where nothing is said of it."""
     if vectorize is None:
         return None if separator == "\n" else Layout(Layout.usual().vectors, separator)
     named = cast("Mapping[str, Any]", vectorize if hasattr(vectorize, "items") else {DEFAULT: vectorize})

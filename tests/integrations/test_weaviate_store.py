@@ -71,6 +71,8 @@ def test_metadata_of_any_name_comes_back(store: OpenStore) -> None:
         "page": 3,
         "_odd": False,
         "tags": ["a", "b"],
+        "big": 2**53 + 1,
+        "bigs": [2**60 + 1],
         "Pages": [1, 2],
     }
     one = Row(id="a", document="a", text="The fog.", span=(0, 8), metadata=metadata, digest="1")
