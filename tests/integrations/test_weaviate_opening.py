@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from weaviate.classes.backup import BackupStorage
 from weaviate.classes.config import Configure, DataType, Property, VectorDistances
 
 from twofold import Document, Embedder, InputError, SpaceMismatch, StoreError
@@ -129,6 +130,19 @@ def test_the_record_goes_where_the_configuration_goes(client: WeaviateClient, we
     exported = made.config.get()
     client.collections.delete(weaviate_name)
     client.collections.create_from_config(exported)
+    open_collection(client, weaviate_name, FakeEmbedder(), create=False)
+    with pytest.raises(SpaceMismatch):
+        open_collection(client, weaviate_name, other())
+
+
+def test_the_record_is_in_a_backup(client: WeaviateClient, weaviate_name: str) -> None:
+    if "backup-filesystem" not in client.get_meta()["modules"]:
+        pytest.skip("this server has no module backup-filesystem")
+    open_collection(client, weaviate_name, FakeEmbedder())
+    name = weaviate_name.lower()
+    client.backup.create(name, BackupStorage.FILESYSTEM, include_collections=[weaviate_name], wait_for_completion=True)
+    client.collections.delete(weaviate_name)
+    client.backup.restore(name, BackupStorage.FILESYSTEM, wait_for_completion=True)
     open_collection(client, weaviate_name, FakeEmbedder(), create=False)
     with pytest.raises(SpaceMismatch):
         open_collection(client, weaviate_name, other())
