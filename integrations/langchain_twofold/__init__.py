@@ -1,17 +1,22 @@
-"""Twofold for LangChain: embeddings with two sides, a cache, record keys, precomputed vectors, late chunking."""
+"""Twofold for LangChain: embeddings with two sides, checked stores, late chunking, a cache, record keys."""
 
 from langchain_twofold.cache import CachedEmbeddings, cached
-from langchain_twofold.embeddings import TwofoldEmbeddings
-from langchain_twofold.late import alate_chunk, late_chunk
-from langchain_twofold.records import record_key_encoder
-from langchain_twofold.stores import add_documents
+from langchain_twofold.embedding import TwofoldEmbeddings
+from langchain_twofold.late import LateVectors, alate_chunk, late_chunk
+from langchain_twofold.record_keys import arecord_key_encoder, record_key_encoder
+from langchain_twofold.store import aadd_documents, add_documents, aopen_collection, open_collection
 
 __all__ = [
     "CachedEmbeddings",
+    "LateVectors",
     "TwofoldEmbeddings",
+    "aadd_documents",
     "add_documents",
     "alate_chunk",
+    "aopen_collection",
+    "arecord_key_encoder",
     "cached",
     "late_chunk",
+    "open_collection",
     "record_key_encoder",
 ]

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from langchain_twofold.lookup import Lookup
-from twofold import InputError, ProviderError
-from twofold.documents import check_text, check_texts
-from twofold.extras import extra
+from langchain_twofold.ready import take
+from twofold import Document, InputError, ProviderError
+from twofold.adapters import Lookup, check_text, check_texts, done, extra, run
 
 with extra("langchain"):
     from langchain_core.embeddings import Embeddings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from langchain_core.stores import ByteStore
 
-    from langchain_twofold.embeddings import TwofoldEmbeddings
-    from langchain_twofold.lookup import Side
+    from langchain_twofold.embedding import TwofoldEmbeddings
     from twofold import Embedder
+    from twofold.adapters import FloatArray
 
 
 def cached(embeddings: TwofoldEmbeddings, byte_store: ByteStore) -> CachedEmbeddings:
     """`embeddings` behind a cache: a text that it has seen, on that side and in that space, costs nothing.
 
-    Any number of models may share one store, and queries never get a document's vector. A vector takes 4 bytes a
-    dimension under the key `<space>/<side>/<digest of the text>`. Of a hosted call that fails, what was paid for is
-    kept.
+    Any number of models may share one store, and queries never get a document's vector. A document that is late-chunked
+    is kept as a whole. A vector takes 4 bytes a dimension. Of a hosted call that fails, what was paid for is kept.
     """
     return CachedEmbeddings(embeddings, byte_store)
 
@@ -47,42 +46,56 @@ class CachedEmbeddings(Embeddings):
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of one query."""
-        return self._embed("query", [check_text(text)])[0]
+        lookup = Lookup(self.embedder, "query", [check_text(text)])
+        run(_filling(lookup, self.store.mget, self.embedder.embed_queries, self.store.mset))
+        return lookup.vectors()[0]
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """The vectors of documents, in the order of `texts`; only those that are missing are embedded."""
-        return self._embed("document", check_texts(texts))
+        return take(texts) or _flat(self.embed_late(_whole(texts)))
+
+    def embed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
+        """The vectors of each document's spans, late-chunked; only documents that are missing are embedded."""
+        lookup = Lookup(self.embedder, "document", list(documents))
+        embed = partial(self.embedder.embed_late, progress=progress)
+        run(_filling(lookup, self.store.mget, embed, self.store.mset))
+        return lookup.arrays()
 
     async def aembed_query(self, text: str) -> list[float]:
         """`embed_query`, without holding up the event loop."""
-        return (await self._aembed("query", [check_text(text)]))[0]
+        lookup = Lookup(self.embedder, "query", [check_text(text)])
+        await _filling(lookup, self.store.amget, self.embedder.aembed_queries, self.store.amset)
+        return lookup.vectors()[0]
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """`embed_documents`, without holding up the event loop."""
-        return await self._aembed("document", check_texts(texts))
+        return take(texts) or _flat(await self.aembed_late(_whole(texts)))
 
-    def _embed(self, side: Side, texts: Sequence[str]) -> list[list[float]]:
-        lookup = Lookup(self.embedder, side, texts)
-        lookup.read(self.store.mget(lookup.keys))
-        if lookup.missing:
-            embed = self.embedder.embed_queries if side == "query" else self.embedder.embed_documents
-            try:
-                vectors = embed(lookup.missing.values())
-            except (InputError, ProviderError) as error:
-                self.store.mset(lookup.salvaged(error))
-                raise
-            self.store.mset(lookup.filled(vectors))
-        return lookup.vectors()
+    async def aembed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
+        """`embed_late`, without holding up the event loop."""
+        lookup = Lookup(self.embedder, "document", list(documents))
+        embed = partial(self.embedder.aembed_late, progress=progress)
+        await _filling(lookup, self.store.amget, embed, self.store.amset)
+        return lookup.arrays()
 
-    async def _aembed(self, side: Side, texts: Sequence[str]) -> list[list[float]]:
-        lookup = Lookup(self.embedder, side, texts)
-        lookup.read(await self.store.amget(lookup.keys))
-        if lookup.missing:
-            embed = self.embedder.aembed_queries if side == "query" else self.embedder.aembed_documents
-            try:
-                vectors = await embed(lookup.missing.values())
-            except (InputError, ProviderError) as error:
-                await self.store.amset(lookup.salvaged(error))
-                raise
-            await self.store.amset(lookup.filled(vectors))
-        return lookup.vectors()
+
+async def _filling(
+    lookup: Lookup[Any], read: Callable[..., Any], embed: Callable[..., Any], write: Callable[..., Any]
+) -> None:
+    """Read what the store has, embed the rest, and store that; the three are plain, or all of them asynchronous."""
+    lookup.read(await done(read(lookup.keys)))
+    if lookup.missing:
+        try:
+            vectors = await done(embed(lookup.missing.values()))
+        except (InputError, ProviderError) as error:
+            await done(write(lookup.salvaged(error)))
+            raise
+        await done(write(lookup.filled(vectors)))
+
+
+def _whole(texts: Sequence[str]) -> list[Document]:
+    return [Document.whole(text) for text in check_texts(texts)]
+
+
+def _flat(arrays: Sequence[FloatArray]) -> list[list[float]]:
+    return [row for rows in arrays for row in rows.tolist()]

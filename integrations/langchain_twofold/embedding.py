@@ -2,71 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable  # noqa: TC003 - pydantic reads it
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
+from langchain_twofold.ready import take
 from twofold import Embedder
-from twofold.extras import extra
-from twofold.models import AUTO
-from twofold.settings import Dtype, Encoding, Truncate
+from twofold.adapters import as_embedder, extra, option_fields
 
 with extra("langchain"):
     from langchain_core.embeddings import Embeddings
-    from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
+    from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, create_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from twofold import Document
+    from twofold.adapters import FloatArray, Model
+
+_Options: Any = create_model("_Options", **cast("Any", option_fields()))
+"""Every option of an embedder as a field of pydantic's."""
 
 
-class TwofoldEmbeddings(BaseModel, Embeddings):
+class TwofoldEmbeddings(_Options, Embeddings):  # type: ignore[misc] # its fields are known when it runs
     """An embedder for LangChain, with the query and the document side each sent as the model was trained for.
 
-    * every option is that of a `twofold.Embedder`, by the same name; the key and the client are in no dump, no JSON
-      and no pickle, and a loaded copy finds its key in the environment;
+    * `model` is what a `twofold.Embedder` takes, with any of its options beside it, or an `Embedder` that is made
+      already; the key and the client are in no dump, no JSON and no pickle, and a loaded copy finds its key in the
+      environment;
     * vectors are lists of python floats, of the core's values exactly; no texts give no vectors;
     * the async methods are the embedder's own, not a thread pool;
     * `embed_documents` never late-chunks, since a list of texts does not say where a document ends: see `late_chunk`.
 
     Raises:
-        InputError: an option or a text that can not be embedded; see `twofold.Embedder`.
+        InputError: an option or a text that cannot be embedded; see `twofold.Embedder`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    model: str
-    dimensions: int | None = None
-    query_task: str | None = AUTO
-    document_task: str | None = AUTO
-    normalize: bool = True
-    truncate: Truncate = "error"
-    query_truncate: Truncate | None = None
-    batch_tokens: int | None = None
-    late_window: int | None = None
-    late_overlap: int | None = None
-    device: str = "auto"
-    dtype: Dtype = "auto"
-    revision: str | None = None
-    api_key_env: str | None = None
-    base_url: str | None = None
-    timeout: float = 600.0
-    concurrency: int = 4
-    encoding: Encoding = "auto"
     api_key: SecretStr | Callable[[], str] | str | None = Field(default=None, exclude=True, repr=False)
     http_client: Any = Field(default=None, exclude=True, repr=False)
 
     _embedder: Embedder = PrivateAttr()
+    _is_given: bool = PrivateAttr()
 
-    if not TYPE_CHECKING:  # type checkers read the fields above
-
-        def __init__(self, **options: Any) -> None:
-            """Let the embedder check the options: its errors are `InputError`, pydantic's are not."""
-            embedder = Embedder(**options)
-            key, client = options.get("api_key"), options.get("http_client")
-            key = SecretStr(key) if isinstance(key, str) else key
-            super().__init__(**asdict(embedder.settings), api_key=key, http_client=client)
-            self._embedder = embedder
+    def __init__(self, model: Model, **options: Any) -> None:
+        """Let the embedder check the options: its errors are `InputError`, pydantic's are not."""
+        embedder = as_embedder(model, **options)
+        key, client = options.get("api_key"), options.get("http_client")
+        key = SecretStr(key) if isinstance(key, str) else key
+        super().__init__(**asdict(embedder.settings), api_key=key, http_client=client)
+        self._embedder, self._is_given = embedder, embedder in (model, getattr(model, "embedder", None))
 
     @property
     def embedder(self) -> Embedder:
@@ -80,8 +67,12 @@ class TwofoldEmbeddings(BaseModel, Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """The vectors of documents, in the order of `texts`."""
-        vectors: list[list[float]] = self._embedder.embed_documents(texts).tolist()
+        vectors: list[list[float]] = take(texts) or self._embedder.embed_documents(texts).tolist()
         return vectors
+
+    def embed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
+        """The vectors of each document's spans, late-chunked; see `Embedder.embed_late`."""
+        return self._embedder.embed_late(documents, progress=progress)
 
     async def aembed_query(self, text: str) -> list[float]:
         """`embed_query`, without holding up the event loop."""
@@ -90,12 +81,22 @@ class TwofoldEmbeddings(BaseModel, Embeddings):
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """`embed_documents`, without holding up the event loop."""
-        vectors: list[list[float]] = (await self._embedder.aembed_documents(texts)).tolist()
+        vectors: list[list[float]] = take(texts) or (await self._embedder.aembed_documents(texts)).tolist()
         return vectors
 
+    async def aembed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
+        """`embed_late`, without holding up the event loop."""
+        return await self._embedder.aembed_late(documents, progress=progress)
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Make it anew with the options in `update`, so that its embedder has them too; `deep` changes nothing."""
-        return type(self)(**{**dict(self), **(update or {})})
+        """Make it anew with the options in `update`, so that its embedder has them too; `deep` changes nothing.
+
+        Raises:
+            InputError: a wrong option, or any where it was made of an `Embedder`.
+        """
+        if not update or self._is_given:
+            return type(self)(self._embedder, **(update or {}))
+        return type(self)(**{**dict(self), **update})
 
     def __copy__(self) -> Self:
         return self.model_copy()
@@ -110,3 +111,13 @@ class TwofoldEmbeddings(BaseModel, Embeddings):
     def __repr_args__(self) -> list[tuple[str, Any]]:
         """Show the options that were given, and nothing secret."""
         return list(self._embedder.settings.to_dict().items())
+
+
+def as_embeddings(model: Model) -> Any:
+    """What has an embedder and is LangChain's already, as it is, `cached` ones too; anything else as our embeddings.
+
+    Raises:
+        InputError: it makes no embedder.
+    """
+    own = isinstance(model, Embeddings) and isinstance(getattr(model, "embedder", None), Embedder)
+    return model if own else TwofoldEmbeddings(model)

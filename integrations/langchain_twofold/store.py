@@ -1,95 +1,133 @@
-"""Documents into LangChain's vector stores, with vectors that are already computed."""
+"""LangChain's own stores over collections that know their space, and documents into any of its stores."""
 
 from __future__ import annotations
 
-import uuid
-from typing import TYPE_CHECKING, TypeAlias
+import asyncio
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from langchain_twofold.writing import Replay, check_lost, piece_size, with_embeddings
-from twofold import InputError, SpaceMismatch, StoreError
-from twofold.extras import extra
-from twofold.space import mismatch_message
-
-with extra("langchain"):
-    from langchain_core.embeddings import Embeddings
+from langchain_twofold.documents import Documents
+from langchain_twofold.embedding import as_embeddings
+from langchain_twofold.hosts import host_of
+from langchain_twofold.writing import Target
+from twofold.adapters import SLICE, Calls, ThreadedStore, done, opening, reporting, run, store_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
 
     from langchain_core.documents import Document
     from langchain_core.vectorstores import VectorStore
 
-    from twofold.vectors import FloatArray
+    from langchain_twofold.late import LateVectors
+    from twofold.adapters import FloatArray, Model
 
-Vectors: TypeAlias = "Sequence[Sequence[float]] | FloatArray"
+
+def open_collection(
+    where: Any, name: str, embedder: Model, *, create: bool = True, adopt: bool = False, **options: Any
+) -> VectorStore:
+    """LangChain's own store over a collection for `embedder`, which is made, or found and checked, or refused.
+
+    Args:
+        where: a client of Chroma's, for `langchain_chroma.Chroma`, or of Weaviate's, for
+            `langchain_weaviate.WeaviateVectorStore`; a synchronous one, as these want.
+        name: the collection's.
+        embedder: what writes and searches it: our embeddings, `cached` ones, an `Embedder`, or a model's name.
+        create: make it where it is not there: compared by cosine, with the embedder's record.
+        adopt: take in a collection that has vectors and no record, written by LangChain or by others, once some of its
+            documents, embedded again, give the vectors that are stored. An empty one is simply taken.
+        options: those of LangChain's store, by its names: `collection_metadata` and `collection_configuration`, or
+            `text_key` ("text"), `attributes`, `use_multi_tenancy` and `client_async`; `relevance_score_fn`.
+
+    Raises:
+        InputError: a client of neither host, or an option that its store does not have.
+        SpaceMismatch: its vectors are of another space; the message names both and what differs.
+        StoreError: no such collection and not `create`, one with vectors and no record and not `adopt`, or the host
+            refused.
+        MissingExtra: LangChain's package for the host is not installed.
+    """
+    return run(_opening(where, name, as_embeddings(embedder), options, create=create, adopt=adopt, waits=False))
+
+
+async def aopen_collection(
+    where: Any, name: str, embedder: Model, *, create: bool = True, adopt: bool = False, **options: Any
+) -> VectorStore:
+    """`open_collection`, without holding up the event loop; the client is a synchronous one here, too."""
+    return await _opening(where, name, as_embeddings(embedder), options, create=create, adopt=adopt, waits=True)
 
 
 def add_documents(
     store: VectorStore,
     documents: Iterable[Document],
-    embeddings: Vectors | Embeddings,
+    embeddings: Model | LateVectors | Sequence[Sequence[float] | None] | FloatArray | None = None,
     *,
     ids: Sequence[str] | None = None,
+    progress: bool = False,
     **options: Any,
 ) -> list[str]:
-    """Put `documents` with their vectors into `store`, in pieces that it takes, and return their ids.
+    """Put documents with their vectors into `store`, slice by slice, and return the ids of the rows written.
 
-    For Chroma, Weaviate, the in-memory store, and others that keep their embeddings in an attribute: LangChain's own
-    `add_documents` runs, and is given these vectors where it would have had them computed. In an event loop, run it by
-    `asyncio.to_thread`.
+    Everything is checked first. Into a collection of Chroma's or Weaviate's go only rows of the space that its record
+    says; an empty one that has none gets the record of the store's embeddings. Rows that a document had before, and
+    has no more, are removed there and from LangChain's store in memory: those with the same `twofold_document` and
+    another version. Ready vectors go into a store by its own `add_embeddings`, or else while its `add_documents` asks
+    its embeddings, which have to be Twofold's. A blank document has no row; a `BlankWarning` names it.
 
     Args:
-        store: opened with its embeddings, which search will use.
-        documents: LangChain's documents.
-        embeddings: one vector a document, shape (n, dimensions), of `late_chunk` or computed anywhere; or embeddings
-            to compute them with, piece by piece, so that no failure loses more than one piece.
+        store: any of LangChain's, opened with the embeddings that search will use.
+        documents: LangChain's documents: plain ones, and chunks of `late_chunk`.
+        embeddings: None for the store's own; others of the same space, such as `cached` ones; or a vector for each
+            document: those of `late_chunk`, which carry their space, or any of shape (n, dimensions), which are taken
+            at your word; None in place of a vector has it computed.
         ids: of the documents; without it each document's own, or a new one.
-        options: for the store's `add_documents`, such as Weaviate's `tenant`.
+        progress: draw a bar.
+        options: for the store's own method; Weaviate's `tenant`.
 
     Raises:
-        InputError: another number of vectors or ids than of documents, vectors of another width than the store's
-            embeddings give, or a store that keeps no embeddings.
-        SpaceMismatch: embeddings of another space than the store's.
-        StoreError: the store refused or lost documents; `.failed` names them, the others are stored.
+        InputError: another number of vectors or ids than of documents, an id twice, vectors of another width, a text
+            that cannot be embedded, or a store that takes no ready vectors; before any work.
+        SpaceMismatch: rows of another space than the collection's record says, or than the store's embeddings.
+        StoreError: the store refused or lost rows; `failed` has these and all that were to follow. Or a collection with
+            vectors and no record: open it once with `open_collection(…, adopt=True)`.
+        ProviderError: a hosted model failed; every document that has its vector is written, and `partial` and `failed`
+            count `documents`.
     """
-    documents = list(documents)
-    names = _names(documents, ids)
-    vectors = _checked(embeddings, len(documents), store)
-    size = piece_size(store)
-    for start in range(0, len(documents), size):
-        piece = slice(start, start + size)
-        source = vectors if isinstance(vectors, Embeddings) else Replay(vectors[piece])
-        writer = with_embeddings(store, source)
-        try:
-            writer.add_documents(documents[piece], ids=names[piece], **options)
-        except Exception as error:
-            failed = dict.fromkeys(names[start:], str(error))
-            message = f"{type(store).__name__} refused documents {start} and after: {error}; those before are stored"
-            raise StoreError(message, failed=failed) from error
-        check_lost(store)
-    return names
+    target = Target(store, options, waits=False)
+    return run(_adding(target, documents, embeddings, ids, progress=progress))
 
 
-def _names(documents: Sequence[Document], ids: Sequence[str] | None) -> list[str]:
-    if ids is not None and len(ids) != len(documents):
-        raise InputError(f"{len(ids)} ids for {len(documents)} documents: one each is wanted")
-    given = ids if ids is not None else [document.id for document in documents]
-    return [name or str(uuid.uuid4()) for name in given]
+async def aadd_documents(
+    store: VectorStore,
+    documents: Iterable[Document],
+    embeddings: Model | LateVectors | Sequence[Sequence[float] | None] | FloatArray | None = None,
+    *,
+    ids: Sequence[str] | None = None,
+    progress: bool = False,
+    **options: Any,
+) -> list[str]:
+    """`add_documents`, without holding up the event loop."""
+    target = Target(store, options, waits=True)
+    return await _adding(target, documents, embeddings, ids, progress=progress)
 
 
-def _checked(embeddings: Any, count: int, store: VectorStore) -> FloatArray | Embeddings:
-    own = getattr(store.embeddings, "embedder", None)
-    if isinstance(embeddings, Embeddings):
-        theirs = getattr(embeddings, "embedder", None)
-        if own and theirs and (differences := own.space.differences(theirs.space)):
-            raise SpaceMismatch(mismatch_message(own.space, theirs.space, differences))
-        return embeddings
-    vectors = np.asarray(embeddings, np.float32)
-    if len(vectors) != count or (count and vectors.ndim != 2):
-        raise InputError(f"vectors of shape {vectors.shape} for {count} documents: one each, of one width, is wanted")
-    if count and own and vectors.shape[1] != own.dimensions:
-        raise InputError(f"vectors of {vectors.shape[1]} dimensions, the store's own embeddings give {own.dimensions}")
-    return vectors
+async def _adding(target: Target, documents: Any, embeddings: Any, ids: Any, *, progress: bool) -> list[str]:
+    given = Documents.of(list(documents), ids, embeddings)
+    await target.check(given)
+    count = len(given.rows)
+    written: list[str] = []
+    with reporting(count, "adding", shown=progress) as report:
+        for start in range(0, count, SLICE):
+            some = range(start, min(start + SLICE, count))
+            written += await target.write(given, some)
+            if report is not None:
+                report(len(some), 0)
+    await target.sweep(given, written)
+    return written
+
+
+async def _opening(
+    where: Any, name: str, embeddings: Any, options: dict[str, Any], *, create: bool, adopt: bool, waits: bool
+) -> VectorStore:
+    make, making = host_of(where, name, embeddings, options)
+    native: Any = store_over(where, name, **making)
+    native = ThreadedStore(native) if waits else native
+    await opening(native, Calls(embeddings.embedder, waits=waits), create=create, adopt=adopt)
+    return await done(asyncio.to_thread(make) if waits else make())

@@ -1,77 +1,221 @@
-"""How LangChain's stores are written to: with which vectors, how many at once, and what they lose."""
+"""Documents with their vectors, into any of LangChain's stores: what is checked, how they go in, what is stale."""
 
 from __future__ import annotations
 
-import copy
-from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+import asyncio
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
-from twofold import InputError, StoreError
-from twofold.extras import extra
+import numpy as np
+
+from langchain_twofold.ready import ready
+from twofold import Document as Text
+from twofold import Embedder, InputError, ProviderError, SpaceMismatch, StoreError
+from twofold.adapters import (
+    Calls,
+    Held,
+    ThreadedStore,
+    check_metadata,
+    check_text,
+    checking_lengths,
+    done,
+    extra,
+    mismatch_message,
+    opening,
+    store_over,
+    stored_record,
+    warn_blank,
+)
 
 with extra("langchain"):
-    from langchain_core.embeddings import Embeddings
-    from langchain_core.vectorstores import VectorStore
+    from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping, Sequence
 
-    from twofold.vectors import FloatArray
+    from langchain_core.documents import Document
 
-Store = TypeVar("Store", bound=VectorStore)
-
-PIECE = 1000
-"""Documents in one write, where the store does not say how many it takes."""
+    from langchain_twofold.documents import Documents
+    from twofold import Space
 
 
-class Replay(Embeddings):
-    """Vectors that are already computed, given out in the order in which a store asks for them."""
+class Target:
+    """A store that is written to; its methods belong to one call."""
 
-    def __init__(self, vectors: FloatArray) -> None:
-        """Take one row a document, shape (n, dimensions)."""
-        self._rows: Iterator[list[float]] = iter(vectors.tolist())
+    def __init__(self, host: VectorStore, options: Mapping[str, Any], *, waits: bool) -> None:
+        """Look at the store.
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """The next rows, one for each text."""
-        rows = list(islice(self._rows, len(texts)))
-        if len(rows) != len(texts):
-            raise InputError("the store asks for more vectors than it was given documents")
-        return rows
+        Raises:
+            InputError: no store of LangChain's, or one that searches with embeddings that are not Twofold's.
+        """
+        if not isinstance(host, VectorStore):
+            raise InputError(f"store is of type {type(host).__name__}, not a VectorStore of LangChain's")
+        self.host, self.options, self.waits, self.name = host, dict(options), waits, type(host).__name__
+        self.own: Any = host.embeddings
+        if self.own is not None and not isinstance(getattr(self.own, "embedder", None), Embedder):
+            kind = type(self.own).__name__
+            raise InputError(
+                f"{self.name} searches with {kind}, whose space is unknown: open it with TwofoldEmbeddings"
+            )
+        self.collection = self._recorded()
 
-    def embed_query(self, text: str) -> list[float]:
-        """None is known."""
-        raise InputError(f"a store asks for the vector of the query {text!r} while it is written to")
+    async def check(self, given: Documents) -> None:
+        """Refuse what may not be written, or cannot be.
 
+        Raises:
+            InputError, SpaceMismatch, StoreError: see `add_documents`.
+        """
+        if self.collection is None and self.own is None and not hasattr(self.host, "add_embeddings"):
+            raise InputError(
+                f"{self.name} has no embeddings of Twofold's, and no add_embeddings to give it vectors by: "
+                "open it with TwofoldEmbeddings"
+            )
+        reference = await self.reference(given.embeddings)
+        if reference is None and given.lacking(range(len(given.rows))):
+            raise InputError(f"{self.name} has no embeddings: open it with some, or give them")
+        theirs = [given.space] if given.space is not None else []
+        if given.embeddings is not None:
+            theirs.append(await self._space(given.embeddings.embedder))
+        for space in theirs:
+            if reference is not None and (differences := reference.differences(space)):
+                raise SpaceMismatch(f"{self.name}: {mismatch_message(reference, space, differences)}")
+        for vector in given.vectors:
+            if reference is not None and vector is not None and len(vector) != reference.dimensions:
+                raise InputError(f"vectors of {len(vector)} dimensions, the store's have {reference.dimensions}")
+        await self._check_rows(given)
 
-def with_embeddings(store: Store, embeddings: Embeddings) -> Store:
-    """The same store, through the same client, with other embeddings; the user's object stays as it is.
+    async def reference(self, embeddings: Any = None) -> Space | None:
+        """The space of what may be written: that of the store's embeddings, which its collection's record agrees with.
 
-    Raises:
-        InputError: a store without embeddings, or that keeps them where they can not be found.
-    """
-    own = store.embeddings
-    name = next((name for name, value in vars(store).items() if value is own), None)
-    if own is None or name is None:
-        raise InputError(f"{type(store).__name__} has no embeddings: open it with those that search will use")
-    writer = copy.copy(store)
-    setattr(writer, name, embeddings)
-    return writer
+        Raises:
+            SpaceMismatch: it does not.
+            StoreError: the collection has vectors, and no record of their space.
+        """
+        writer = self.own if self.own is not None else embeddings
+        if writer is None:
+            return None if self.collection is None else (await stored_record(self.collection)).space
+        if self.collection is not None:
+            await opening(self.collection, Calls(writer.embedder, waits=self.waits), create=False)
+        return await self._space(writer.embedder)
 
+    async def write(self, given: Documents, some: range) -> list[str]:
+        """Embed what is lacking of a slice, and write all that have their vectors; the ids of their rows.
 
-def piece_size(store: VectorStore) -> int:
-    """How many documents one write takes; Chroma's client says it."""
-    limit = getattr(vars(store).get("_client"), "get_max_batch_size", lambda: PIECE)
-    return min(PIECE, limit())
+        Raises:
+            StoreError: the store refused some; `failed` names them, and all that come after.
+            ProviderError: a hosted model failed; its numbers count all documents.
+        """
+        vectors, failure = await self._embed(given, some)
+        places = sorted(vectors)
+        later = [row.id for row in given.rows[some.stop :]]
+        try:
+            if places:
+                await self._put(given, places, [vectors[place] for place in places])
+        except StoreError as refused:
+            refused.failed = {**dict.fromkeys(later, str(refused)), **refused.failed}
+            raise
+        if failure is not None:
+            raise failure
+        return [given.rows[place].id for place in places]
 
+    async def sweep(self, given: Documents, written: Sequence[str]) -> None:
+        """Remove the rows that these documents had before: of another version, and not written now."""
+        versions = {
+            row.document: row.digest if row.text.strip() else None
+            for row, named in zip(given.rows, given.named, strict=True)
+            if named or row.document != row.id
+        }
+        held: Sequence[Held] = ()
+        if self.collection is not None and versions:
+            held = await done(self.collection.held(list(versions)))
+        elif isinstance(self.host, InMemoryVectorStore):
+            held = [Held.from_fields(key, item["metadata"]) for key, item in self.host.store.items()]
+        kept = set(written)
+        stale = [row.id for row in held if row.id not in kept and versions.get(row.document, row.digest) != row.digest]
+        if stale:
+            await done((self.collection or self.host).delete(stale))
 
-def check_lost(store: VectorStore) -> None:
-    """Raise for what the last write lost, as LangChain's Weaviate only logs it.
+    def _recorded(self) -> Any:
+        """The collection behind the store as Twofold's, where it keeps a record; of one tenant, where one is named."""
+        native = getattr(self.host, "_collection", None)
+        tenant = self.options.get("tenant")
+        if native is not None and tenant is not None and hasattr(native, "with_tenant"):
+            native = native.with_tenant(tenant)
+        store = None if native is None else store_over(native)
+        unknown = sorted(set(self.options) - ({"tenant"} if hasattr(native, "with_tenant") else set()))
+        if store is not None and unknown:
+            raise InputError(f"{self.name} takes no {', '.join(unknown)} here")
+        return ThreadedStore(store) if store is not None and self.waits else store
 
-    Raises:
-        StoreError: `.failed` has the reasons by id.
-    """
-    batch = getattr(vars(store).get("_client"), "batch", None)
-    lost = {str(each.original_uuid): each.message for each in getattr(batch, "failed_objects", ())}
-    if lost:
-        name, reason = next(iter(lost.items()))
-        raise StoreError(f"{type(store).__name__} lost {len(lost)} documents; {name}: {reason}", failed=lost)
+    async def _space(self, embedder: Embedder) -> Space:
+        """Its digest may read a checkpoint's files."""
+        space: Space = await done(asyncio.to_thread(getattr, embedder, "space") if self.waits else embedder.space)
+        return space
+
+    async def _check_rows(self, given: Documents) -> None:
+        texts: list[Text | None] = [None] * len(given.rows)
+        for place in given.lacking(range(len(given.rows))):
+            texts[place] = Text.whole(check_text(given.rows[place].text, place, "document"))
+        for place, row in enumerate(given.rows):
+            if given.vectors[place] is None and texts[place] is None:
+                warn_blank(f"document {place}, {row.id!r},")
+            if self.collection is not None:
+                try:
+                    check_metadata(row.metadata, keeps_lists=self.collection.keeps_lists)
+                except InputError as error:
+                    raise InputError(f"document {place}, {row.id!r}: {error}", index=place) from None
+        writer = given.embeddings if given.embeddings is not None else self.own
+        if writer is not None:
+            await checking_lengths(Calls(writer.embedder, waits=self.waits), [row.id for row in given.rows], texts)
+
+    async def _embed(self, given: Documents, some: range) -> tuple[dict[int, list[float]], ProviderError | None]:
+        """The vectors of a slice by their places, and what kept others from theirs."""
+        found = {place: vector for place in some if (vector := given.vectors[place]) is not None}
+        lacking = given.lacking(some)
+        if not lacking:
+            return found, None
+        writer: Any = given.embeddings if given.embeddings is not None else self.own
+        texts = [Text.whole(given.rows[place].text) for place in lacking]
+        try:
+            arrays = await done((writer.aembed_late if self.waits else writer.embed_late)(texts))
+        except InputError as error:
+            place = None if error.index is None else lacking[error.index]
+            raise InputError(f"document {place}: {error}" if place is not None else str(error), index=place) from None
+        except ProviderError as error:
+            error.renumber(lacking)
+            return found | {place: rows[0].tolist() for place, rows in error.partial.items()}, error
+        return found | {place: rows[0].tolist() for place, rows in zip(lacking, arrays, strict=True)}, None
+
+    async def _put(self, given: Documents, places: Sequence[int], vectors: list[list[float]]) -> None:
+        ids = [given.rows[place].id for place in places]
+        if self.collection is not None:
+            rows = [given.rows[place] for place in places]
+            await done(self.collection.upsert(rows, np.asarray(vectors, np.float32)))
+            return
+        try:
+            await self._give([given.items[place] for place in places], ids, vectors)
+        except Exception as error:
+            failed = dict.fromkeys(ids, str(error))
+            message = f"{self.name} refused documents {places[0]} to {places[-1]}: {error}; those before are stored"
+            raise StoreError(message, failed=failed) from error
+
+    async def _give(self, items: list[Document], ids: list[str], vectors: list[list[float]]) -> None:
+        """Through the store's own methods: for ready vectors, or for texts, whose vectors its embeddings then give."""
+        texts = [item.page_content for item in items]
+        add: Any = getattr(self.host, "add_embeddings", None)
+        if add is None:
+            with ready(texts, vectors):
+                add = self.host.aadd_documents if self.waits else self.host.add_documents
+                await done(add(items, ids=ids, **self.options))
+            return
+        parameters = signature(add).parameters
+        pairs: tuple[Any, ...] = (
+            ([*zip(texts, vectors, strict=True)],) if "text_embeddings" in parameters else (texts, vectors)
+        )
+        named = {"metadatas": [item.metadata for item in items], "keys" if "keys" in parameters else "ids": ids}
+        if not self.waits:
+            add(*pairs, **named, **self.options)
+        elif (aadd := getattr(self.host, "aadd_embeddings", None)) is not None:
+            await aadd(*pairs, **named, **self.options)
+        else:
+            await asyncio.to_thread(add, *pairs, **named, **self.options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
-from dataclasses import fields
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +14,8 @@ from langchain_tests.unit_tests import EmbeddingsUnitTests
 from pydantic import ValidationError
 
 from langchain_twofold import TwofoldEmbeddings
-from twofold import Embedder, InputError, Settings
+from twofold import Embedder, InputError
+from twofold.adapters import option_fields
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -44,11 +45,11 @@ class TestStandardIntegration(EmbeddingsIntegrationTests):
         return {"model": "fake:", "dimensions": 32}
 
 
-def test_every_setting_is_a_field_with_the_same_default() -> None:
+def test_every_option_is_a_field_with_the_same_default() -> None:
     own = {name: field.default for name, field in TwofoldEmbeddings.model_fields.items()}
-    own.pop("model")
+    assert TwofoldEmbeddings.model_fields["model"].is_required()
     secrets = {"api_key": None, "http_client": None}
-    assert own == {field.name: field.default for field in fields(Settings) if field.name != "model"} | secrets
+    assert own | {"model": ...} == {name: default for name, (_, default) in option_fields().items()} | secrets
 
 
 def test_every_option_of_an_embedder_is_a_field() -> None:
@@ -73,8 +74,28 @@ def test_the_repr_shows_what_was_given() -> None:
 
 
 def test_an_unknown_option_is_refused() -> None:
-    with pytest.raises((TypeError, ValidationError), match="dimension"):
-        TwofoldEmbeddings(model="fake:", dimension=16)  # type: ignore[call-arg]
+    with pytest.raises(InputError, match="dimension; did you mean dimensions"):
+        TwofoldEmbeddings("fake:", dimension=16)
+
+
+def test_an_embedder_that_exists_is_taken_with_what_it_has() -> None:
+    embedder = Embedder("fake:", dimensions=16, api_key="sk-secret")
+    embeddings = TwofoldEmbeddings(embedder)
+    assert embeddings.embedder is TwofoldEmbeddings(embeddings).embedder is embedder
+    assert embeddings.dimensions == 16
+    assert copy.deepcopy(embeddings).embedder is embedder
+    loaded = pickle.loads(pickle.dumps(embeddings))
+    assert (loaded.embedder.settings, loaded.embedder._key.reveal()) == (embedder.settings, None)
+    for shown in (repr(embeddings), embeddings.model_dump_json(), str(vars(embeddings))):
+        assert "sk-secret" not in shown
+
+
+def test_options_beside_an_embedder_that_exists_are_refused() -> None:
+    embeddings = TwofoldEmbeddings(Embedder("fake:"))
+    with pytest.raises(InputError, match="dimensions: the embedder is made already"):
+        TwofoldEmbeddings(embeddings.embedder, dimensions=16)
+    with pytest.raises(InputError, match="dimensions: the embedder is made already"):
+        embeddings.model_copy(update={"dimensions": 16})
 
 
 def test_it_is_frozen_so_that_fields_and_embedder_agree() -> None:
@@ -105,7 +126,7 @@ def test_a_key_may_be_a_callable_that_is_asked_for_each_request() -> None:
 
 def test_a_key_of_a_wrong_type_is_refused_and_not_shown() -> None:
     with pytest.raises(ValidationError) as caught:
-        TwofoldEmbeddings(model="fake:", api_key=b"\xff sk-secret")  # type: ignore[arg-type]
+        TwofoldEmbeddings(model="fake:", api_key=b"\xff sk-secret")
     assert "sk-secret" not in str(caught.value)
 
 

@@ -1,19 +1,17 @@
-"""LangChain: a cache that keeps sides and models apart, and `index()` that notices a change of model."""
+"""LangChain: a cache that keeps sides and models apart, late-chunked documents among them."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.indexing import InMemoryRecordManager, aindex, index
 from langchain_core.stores import InMemoryByteStore
-from langchain_core.vectorstores import InMemoryVectorStore
+from langchain_text_splitters import CharacterTextSplitter
 
-from langchain_twofold import TwofoldEmbeddings, cached, record_key_encoder
+from langchain_twofold import TwofoldEmbeddings, alate_chunk, cached, late_chunk
 from twofold import InputError, ProviderError
 
 if TYPE_CHECKING:
@@ -144,48 +142,38 @@ def test_what_was_paid_for_is_kept_when_a_call_fails(monkeypatch: pytest.MonkeyP
     assert cache.embed_documents(["fog", "ships"]) == wanted
 
 
-DOCUMENTS = [Document(f"text {number}", metadata={"source": f"{number}.md", "page": number}) for number in range(5)]
+PAGES = [Document("fog comes in\nnine ships go out"), Document("a lamp\nis lit\nby the keeper")]
+LINES = CharacterTextSplitter("\n", chunk_size=15, chunk_overlap=0)
 
 
-def indexed(store: InMemoryVectorStore, records: InMemoryRecordManager, embeddings: TwofoldEmbeddings) -> Any:
-    options: dict[str, Any] = {"cleanup": "full", "source_id_key": "source"}
-    return index(DOCUMENTS, records, store, key_encoder=record_key_encoder(embeddings), **options)
+def test_a_late_chunked_document_is_embedded_once() -> None:
+    embeddings, store = fake(), InMemoryByteStore()
+    wanted = late_chunk(PAGES, LINES, embeddings)
+    cache = cached(embeddings, store)
+    cache.embed_documents([page.page_content for page in PAGES])
+    calls(embeddings).clear()
+    assert late_chunk(PAGES[:1], LINES, cache)[1] == wanted[1][:2]
+    assert late_chunk(PAGES, LINES, cache) == wanted
+    assert asyncio.run(alate_chunk(PAGES, LINES, cache)) == wanted
+    assert [call.texts for call in calls(embeddings)] == [(page.page_content,) for page in PAGES]
 
 
-def test_index_embeds_again_when_the_model_changes() -> None:
-    first, second = fake(), fake(document_task="topic")
-    store, records = InMemoryVectorStore(first), InMemoryRecordManager("test")
-    records.create_schema()
-    assert indexed(store, records, first)["num_added"] == 5
-    assert indexed(store, records, first)["num_skipped"] == 5
-    store.embedding = second
-    assert indexed(store, records, second) == {"num_added": 5, "num_updated": 0, "num_skipped": 0, "num_deleted": 5}
-    assert sorted(item["vector"] for item in store.store.values()) == sorted(
-        second.embed_documents([document.page_content for document in DOCUMENTS])
-    )
+def test_other_spans_and_other_windows_are_other_vectors() -> None:
+    embeddings, store = fake(), InMemoryByteStore()
+    long = [Document("\n".join(f"line {number}" for number in range(400)))]
+    wide = CharacterTextSplitter("\n", chunk_size=1000, chunk_overlap=0)
+    for splitter in (LINES, wide):
+        for options in ({}, {"late_window": 64, "late_overlap": 8}):
+            own = fake(**options)
+            assert late_chunk(long, splitter, cached(own, store)) == late_chunk(long, splitter, own)
+    assert len(list(keys(store))) == 4
+    assert late_chunk(long, LINES, cached(embeddings, store))[1] == late_chunk(long, LINES, embeddings)[1]
 
 
-async def test_aindex_takes_the_same_keys() -> None:
-    embeddings = fake()
-    store, records = InMemoryVectorStore(embeddings), InMemoryRecordManager("test")
-    await records.acreate_schema()
-    options: dict[str, Any] = {"cleanup": None, "key_encoder": record_key_encoder(embeddings)}
-    assert (await aindex(DOCUMENTS, records, store, **options))["num_added"] == 5
-    assert set(store.store) == set(map(record_key_encoder(embeddings), DOCUMENTS))
-
-
-def test_keys_are_uuids_that_hold_space_text_and_metadata() -> None:
-    key = record_key_encoder(fake())
-    document = Document("text", metadata={"a": 1, "b": 2})
-    others = [
-        key(Document("text", metadata={"a": 1})),
-        key(Document("other", metadata={"a": 1, "b": 2})),
-        record_key_encoder(fake(dimensions=16))(document),
-    ]
-    assert str(uuid.UUID(key(document))) == key(document) == key(Document("text", metadata={"b": 2, "a": 1}))
-    assert len({key(document), *others}) == 4
-
-
-def test_metadata_that_is_not_json_is_refused() -> None:
-    with pytest.raises(InputError, match="must be JSON"):
-        record_key_encoder(fake())(Document("text", metadata={"a": object()}))
+def test_what_was_cut_is_no_answer_where_it_would_be_refused() -> None:
+    store, long = InMemoryByteStore(), "word " * 600
+    for side in ("embed_query", "embed_documents"):
+        text: Any = long if side == "embed_query" else [long]
+        assert getattr(cached(fake(truncate="end"), store), side)(text)
+        with pytest.raises(InputError, match="tokens"):
+            getattr(cached(fake(), store), side)(text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import uuid
 from itertools import pairwise
 from typing import Any
@@ -11,12 +13,18 @@ import numpy as np
 import pytest
 from langchain_core.documents import Document
 from langchain_core.stores import InMemoryByteStore
-from langchain_core.vectorstores import InMemoryVectorStore
-from langchain_text_splitters import CharacterTextSplitter, RecursiveCharacterTextSplitter, TextSplitter
+from langchain_text_splitters import (
+    CharacterTextSplitter,
+    MarkdownHeaderTextSplitter,
+    RecursiveCharacterTextSplitter,
+    TextSplitter,
+)
 
-from langchain_twofold import TwofoldEmbeddings, add_documents, alate_chunk, cached, late_chunk
+from langchain_twofold import LateVectors, TwofoldEmbeddings, alate_chunk, cached, late_chunk
 from twofold import Document as Text
-from twofold import InputError
+from twofold import Embedder, InputError, ProviderError
+from twofold.adapters import DOCUMENT, END, START
+from twofold.errors import BlankWarning
 
 ARTICLE = "Berlin is the capital of Germany.\n\nIts population is 3.8 million.\n\nThe city is one of sixteen states."
 CHAT = "who is at the dinner\nall of us\nwho is at the table\nall of us\nwho is at the bar\nall of us\n" * 12
@@ -39,7 +47,7 @@ class Splitter(TextSplitter):
 
 
 def spans(chunks: list[Document]) -> list[tuple[int, int]]:
-    return [(chunk.metadata["start_index"], chunk.metadata["end_index"]) for chunk in chunks]
+    return [(chunk.metadata[START], chunk.metadata[END]) for chunk in chunks]
 
 
 def paragraphs(size: int = 40) -> TextSplitter:
@@ -78,7 +86,7 @@ def test_chunks_keep_metadata_and_say_where_they_stand(embeddings: TwofoldEmbedd
     for chunk, (start, end) in zip(chunks, spans(chunks), strict=True):
         assert ARTICLE[start:end] == chunk.page_content
         assert chunk.metadata["source"] == "wiki"
-        assert chunk.metadata["document_id"] == "berlin"
+        assert chunk.metadata[DOCUMENT] == "berlin"
         assert str(uuid.UUID(chunk.id)) == chunk.id
     assert document.metadata == {"source": "wiki"}
     assert [chunk.id for chunk in late_chunk([document], paragraphs(), embeddings)[0]] == [chunk.id for chunk in chunks]
@@ -136,13 +144,95 @@ def test_two_documents_of_one_identity_are_refused(embeddings: TwofoldEmbeddings
 @pytest.mark.parametrize("differing", [[{"id": "one"}, {"id": "two"}], [{"metadata": {"page": n}} for n in (1, 2)]])
 def test_one_text_under_two_ids_or_pages_is_two_documents(embeddings: TwofoldEmbeddings, differing: list[Any]) -> None:
     chunks, _ = late_chunk([Document("fog", **each) for each in differing], Splitter(), embeddings)
-    assert len({chunk.id for chunk in chunks}) == len({chunk.metadata["document_id"] for chunk in chunks}) == 2
+    assert len({chunk.id for chunk in chunks}) == len({chunk.metadata[DOCUMENT] for chunk in chunks}) == 2
 
 
-def test_an_empty_document_is_refused_by_name(embeddings: TwofoldEmbeddings) -> None:
-    with pytest.raises(InputError, match="document 1") as caught:
-        late_chunk([Document("fog"), Document(" ")], paragraphs(), embeddings)
-    assert caught.value.index == 1
+@pytest.mark.parametrize("splitter", [paragraphs(), MarkdownHeaderTextSplitter([("#", "title")])])
+def test_blank_documents_have_no_chunks_and_are_named(embeddings: TwofoldEmbeddings, splitter: Any) -> None:
+    documents = [Document("fog", id="a"), Document(" \n"), Document(""), Document("mist", id="b")]
+    with pytest.warns(BlankWarning) as said:
+        chunks, vectors = late_chunk(documents, splitter, embeddings)
+    assert [chunk.metadata[DOCUMENT] for chunk in chunks] == ["a", "b"]
+    assert len(vectors) == 2
+    assert [str(one.message).split(" is")[0] for one in said] == ["document 1", "document 2"]
+
+
+def test_markdown_by_its_headers(embeddings: TwofoldEmbeddings) -> None:
+    text = "# Log\n\nFog comes in.\n\n## Ships\nNine go out.  \nOne comes back.\n\n## Lamp\nIt is lit."
+    splitter = MarkdownHeaderTextSplitter([("#", "title"), ("##", "part")])
+    chunks, vectors = late_chunk([Document(text, id="log", metadata={"page": 4})], splitter, embeddings)
+    assert [text[start:end] for start, end in spans(chunks)] == [
+        "Fog comes in.",
+        "Nine go out.  \nOne comes back.",
+        "It is lit.",
+    ]
+    assert [chunk.metadata.get("part") for chunk in chunks] == [None, "Ships", "Lamp"]
+    assert {(chunk.metadata["title"], chunk.metadata["page"]) for chunk in chunks} == {("Log", 4)}
+    wanted = embeddings.embedder.embed_late([Text.from_spans(text, spans(chunks))])[0]
+    assert np.array_equal(np.asarray(vectors, np.float32), wanted)
+
+
+def test_what_is_no_splitter_is_refused(embeddings: TwofoldEmbeddings) -> None:
+    with pytest.raises(InputError, match="a dict has neither split_documents nor split_text"):
+        late_chunk([Document("fog")], {}, embeddings)  # type: ignore[arg-type]
+
+
+def test_a_text_that_is_too_long_is_named_by_its_place(embeddings: TwofoldEmbeddings) -> None:
+    documents = [Document(" "), Document("fog"), Document("word " * 600)]
+    with pytest.warns(BlankWarning), pytest.raises(InputError, match=r"^document 2: .* tokens") as caught:
+        late_chunk(documents, Splitter(), embeddings)
+    assert caught.value.index == 2
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_was_paid_for_counts_the_users_documents(
+    embeddings: TwofoldEmbeddings, monkeypatch: pytest.MonkeyPatch, asynchronous: bool
+) -> None:
+    rows = embeddings.embedder.embed_documents(["fog"])
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ProviderError("busy", partial={0: rows}, failed={1: "busy"})
+
+    async def afail(*_: Any, **__: Any) -> Any:
+        fail()
+
+    monkeypatch.setattr(embeddings.embedder.backend, "embed", fail)
+    monkeypatch.setattr(embeddings.embedder.backend, "aembed", afail)
+    documents = [Document(" "), Document("fog"), Document("mist")]
+
+    def chunk() -> Any:
+        if asynchronous:
+            return asyncio.run(alate_chunk(documents, Splitter(), embeddings))
+        return late_chunk(documents, Splitter(), embeddings)
+
+    with pytest.warns(BlankWarning), pytest.raises(ProviderError) as caught:
+        chunk()
+    assert (list(caught.value.partial), list(caught.value.failed)) == ([1], [2])
+
+
+def test_vectors_carry_their_space(embeddings: TwofoldEmbeddings) -> None:
+    _, vectors = late_chunk([Document(ARTICLE)], paragraphs(), embeddings)
+    for own in (vectors, vectors[:1], vectors + [None], pickle.loads(pickle.dumps(vectors)), copy.copy(vectors)):  # noqa: RUF005
+        assert isinstance(own, LateVectors)
+        assert own.space == embeddings.embedder.space
+    assert isinstance(vectors[0], list)
+    assert vectors[:2] + vectors[2:] == vectors
+
+
+def test_an_embedder_will_do(embeddings: TwofoldEmbeddings) -> None:
+    wanted = late_chunk([Document(ARTICLE)], paragraphs(), embeddings)
+    assert late_chunk([Document(ARTICLE)], paragraphs(), Embedder("fake:")) == wanted
+
+
+def test_a_splitters_own_start_index_is_put_right(embeddings: TwofoldEmbeddings) -> None:
+    chunks, _ = late_chunk([Document(CHAT)], words(8, 3), embeddings)
+    assert [chunk.metadata["start_index"] for chunk in chunks] == [start for start, _ in spans(chunks)]
+    assert "start_index" not in late_chunk([Document(ARTICLE)], paragraphs(), embeddings)[0][0].metadata
+
+
+def test_progress_is_shown(embeddings: TwofoldEmbeddings, capsys: pytest.CaptureFixture[str]) -> None:
+    late_chunk([Document(ARTICLE)], paragraphs(), embeddings, progress=True)
+    assert "1 of 1" in capsys.readouterr().err
 
 
 def test_a_cache_changes_no_late_vector(embeddings: TwofoldEmbeddings) -> None:
@@ -162,13 +252,3 @@ def test_async_gives_the_same(embeddings: TwofoldEmbeddings) -> None:
     assert asyncio.run(alate_chunk(documents, paragraphs(), embeddings)) == late_chunk(
         documents, paragraphs(), embeddings
     )
-
-
-def test_into_a_store_again_and_again(embeddings: TwofoldEmbeddings) -> None:
-    store = InMemoryVectorStore(embeddings)
-    for _ in range(2):
-        ids = add_documents(store, *late_chunk([Document(ARTICLE, id="berlin")], paragraphs(), embeddings))
-    assert list(store.store) == ids
-    best: Any = store.similarity_search("population of 3.8 million", k=1)[0]
-    assert best.page_content == "Its population is 3.8 million."
-    assert ARTICLE[best.metadata["start_index"] : best.metadata["end_index"]] == best.page_content
