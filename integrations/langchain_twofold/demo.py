@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from twofold import Embedder
 
 
+ANSWERS = 10
+"""How many entries are found for each question."""
+
+
 def ask(embedder: Embedder, entries: Sequence[Any], questions: Sequence[str]) -> list[list[tuple[str, float]]]:
-    """For each question the names of all entries and their scores, best first, from LangChain's store in memory."""
+    """The names of the best entries for each question, with their scores, from LangChain's store in memory."""
     store = InMemoryVectorStore(TwofoldEmbeddings(embedder))
     store.add_documents([Document(entry.text, id=entry.name) for entry in entries])
     return [
-        [(str(found.id), score) for found, score in store.similarity_search_with_score(question, len(entries))]
+        [(str(found.id), score) for found, score in store.similarity_search_with_score(question, ANSWERS)]
         for question in questions
     ]

@@ -58,20 +58,10 @@ def _chroma(client: Any, name: str, embeddings: Any, options: Mapping[str, Any])
 def _weaviate(client: Any, name: str, embeddings: Any, options: Mapping[str, Any]) -> Made:
     with extra(package="langchain-weaviate"):
         from langchain_weaviate import WeaviateVectorStore  # noqa: PLC0415
-        from weaviate.classes.config import Configure  # noqa: PLC0415
     text = options.get("text_key", "text")
     own = {option: options[option] for option in _WEAVIATE if option in options}
 
     def make() -> VectorStore:
         return WeaviateVectorStore(client, name, text, embeddings, **own)
 
-    tenants: Any = options.get("use_multi_tenancy")
-    if not tenants:
-        return make, {"vectorize": text}
-    tenants = tenants if isinstance(tenants, dict) else {}
-    several = Configure.multi_tenancy(
-        enabled=True,
-        auto_tenant_creation=tenants.get("autoTenantCreation", True),
-        auto_tenant_activation=tenants.get("autoTenantActivation", True),
-    )
-    return make, {"vectorize": text, "multi_tenancy_config": several}
+    return make, {"vectorize": text, "tenants": bool(options.get("use_multi_tenancy"))}
