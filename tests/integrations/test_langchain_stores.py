@@ -134,7 +134,9 @@ def test_vectors_that_are_ready_are_not_computed_again(store: VectorStore, embed
         assert np.array_equal(np.float32(stored(store, name)), vector)
     best = found(store, 1)[0]
     assert (
-        best.page_content == TEXTS[best.metadata["number"]] == TEXTS[::-1][TEXTS.index(order(embeddings.embedder)[0])]
+        best.page_content
+        == TEXTS[int(best.metadata["number"])]
+        == TEXTS[::-1][TEXTS.index(order(embeddings.embedder)[0])]
     )
     assert store.embeddings is embeddings
 
