@@ -71,7 +71,7 @@ class Target:
                 "open it with TwofoldEmbeddings"
             )
         reference = await self.reference(given.embeddings)
-        if reference is None and given.lacking(range(len(given.rows))):
+        if self.own is None and given.embeddings is None and given.lacking(range(len(given.rows))):
             raise InputError(f"{self.name} has no embeddings: open it with some, or give them")
         theirs = [given.space] if given.space is not None else []
         if given.embeddings is not None:

@@ -148,6 +148,24 @@ def test_a_store_that_keeps_no_record_is_held_to_its_embeddings(
     assert store.store == {}
 
 
+def test_a_store_without_embeddings_is_held_to_the_record(
+    host: Host, ours: TwofoldEmbeddings, theirs: TwofoldEmbeddings
+) -> None:
+    store = host.directly(None)
+    with pytest.raises(StoreError, match="does not say what its vectors are"):
+        add_documents(store, *late_chunk([LOG], LINES, ours))
+    open_collection(host.client, host.name, ours)
+    for what in (late_chunk([LOG], LINES, theirs), (documents(), theirs)):
+        with pytest.raises(SpaceMismatch, match="document task"):
+            add_documents(store, *what)
+    with pytest.raises(InputError, match="has no embeddings"):
+        add_documents(store, documents())
+    assert collection(store).count() == 0
+    add_documents(store, *late_chunk([LOG], LINES, ours))
+    add_documents(store, documents(), ours)
+    assert collection(store).count() == 6
+
+
 def test_a_new_collection_of_langchains_gets_its_record(
     host: Host, ours: TwofoldEmbeddings, theirs: TwofoldEmbeddings
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def chroma(embeddings: Any) -> Any:
 def faiss(embeddings: TwofoldEmbeddings) -> VectorStore:
     """Its method for ready vectors takes pairs of texts and vectors."""
     index = pytest.importorskip("faiss").IndexFlatIP(64)
+    pytest.importorskip("langchain_community")  # it is in the group `bench`
     from langchain_community.docstore.in_memory import InMemoryDocstore
     from langchain_community.vectorstores import FAISS
 
@@ -79,6 +81,7 @@ def faiss(embeddings: TwofoldEmbeddings) -> VectorStore:
 def sklearn(embeddings: TwofoldEmbeddings) -> VectorStore:
     """It has no such method, and keeps what it adds in itself."""
     pytest.importorskip("sklearn")
+    pytest.importorskip("langchain_community")
     from langchain_community.vectorstores import SKLearnVectorStore
 
     return SKLearnVectorStore(embeddings)
@@ -366,6 +369,21 @@ def test_a_store_that_asks_for_more_gets_it(embeddings: TwofoldEmbeddings) -> No
     ids = add_documents(store, documents(), embeddings.embedder.embed_documents(TEXTS[::-1]))
     assert store.probes == [embeddings.embed_query("fog"), *embeddings.embed_documents(["how wide?", TEXTS[0]])]
     assert store.store[ids[0]]["vector"] == embeddings.embed_documents(TEXTS)[-1]
+
+
+def test_ready_vectors_are_seen_by_their_own_call_alone(embeddings: TwofoldEmbeddings) -> None:
+    class Shared(InMemoryVectorStore):
+        meanwhile: Any = None
+
+        def add_documents(self, documents: Any, ids: Any = None, **kwargs: Any) -> list[str]:
+            with ThreadPoolExecutor(1) as pool:
+                self.meanwhile = pool.submit(self.embedding.embed_documents, TEXTS).result()
+            return super().add_documents(documents, ids, **kwargs)
+
+    store = Shared(embeddings)
+    add_documents(store, documents(), embeddings.embedder.embed_documents(TEXTS[::-1]))
+    assert store.meanwhile == embeddings.embed_documents(TEXTS)
+    assert [one["vector"] for one in store.store.values()] == embeddings.embed_documents(TEXTS)[::-1]
 
 
 def test_a_refusal_says_what_is_stored_and_what_is_not(
