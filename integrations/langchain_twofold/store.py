@@ -9,6 +9,7 @@ from langchain_twofold.documents import Documents
 from langchain_twofold.embedding import as_embeddings
 from langchain_twofold.hosts import host_of
 from langchain_twofold.writing import Target
+from twofold import ProviderError
 from twofold.adapters import SLICE, Calls, ThreadedStore, done, opening, reporting, run, store_over
 
 if TYPE_CHECKING:
@@ -116,7 +117,11 @@ async def _adding(target: Target, documents: Any, embeddings: Any, ids: Any, *, 
     with reporting(count, "adding", shown=progress) as report:
         for start in range(0, count, SLICE):
             some = range(start, min(start + SLICE, count))
-            written += await target.write(given, some)
+            try:
+                await target.write(given, some, written)
+            except ProviderError:
+                await target.sweep(given, written)
+                raise
             if report is not None:
                 report(len(some), 0)
     await target.sweep(given, written)

@@ -98,8 +98,8 @@ class Target:
             await opening(self.collection, Calls(writer.embedder, waits=self.waits), create=False)
         return await self._space(writer.embedder)
 
-    async def write(self, given: Documents, some: range) -> list[str]:
-        """Embed what is lacking of a slice, and write all that have their vectors; the ids of their rows.
+    async def write(self, given: Documents, some: range, written: list[str]) -> None:
+        """Embed what is lacking of a slice, and write all that have their vectors; their ids go into `written`.
 
         Raises:
             StoreError: the store refused some; `failed` names them, and all that come after.
@@ -114,23 +114,26 @@ class Target:
         except StoreError as refused:
             refused.failed = {**dict.fromkeys(later, str(refused)), **refused.failed}
             raise
+        written += [given.rows[place].id for place in places]
         if failure is not None:
             raise failure
-        return [given.rows[place].id for place in places]
 
     async def sweep(self, given: Documents, written: Sequence[str]) -> None:
-        """Remove the rows that these documents had before: of another version, and not written now."""
+        """Remove rows of other versions that these documents had before, where all of theirs are written now."""
+        kept = set(written)
         versions = {
             row.document: row.digest if row.text.strip() else None
             for row, named in zip(given.rows, given.named, strict=True)
             if named or row.document != row.id
         }
+        for row in given.rows:
+            if row.text.strip() and row.id not in kept:
+                versions.pop(row.document, None)
         held: Sequence[Held] = ()
         if self.collection is not None and versions:
             held = await done(self.collection.held(list(versions)))
         elif isinstance(self.host, InMemoryVectorStore):
             held = [Held.from_fields(key, item["metadata"]) for key, item in self.host.store.items()]
-        kept = set(written)
         stale = [row.id for row in held if row.id not in kept and versions.get(row.document, row.digest) != row.digest]
         if stale:
             await done((self.collection or self.host).delete(stale))
