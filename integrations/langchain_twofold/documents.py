@@ -75,13 +75,23 @@ def _vectors(given: Any, count: int) -> list[list[float] | None]:
     """One vector, or None, for each document.
 
     Raises:
-        InputError: another number of them, or not of one width.
+        InputError: another number of them, not of one width, or not of finite numbers.
     """
-    rows = [None if row is None else np.asarray(row, np.float32) for row in given]
-    shapes = {row.shape for row in rows if row is not None}
-    if len(rows) != count or len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
-        found = ", ".join(map(str, sorted(shapes)))
+    rows = [None if row is None else _vector(row, place) for place, row in enumerate(given)]
+    widths = sorted({len(row) for row in rows if row is not None})
+    if len(rows) != count or len(widths) > 1:
         raise InputError(
-            f"{len(rows)} vectors of the shapes {found} for {count} documents: expected one each, of one width"
+            f"{len(rows)} vectors of the widths {widths} for {count} documents: expected one each, of one width"
         )
-    return [None if row is None else row.tolist() for row in rows]
+    return rows
+
+
+def _vector(row: Any, place: int) -> list[float]:
+    try:
+        vector = np.asarray(row, np.float32)
+    except (TypeError, ValueError):
+        vector = np.empty(0, np.float32)
+    if vector.ndim != 1 or not vector.size or not np.isfinite(vector).all():
+        raise InputError(f"vector {place} is not a list of finite numbers", index=place)
+    numbers: list[float] = vector.tolist()
+    return numbers

@@ -290,8 +290,12 @@ def test_vectors_that_do_not_fit_are_refused(count: int, width: int, said: str, 
 
 def test_wrong_vectors_ids_and_stores_are_refused(embeddings: TwofoldEmbeddings) -> None:
     store = InMemoryVectorStore(embeddings)
-    with pytest.raises(InputError, match="expected one each, of one width"):
-        add_documents(store, documents(), [1.0, 2.0, 3.0, 4.0])
+    wrong: Any
+    for wrong in ([1.0, 2.0, 3.0, 4.0], [[float("nan")] * 64] * 4, ["fake:"] * 4, [[]] * 4):
+        with pytest.raises(InputError, match="vector 0 is not a list of finite numbers"):
+            add_documents(store, documents(), wrong)
+    with pytest.raises(InputError, match=r"widths \[1, 64\] .* expected one each, of one width"):
+        add_documents(store, documents(), [[1.0] * 64, [1.0] * 64, [1.0], None])
     with pytest.raises(InputError, match="1 ids for 4 documents"):
         add_documents(store, documents(), np.ones((4, 64), np.float32), ids=["one"])
     with pytest.raises(InputError, match="is there twice"):
