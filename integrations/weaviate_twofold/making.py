@@ -23,9 +23,10 @@ def arguments(
     properties: Sequence[Property] = (),
     quantizer: Any = None,
     vector_index_config: Any = None,
+    tenants: bool = False,
     **options: Any,
 ) -> dict[str, Any]:
-    """What `client.collections.create` takes, of the options of `open_collection`.
+    """What `client.collections.create` takes, of the options of `open_collection`; `tenants` are made as they come.
 
     Raises:
         InputError: an option that is decided here, or an index that does not compare by cosine.
@@ -36,6 +37,10 @@ def arguments(
                 f"{option} is decided here: give vectorize, quantizer and vector_index_config; for vectors that the "
                 "server asks for, make the collection with server_side and open it then"
             )
+    if tenants:
+        options["multi_tenancy_config"] = Configure.multi_tenancy(
+            enabled=True, auto_tenant_creation=True, auto_tenant_activation=True
+        )
     each = {"quantizer": quantizer, "vector_index_config": cosine_index(vector_index_config)}
     declared = {one.name: one for one in properties}
     for name in (name for names in layout.vectors.values() for name in names):

@@ -12,7 +12,7 @@ from weaviate_twofold.connect import class_name, connect
 from weaviate_twofold.making import arguments
 from weaviate_twofold.objects import PIECE, Sending, object_id, refusals
 from weaviate_twofold.properties import HELD, held_of, object_of, properties_for, row_of
-from weaviate_twofold.record import Layout, guessed, kept_in
+from weaviate_twofold.record import Layout, asked, guessed, kept_in
 
 with extra("weaviate"):
     from weaviate.classes.config import DataType, Property, Tokenization
@@ -68,8 +68,10 @@ class WeaviateStore:
         return store
 
     @classmethod
-    def over(cls, native: Any) -> Self | None:
-        """The store of a collection object, of either client."""
+    def over(cls, native: Any, name: str | None = None, *, vectorize: str = "text", **options: Any) -> Self | None:
+        """The store of a collection object, of either client; or of one by its name at its client."""
+        if name is not None:
+            return cls(native.collections.use(name), client=native, layout=asked(vectorize), options=options)
         return cls(native) if isinstance(native, Collection | CollectionAsync) else None
 
     async def find(self) -> bool:
