@@ -10,15 +10,17 @@ import numpy as np
 
 from langchain_twofold.ready import ready
 from twofold import Document as Text
-from twofold import Embedder, InputError, ProviderError, SpaceMismatch, StoreError
+from twofold import Embedder, InputError, SpaceMismatch, StoreError
 from twofold.adapters import (
     Calls,
+    Entry,
     Held,
     ThreadedStore,
     check_metadata,
     check_text,
     checking_lengths,
     done,
+    embedding,
     extra,
     mismatch_message,
     opening,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from langchain_twofold.documents import Documents
-    from twofold import Space
+    from twofold import ProviderError, Space
 
 
 class Target:
@@ -178,16 +180,15 @@ class Target:
         if not lacking:
             return found, None
         writer: Any = given.embeddings if given.embeddings is not None else self.own
-        texts = [Text.whole(given.rows[place].text) for place in lacking]
+        entries = [Entry(given.rows[place].id, Text.whole(given.rows[place].text)) for place in lacking]
         try:
-            arrays = await done((writer.aembed_late if self.waits else writer.embed_late)(texts))
+            arrays, failure = await embedding(Calls(writer, waits=self.waits), entries)
         except InputError as error:
-            place = None if error.index is None else lacking[error.index]
-            raise InputError(f"document {place}: {error}" if place is not None else str(error), index=place) from None
-        except ProviderError as error:
-            error.renumber(lacking)
-            return found | {place: rows[0].tolist() for place, rows in error.partial.items()}, error
-        return found | {place: rows[0].tolist() for place, rows in zip(lacking, arrays, strict=True)}, None
+            error.index = None if error.index is None else lacking[error.index]
+            raise
+        if failure is not None:
+            failure.renumber(lacking)
+        return found | {lacking[number]: rows[0].tolist() for number, rows in arrays.items()}, failure
 
     async def _put(self, given: Documents, places: Sequence[int], vectors: list[list[float]]) -> None:
         ids = [given.rows[place].id for place in places]
