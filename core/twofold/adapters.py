@@ -15,14 +15,28 @@ from twofold.offsets import cut, locate
 from twofold.progress import reporting
 from twofold.settings import options
 from twofold.space import SpaceRecord, lowest_cosine, mismatch_message
-from twofold.stores.checks import Given, as_document, check_documents, check_ids, check_metadata, warn_blank
+from twofold.stores.checks import Checked, Given, as_document, check_documents, check_ids, check_metadata, warn_blank
 from twofold.stores.drivers import Calls, MaybeAwaitable, done, run
 from twofold.stores.faces import aadd_documents, add_documents, aopen_collection, open_collection
 from twofold.stores.lengths import check_lengths, checking_lengths
 from twofold.stores.opened import OpenStore
-from twofold.stores.opening import checking, checking_space, stored_record
-from twofold.stores.rows import DIGEST, DOCUMENT, END, OWN_PREFIX, ROWS, START, Held, Hit, Metadata, Row, Stored
+from twofold.stores.opening import checking, checking_space, opening, stored_record
+from twofold.stores.rows import (
+    DIGEST,
+    DOCUMENT,
+    END,
+    OWN_PREFIX,
+    ROWS,
+    START,
+    Held,
+    Hit,
+    Metadata,
+    Row,
+    Stored,
+    digest_of,
+)
 from twofold.stores.store import Store, store_over
+from twofold.stores.threads import ThreadedStore
 from twofold.stores.writing import SLICE, Entry, Metadatas, adding, embedding, replacing, version, writing
 from twofold.vectors import FloatArray
 
@@ -35,6 +49,7 @@ __all__ = [
     "SLICE",
     "START",
     "Calls",
+    "Checked",
     "Entry",
     "FloatArray",
     "Given",
@@ -54,6 +69,7 @@ __all__ = [
     "Span",
     "Store",
     "Stored",
+    "ThreadedStore",
     "aadd_documents",
     "add_documents",
     "adding",
@@ -71,6 +87,7 @@ __all__ = [
     "checking_lengths",
     "checking_space",
     "cut",
+    "digest_of",
     "done",
     "embedding",
     "extra",
@@ -78,6 +95,7 @@ __all__ = [
     "lowest_cosine",
     "mismatch_message",
     "open_collection",
+    "opening",
     "option_fields",
     "option_names",
     "options",

@@ -69,8 +69,10 @@ class ChromaStore:
         return store
 
     @classmethod
-    def over(cls, native: Any) -> Self | None:
-        """The store of an open collection."""
+    def over(cls, native: Any, name: str | None = None, **options: Any) -> Self | None:
+        """The store of an open collection, or of one by its name at any client of Chroma's."""
+        if name is not None:
+            return cls(native, name, **options)
         return cls(None, native.name, collection=native) if isinstance(native, CollectionCommon) else None
 
     async def find(self) -> bool:

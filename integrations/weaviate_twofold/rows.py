@@ -68,8 +68,10 @@ class WeaviateStore:
         return store
 
     @classmethod
-    def over(cls, native: Any) -> Self | None:
-        """The store of a collection object, of either client."""
+    def over(cls, native: Any, name: str | None = None, **options: Any) -> Self | None:
+        """The store of a collection object, or of a collection by its name at its client; synchronous or not."""
+        if name is not None:
+            return cls(native.collections.use(class_name(name)), client=native, options=options)
         return cls(native) if isinstance(native, Collection | CollectionAsync) else None
 
     async def find(self) -> bool:

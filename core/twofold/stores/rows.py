@@ -109,5 +109,5 @@ class Stored(NamedTuple):
 
 
 def digest_of(*parts: object) -> str:
-    """Thirty-two hexadecimal digits that name a version of a document, of anything that JSON can say."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    """Thirty-two hexadecimal digits that name a version of a document; what JSON cannot say counts as its string."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]

@@ -46,8 +46,11 @@ class Store(Protocol):
         """
 
     @classmethod
-    def over(cls, native: Any) -> Self | None:
-        """The store of a host's own collection object, synchronous or not; None where it is not this host's."""
+    def over(cls, native: Any, name: str | None = None, **options: Any) -> Self | None:
+        """The store of a host's own collection object, synchronous or not; None where it is not this host's.
+
+        With a `name`, `native` is the host's client, and `options` are the host's own for a collection that is new.
+        """
 
     def find(self) -> MaybeAwaitable[bool]:
         """Whether the collection is there."""
@@ -96,14 +99,15 @@ class Store(Protocol):
         """Let go of files and connections."""
 
 
-def store_over(native: Any) -> Store | None:
-    """The store of a host's own collection object; None where no installed integration knows it.
+def store_over(native: Any, name: str | None = None, **options: Any) -> Store | None:
+    """The store of a host's own collection object, or of the collection called `name` at its client; see `Store.over`.
 
-    An integration is asked only where the object's module starts with the scheme of its addresses (`chroma`).
+    None where no installed integration knows it. One is asked only where the object's module starts with the scheme of
+    its addresses (`chroma`).
     """
     root = type(native).__module__.partition(".")[0]
     for entry in entry_points(group=ENTRY_POINTS):
-        if root.startswith(entry.name) and (store := entry.load().over(native)) is not None:
+        if root.startswith(entry.name) and (store := entry.load().over(native, name, **options)) is not None:
             found: Store = store
             return found
     return None

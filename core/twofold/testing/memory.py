@@ -33,7 +33,7 @@ class MemoryStore:
         return cls(address, name)
 
     @classmethod
-    def over(cls, native: Any) -> Self | None:  # noqa: ARG003 - a protocol's
+    def over(cls, native: Any, name: str | None = None, **options: Any) -> Self | None:  # noqa: ARG003 - a protocol's
         """No host has such collections."""
         return None
 
