@@ -29,6 +29,8 @@ from twofold.testing.store_door import Failing
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from weaviate_server import WeaviateServer
+
 TEXT = "A keeper lights the lamp. Nine ships wait in the fog. Bread is baked at night. " * 12
 
 
@@ -217,3 +219,42 @@ class TestRowsOfLlamaIndex(StoreContract):
             client.get_collection(name, embedding_function=None).modify(metadata={"owner": "us"})
 
         self.door = StoreDoor(name="llama-index over chroma", store=store, forget=forget)
+
+
+# -- Weaviate ---------------------------------------------------------------------------------------------------------
+
+
+def test_documents_in_weaviate(weaviate_server: WeaviateServer, weaviate_name: str) -> None:
+    given = ["the lamp", ["Nine ships ", "wait in the fog"], Document(text=TEXT, id_="night", metadata={"title": "T"})]
+    with weaviate_server.connect() as client:
+        store = open_collection(client, weaviate_name, FakeEmbedder())
+        ids = add_documents(store, given, ids=["lamp", "ships", "night"], metadatas=[{"n": 1}, None, None])
+        assert ids == ["lamp", "ships#0", "ships#1", "night"]
+        index = VectorStoreIndex.from_vector_store(store, embed_model=TwofoldEmbedding("fake:"))
+        found = {hit.node.node_id: hit.node for hit in index.as_retriever(similarity_top_k=9).retrieve("lamp")}
+        assert set(found) == set(ids)
+        assert (found["lamp"].metadata, found["night"].metadata) == ({"n": 1}, {"title": "T"})
+        assert found["ships#1"].get_content() == "wait in the fog"
+        assert add_documents(store, ["ships"], ids=["ships"]) == ["ships"]
+        store.delete("night")
+        again = open_collection(client, weaviate_name, FakeEmbedder(), create=False)
+        assert len(client.collections.get(again.index_name)) == 2
+
+
+async def test_documents_in_weaviate_through_its_asynchronous_client(
+    weaviate_server: WeaviateServer, weaviate_name: str
+) -> None:
+    embedding = TwofoldEmbedding(FakeEmbedder())
+    async with weaviate_server.connect_async() as client:
+        store = await aopen_collection(client, weaviate_name, embedding)
+        assert await aadd_documents(store, ["the lamp", ["a ", "b"]], ids=["lamp", "ab"]) == ["lamp", "ab#0", "ab#1"]
+        index = VectorStoreIndex.from_vector_store(store, embed_model=embedding)
+        await index.ainsert_nodes([TextNode(text="bread at night")])
+        (best,) = await index.as_retriever(similarity_top_k=1).aretrieve("the lamp")
+        assert best.node.get_content() == "the lamp"
+        other = TwofoldEmbedding("fake:", document_task="topic")
+        with pytest.raises(SpaceMismatch):
+            await aopen_collection(client, weaviate_name, other)
+        with pytest.raises(SpaceMismatch):
+            await VectorStoreIndex.from_vector_store(store, embed_model=other).ainsert_nodes([TextNode(text="x")])
+        assert (await client.collections.get(weaviate_name).aggregate.over_all(total_count=True)).total_count == 4
