@@ -123,6 +123,11 @@ def test_the_hosts_documents_are_cut_by_a_parser_and_a_shortened_one_leaves_noth
     assert set(nodes_in(store)) == {"night", "lamp#0"}
     store.delete("lamp")
     assert set(nodes_in(store)) == {"night"}
+    index = VectorStoreIndex.from_vector_store(store, embed_model=TwofoldEmbedding("fake:"))
+    index.insert_nodes(parser.get_nodes_from_documents([Document(text=TEXT, id_="night")]))  # as the host does it
+    assert len(nodes_in(store)) > 4
+    assert add_documents(store, ["fog"], ids=["night"]) == ["night"]
+    assert set(nodes_in(store)) == {"night"}
 
 
 def test_rows_are_read_as_chunks_by_everyone(client: Any, store: Any) -> None:
@@ -225,7 +230,11 @@ class TestRowsOfLlamaIndex(StoreContract):
 
 
 def test_documents_in_weaviate(weaviate_server: WeaviateServer, weaviate_name: str) -> None:
-    given = ["the lamp", ["Nine ships ", "wait in the fog"], Document(text=TEXT, id_="night", metadata={"title": "T"})]
+    given: list[Any] = [
+        "the lamp",
+        ["Nine ships ", "wait in the fog"],
+        Document(text=TEXT, id_="night", metadata={"title": "T"}),
+    ]
     with weaviate_server.connect() as client:
         store = open_collection(client, weaviate_name, FakeEmbedder())
         ids = add_documents(store, given, ids=["lamp", "ships", "night"], metadatas=[{"n": 1}, None, None])
