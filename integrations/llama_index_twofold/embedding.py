@@ -13,7 +13,7 @@ from llama_index_twofold.callers import caller_of
 from llama_index_twofold.marks import is_marked, mark, remember
 from llama_index_twofold.observers import dispatcher
 from twofold import InputError
-from twofold.adapters import as_embedder, check_text, check_texts, extra, option_fields, run, warn_blank
+from twofold.adapters import as_embedder, check_text, check_texts, extra, option_fields, option_names, run, warn_blank
 
 with extra("llama-index"):
     from llama_index.core.base.embeddings.base import BaseEmbedding, mean_agg
@@ -215,7 +215,7 @@ class TwofoldEmbedding(Options):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse to change an option, which the embedder would not see."""
-        if name in option_fields():
+        if name in option_names():
             raise InputError(f"{name} cannot be changed: make another, as model_copy(update={{{name!r}: …}}) does")
         super().__setattr__(name, value)
 

@@ -38,13 +38,13 @@ class Guard:
         self.store, self.embedder = store, embedder
         self._tags = {embedder.space.tag, stored}
 
-    async def writing(self, nodes: Sequence[BaseNode]) -> list[BaseNode]:
+    async def writing(self, nodes: Sequence[BaseNode], *, waits: bool = False) -> list[BaseNode]:
         """The nodes as they are to be written; the record is read from the store each time.
 
         Raises:
             SpaceMismatch: a node whose vector is of another space, or does not say of which.
         """
-        await checking(self.store, Calls(self.embedder))
+        await checking(self.store, Calls(self.embedder, waits=waits))
         for node in nodes:
             if node.embedding is not None:
                 self._check(f"the vector of node {node.node_id!r}", node.embedding, marked_tag(node))
@@ -87,7 +87,7 @@ def guarded(kind: type[BasePydanticVectorStore]) -> Any:
             return [one for piece in pieces for one in super(Guarded, self).add(piece, **kwargs)]
 
         async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-            nodes = await self._guard.writing(nodes)
+            nodes = await self._guard.writing(nodes, waits=True)
             ids: list[str] = []
             for start in range(0, len(nodes), PIECE):
                 ids += await super().async_add(nodes[start : start + PIECE], **kwargs)

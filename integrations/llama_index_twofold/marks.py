@@ -28,7 +28,7 @@ PREFIX = "twofold:"
 LATE, ALONE = "late", "alone"
 
 MOST = 65_536
-"""Vectors whose makers are remembered; the host hands some thousands from one place to the next."""
+"""Vectors whose makers are remembered, and kept; the host hands some thousands from one place to the next."""
 
 _makers: dict[tuple[float, ...], tuple[Embedder, ...]] = {}
 _changing = Lock()

@@ -120,11 +120,13 @@ def _native(where: Any, name: str, options: dict[str, Any]) -> Store:
     native = store_over(where, name, **options)
     if native is None:
         raise InputError(f"{type(where).__name__} is not a client of Chroma's or Weaviate's: there is no store in it")
+    if _waits(where) and _root(where) == "chromadb":
+        raise InputError("LlamaIndex has no store over Chroma's asynchronous client: give a synchronous one")
     return native
 
 
 def _vector_store(where: Any, name: str) -> Any:
-    root = type(where).__module__.partition(".")[0]
+    root = _root(where)
     if root == "chromadb":
         with extra(package="llama-index-vector-stores-chroma"):
             from llama_index.vector_stores.chroma import ChromaVectorStore  # noqa: PLC0415 - each store is a package
@@ -134,6 +136,10 @@ def _vector_store(where: Any, name: str) -> Any:
             from llama_index.vector_stores.weaviate import WeaviateVectorStore  # noqa: PLC0415 - see above
         return guarded(WeaviateVectorStore)(weaviate_client=where, index_name=name)
     raise InputError(f"LlamaIndex's store over a {root} client is not known: clients of chromadb and weaviate are")
+
+
+def _root(client: Any) -> str:
+    return type(client).__module__.partition(".")[0]
 
 
 def _waits(client: Any) -> bool:

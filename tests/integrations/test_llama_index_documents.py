@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import chromadb
 import numpy as np
 import pytest
+from chromadb.api.async_client import AsyncClient
 from llama_index.core import VectorStoreIndex
 from llama_index.core.node_parser import TokenTextSplitter
 from llama_index.core.schema import Document, TextNode
@@ -69,9 +70,11 @@ def test_options_of_a_new_collection_are_its_integrations(client: Any) -> None:
     assert store.client.configuration_json["hnsw"]["space"] == "ip"
 
 
-def test_what_is_no_client_is_refused() -> None:
+async def test_what_is_no_client_is_refused() -> None:
     with pytest.raises(InputError, match="dict is not a client of Chroma's or Weaviate's"):
         open_collection({}, "one", "fake:")
+    with pytest.raises(InputError, match="LlamaIndex has no store over Chroma's asynchronous client"):
+        await aopen_collection(AsyncClient.__new__(AsyncClient), "one", "fake:")
     with pytest.raises(InputError, match="open it with open_collection"):
         add_documents(ChromaVectorStore(chroma_collection=object()), ["x"], ids=["x"])
 
