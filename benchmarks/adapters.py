@@ -49,7 +49,7 @@ def doors(model: str) -> dict[str, Callable[[], object]]:
     from llama_index_twofold import TwofoldEmbedding
 
     chroma, langchain = TwofoldEmbeddingFunction(model), TwofoldEmbeddings(model=model)
-    llama_index = TwofoldEmbedding(model=model, embed_batch_size=1000)
+    llama_index = TwofoldEmbedding(model)
     return {
         "chroma": lambda: chroma(PASSAGES),
         "langchain": lambda: langchain.embed_documents(PASSAGES),

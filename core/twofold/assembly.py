@@ -45,6 +45,16 @@ class Assembled:
         """The embedder that `settings` describe: how adapters and stored configurations make one."""
         return cls(**asdict(settings), api_key=api_key, http_client=http_client)
 
+    def with_options(self, **options: Any) -> Self:
+        """Another embedder, with these options in place of its own; its key and its client stay.
+
+        Raises:
+            InputError: see `Embedder`.
+        """
+        other = type(self)(**{**asdict(self.settings), **options}, http_client=self._http_client)
+        other._key = self._key.under(other.settings.api_key_env)  # noqa: SLF001 - of its own class
+        return other
+
     # -- what it is ---------------------------------------------------------------------------------------------------
 
     @property

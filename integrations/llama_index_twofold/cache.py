@@ -1,78 +1,87 @@
-"""LlamaIndex's `embeddings_cache`, with models and sides kept apart: the stock one has the text alone as its key."""
+"""Texts and documents through the embedder, and through LlamaIndex's `embeddings_cache` where one is set.
+
+The host's own keys are the texts alone. Here they are `<space>/<side>/<digest>`: many models may share a cache.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+import asyncio
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any
 
-from twofold.documents import check_text
-from twofold.extras import extra
-
-with extra("llama-index"):
-    from llama_index.core.storage.kvstore.types import DEFAULT_COLLECTION, BaseKVStore
+from llama_index_twofold.marks import remember
+from llama_index_twofold.observers import admitted, observed
+from twofold import Document, InputError, ProviderError
+from twofold.adapters import Lookup, done
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
+
+    from llama_index.core.base.embeddings.base import BaseEmbedding
 
     from twofold import Embedder
+    from twofold.adapters import Side
 
-Side: TypeAlias = Literal["query", "document"]
+COLLECTION, VALUE = "embeddings", "float32"
+"""Where the host keeps vectors, and the one field of each: the values in base64."""
 
-_side: ContextVar[Side] = ContextVar("side", default="document")
+
+async def embedding(
+    host: BaseEmbedding,
+    embedder: Embedder,
+    side: Side,
+    items: Sequence[Any],
+    chunks: Sequence[str],
+    *,
+    waits: bool = False,
+    progress: bool = False,
+) -> list[list[float]]:
+    """The vectors of `items`, texts or documents, in one call of the embedder; `chunks` is what each vector is of.
+
+    Raises:
+        InputError: an item that cannot be embedded, named by its place, before any work.
+        ProviderError: a hosted model failed; what was paid for is in its `partial`, and in the cache.
+    """
+    with observed(host, chunks) as vectors:
+        if host.embeddings_cache is None:
+            await admitted(host, len(chunks), waits=waits)
+            arrays = await _embed(embedder, side, items, waits=waits, progress=progress)
+        else:
+            if waits:
+                await asyncio.to_thread(getattr, embedder, "space")  # which keys hold, and which reads the weights
+            lookup: Lookup[Any] = Lookup(embedder, side, items)
+            await _fill(host, embedder, side, lookup, waits=waits, progress=progress)
+            arrays = lookup.arrays()
+        rows = (row for own in arrays for row in own.reshape(-1, embedder.dimensions).tolist())
+        vectors.extend(remember(row, embedder) for row in rows)
+    return vectors
 
 
-@contextmanager
-def asking(side: Side) -> Iterator[None]:
-    """Let caches be read and written for `side`, in this task and thread alone."""
-    before = _side.set(side)
+async def _fill(
+    host: BaseEmbedding, embedder: Embedder, side: Side, lookup: Lookup[Any], *, waits: bool, progress: bool
+) -> None:
+    """Read what the cache has, embed what it lacks, and keep that."""
+    cache: Any = host.embeddings_cache
+
+    async def keep(pairs: list[tuple[str, bytes]]) -> None:
+        for key, value in pairs:
+            entry = {VALUE: b64encode(value).decode()}
+            await done(cache.aput(key, entry, COLLECTION) if waits else cache.put(key, entry, COLLECTION))
+
+    read = [await done(cache.aget(key, COLLECTION) if waits else cache.get(key, COLLECTION)) for key in lookup.keys]
+    lookup.read([entry and b64decode(entry[VALUE]) for entry in read])
+    if not lookup.missing:
+        return
+    await admitted(host, len(lookup.missing), waits=waits)
     try:
-        yield
-    finally:
-        _side.reset(before)
+        arrays = await _embed(embedder, side, list(lookup.missing.values()), waits=waits, progress=progress)
+    except (InputError, ProviderError) as error:
+        await keep(lookup.salvaged(error))
+        raise
+    await keep(lookup.filled(arrays))
 
 
-class SidedCache(BaseKVStore):
-    """`store` under the keys `<space>/<side>/<digest of the text>`: any number of models may share it."""
-
-    def __init__(self, store: BaseKVStore, embedder: Embedder) -> None:
-        """Touch neither of them yet; a cache of another embedder is unwrapped."""
-        self.store: BaseKVStore = store.store if isinstance(store, SidedCache) else store
-        self.embedder = embedder
-
-    def put(self, key: str, val: dict[str, Any], collection: str = DEFAULT_COLLECTION) -> None:
-        """Keep the vector of the text `key`."""
-        self.store.put(self._key(key), val, collection)
-
-    async def aput(self, key: str, val: dict[str, Any], collection: str = DEFAULT_COLLECTION) -> None:
-        """`put`, without holding up the event loop where the store does not."""
-        await self.store.aput(self._key(key), val, collection)
-
-    def get(self, key: str, collection: str = DEFAULT_COLLECTION) -> dict[str, Any] | None:
-        """The vector of the text `key` on the side that asks, or None."""
-        return self.store.get(self._key(key), collection)
-
-    async def aget(self, key: str, collection: str = DEFAULT_COLLECTION) -> dict[str, Any] | None:
-        """`get`, without holding up the event loop where the store does not."""
-        return await self.store.aget(self._key(key), collection)
-
-    def get_all(self, collection: str = DEFAULT_COLLECTION) -> dict[str, dict[str, Any]]:
-        """Everything in the store, of all models and sides, under its full keys."""
-        return self.store.get_all(collection)
-
-    async def aget_all(self, collection: str = DEFAULT_COLLECTION) -> dict[str, dict[str, Any]]:
-        """`get_all`, without holding up the event loop where the store does not."""
-        return await self.store.aget_all(collection)
-
-    def delete(self, key: str, collection: str = DEFAULT_COLLECTION) -> bool:
-        """Forget the vector of the text `key` on the side that asks."""
-        return self.store.delete(self._key(key), collection)
-
-    async def adelete(self, key: str, collection: str = DEFAULT_COLLECTION) -> bool:
-        """`delete`, without holding up the event loop where the store does not."""
-        return await self.store.adelete(self._key(key), collection)
-
-    def _key(self, text: str) -> str:
-        digest = hashlib.sha256(check_text(text).encode()).hexdigest()
-        return f"{self.embedder.space.fingerprint}/{_side.get()}/{digest}"
+async def _embed(embedder: Embedder, side: Side, items: Sequence[Any], *, waits: bool, progress: bool) -> Any:
+    late = bool(items) and isinstance(items[0], Document)
+    name = "embed_late" if late else {"query": "embed_queries", "document": "embed_documents"}[side]
+    return await done(getattr(embedder, f"a{name}" if waits else name)(items, progress=progress))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from llama_index_twofold.batches import aembed_pages, embed_pages
+from llama_index_twofold.cache import embedding
 from llama_index_twofold.embedding import TwofoldEmbedding
-from llama_index_twofold.marks import is_marked
-from llama_index_twofold.pages import found, rebuilt
-from twofold.extras import extra
+from llama_index_twofold.marks import is_marked, mark
+from llama_index_twofold.node_spans import content, found, rebuilt
+from twofold import InputError, ProviderError
+from twofold.adapters import check_text, extra, run, warn_blank
 
 with extra("llama-index"):
     from llama_index.core.node_parser import NodeParser, SentenceSplitter
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from llama_index.core.schema import BaseNode
 
-    from llama_index_twofold.pages import Page
+    from llama_index_twofold.node_spans import Page
 
 
 class LateChunkingNodeParser(NodeParser):
@@ -30,11 +31,12 @@ class LateChunkingNodeParser(NodeParser):
     * each document's text goes through the model whole; its metadata stay with the nodes and are not embedded;
     * `start_char_idx` and `end_char_idx` are verified against the text: the host's are wrong on repetitive text;
     * how nodes are made (ids, metadata, relationships) is the business of `node_parser` alone;
+    * a blank document has no nodes, and a warning (`BlankWarning`) names it;
     * `TwofoldEmbedding` and `VectorStoreIndex` do not embed the nodes again.
 
     Raises:
-        InputError: a parser whose nodes are not pieces of the text in its order, or a text that can not be embedded;
-            the document is named.
+        InputError: a parser whose nodes are not pieces of the text in its order, or a text that cannot be embedded;
+            the document is named, before any work.
     """
 
     embed_model: TwofoldEmbedding
@@ -46,15 +48,16 @@ class LateChunkingNodeParser(NodeParser):
         return "TwofoldLateChunkingNodeParser"
 
     def _parse_nodes(self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any) -> list[BaseNode]:
-        pages = [found(index, each, self.node_parser([each], **kwargs)) for index, each in enumerate(nodes)]
-        return embed_pages(self.embed_model, pages, show_progress)
+        given = _worded(nodes)
+        split = [self.node_parser([each], **kwargs) for each in given.values()]
+        return run(_embedding(self.embed_model, _found(given, split), progress=show_progress))
 
     async def _aparse_nodes(
         self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any
     ) -> list[BaseNode]:
-        split = [await self.node_parser.acall([each], **kwargs) for each in nodes]
-        pages = [found(index, each, own) for index, (each, own) in enumerate(zip(nodes, split, strict=True))]
-        return await aembed_pages(self.embed_model, pages, show_progress)
+        given = _worded(nodes)
+        split = [await self.node_parser.acall([each], **kwargs) for each in given.values()]
+        return await _embedding(self.embed_model, _found(given, split), waits=True, progress=show_progress)
 
     def _postprocess_parsed_nodes(self, nodes: list[BaseNode], parent_doc_map: dict[str, Any]) -> list[BaseNode]:
         """`node_parser` has done it; a second time would bring the guessed offsets back."""
@@ -79,20 +82,83 @@ class LateChunking(TransformComponent):
         return "TwofoldLateChunking"
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
-        """Give each node its vector, where it is; documents whose nodes have all theirs are left alone."""
-        embed_pages(self.embed_model, self._pages(nodes), bool(kwargs.get("show_progress")))
+        """Give each node its vector, where it is; documents whose nodes have all theirs are left alone.
+
+        Blank nodes are left out, with a warning.
+        """
+        if nodes := _all_worded(nodes):
+            pages = _rebuilt(nodes, self.embed_model.embedder.space.tag)
+            run(_embedding(self.embed_model, pages, progress=bool(kwargs.get("show_progress"))))
         return nodes
 
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
         """`__call__`, without holding up the event loop."""
-        pages = await asyncio.to_thread(self._pages, nodes)
-        await aembed_pages(self.embed_model, pages, bool(kwargs.get("show_progress")))
+        if nodes := _all_worded(nodes):
+            space = await asyncio.to_thread(getattr, self.embed_model.embedder, "space")
+            pages = _rebuilt(nodes, space.tag)
+            await _embedding(self.embed_model, pages, waits=True, progress=bool(kwargs.get("show_progress")))
         return nodes
 
-    def _pages(self, nodes: Sequence[BaseNode]) -> list[Page]:
-        documents: dict[str, list[BaseNode]] = {}
-        for node in nodes:
-            documents.setdefault(node.ref_doc_id or node.node_id, []).append(node)
-        space = self.embed_model.embedder.space.fingerprint if nodes else ""
-        done = {name for name, own in documents.items() if all(is_marked(node, space, late=True) for node in own)}
-        return [rebuilt(name, own) for name, own in documents.items() if name not in done]
+
+async def _embedding(
+    model: TwofoldEmbedding, pages: Sequence[Page], *, waits: bool = False, progress: bool = False
+) -> list[BaseNode]:
+    """Give each node of each page its late-chunked vector and its mark; all nodes, in order."""
+    nodes = [node for page in pages for node in page.nodes]
+    if not nodes:
+        return nodes
+    texts, chunks = [page.text for page in pages], [content(node) for node in nodes]
+    try:
+        vectors = await embedding(model, model.embedder, "document", texts, chunks, waits=waits, progress=progress)
+    except (InputError, ProviderError) as error:
+        error.renumber([page.place for page in pages])
+        if isinstance(error, InputError) and error.index is not None:
+            name = next(page.name for page in pages if page.place == error.index)
+            raise InputError(f"document {name}: {error}", index=error.index) from None
+        raise
+    space = await asyncio.to_thread(getattr, model.embedder, "space") if waits else model.embedder.space
+    for node, vector in zip(nodes, vectors, strict=True):
+        node.embedding = vector
+        mark(node, space.tag, late=True)
+    return nodes
+
+
+def _worded(nodes: Sequence[BaseNode], name: str = "document") -> dict[int, BaseNode]:
+    """Those that say anything, by their places; a warning names each of the others.
+
+    Raises:
+        InputError: a text that cannot be embedded.
+    """
+    given: dict[int, BaseNode] = {}
+    for place, node in enumerate(nodes):
+        if not content(node).strip():
+            warn_blank(f"{name} {place}, {node.node_id},")
+            continue
+        try:
+            check_text(content(node))
+        except InputError as error:
+            raise InputError(f"{name} {node.node_id}: {error}", index=place) from None
+        given[place] = node
+    return given
+
+
+def _all_worded(nodes: Sequence[BaseNode]) -> Sequence[BaseNode]:
+    """The very sequence where no node is blank."""
+    given = _worded(nodes, "node")
+    return nodes if len(given) == len(nodes) else list(given.values())
+
+
+def _found(documents: dict[int, BaseNode], split: Sequence[Sequence[BaseNode]]) -> list[Page]:
+    pairs = zip(documents.items(), split, strict=True)
+    return [found(place, document, own) for (place, document), own in pairs if own]
+
+
+def _rebuilt(nodes: Sequence[BaseNode], space: str) -> list[Page]:
+    documents: dict[str, list[BaseNode]] = {}
+    for node in nodes:
+        documents.setdefault(node.ref_doc_id or node.node_id, []).append(node)
+    return [
+        rebuilt(place, name, own)
+        for place, (name, own) in enumerate(documents.items())
+        if not all(is_marked(node, space, late=True) for node in own)
+    ]

@@ -1,47 +1,86 @@
-"""The mark of a node that is embedded: in which space, and what of it, so that nothing is embedded twice.
+"""What says of which space a vector is, on its way through the host.
 
-It stands among the keys that are kept out of the embedded text, not in the metadata: a node's hash is made of its
-metadata, and a document store would take a marked document for a changed one. It is saved and loaded with the node.
+The host copies vectors as plain lists, so what made the last of them is remembered here. A node's mark is saved and
+loaded with the node; it also says what of the node was embedded, so that nothing is embedded twice. It stands among the
+keys that are kept out of the embedded text, not in the metadata: a node's hash is made of its metadata, and a document
+store would take a marked document for a changed one.
 """
 
 from __future__ import annotations
 
 import hashlib
+from threading import Lock
 from typing import TYPE_CHECKING
 
-from twofold.extras import extra
+from twofold.adapters import extra
 
 with extra("llama-index"):
     from llama_index.core.schema import MetadataMode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llama_index.core.schema import BaseNode
 
+    from twofold import Embedder, Space
+
 PREFIX = "twofold:"
+LATE, ALONE = "late", "alone"
+
+MOST = 65_536
+"""Vectors whose makers are remembered, and kept; the host hands some thousands from one place to the next."""
+
+_makers: dict[tuple[float, ...], tuple[Embedder, ...]] = {}
+_changing = Lock()
 
 
-def mark(node: BaseNode, fingerprint: str, *, late: bool = False) -> None:
-    """Note that `node` has its vector in the space with this fingerprint, late-chunked or not."""
+def remember(vector: list[float], maker: Embedder) -> list[float]:
+    """Note what made `vector`, and give it back."""
+    key = _key(vector)
+    with _changing:
+        others = tuple(each for each in _makers.pop(key, ()) if each is not maker)
+        _makers[key] = (*others, maker)
+        if len(_makers) > MOST:
+            del _makers[next(iter(_makers))]
+    return vector
+
+
+def spaces_of(vector: Sequence[float]) -> list[Space]:
+    """The spaces that `vector` is of; spaces that differ in their questions alone share the vectors of documents."""
+    return [maker.space for maker in _makers.get(_key(vector), ())]
+
+
+def _key(vector: Sequence[float]) -> tuple[float, ...]:
+    return (len(vector), *vector[:8])
+
+
+def mark(node: BaseNode, space: str, *, late: bool = False) -> None:
+    """Note that `node` has its vector in the space with this tag, late-chunked or alone."""
     keys = [key for key in node.excluded_embed_metadata_keys if not key.startswith(PREFIX)]
-    node.excluded_embed_metadata_keys = [*keys, _late(node, fingerprint) if late else _naive(node, fingerprint)]
+    node.excluded_embed_metadata_keys = [*keys, _mark(node, space, LATE if late else ALONE)]
 
 
-def is_marked(node: BaseNode, fingerprint: str, *, late: bool = False) -> bool:
+def is_marked(node: BaseNode, space: str, *, late: bool = False) -> bool:
     """Whether `node` has a vector of this space, or a late-chunked one at that, and has not changed since."""
-    if node.embedding is None:
-        return False
-    marks = [key for key in node.excluded_embed_metadata_keys if key.startswith(PREFIX)]
-    return _late(node, fingerprint) in marks or (not late and _naive(node, fingerprint) in marks)
+    kinds = (LATE,) if late else (LATE, ALONE)
+    return node.embedding is not None and _said(node) in [_mark(node, space, kind) for kind in kinds]
 
 
-def _naive(node: BaseNode, fingerprint: str) -> str:
-    return f"{PREFIX}{fingerprint}:{_digest(node.get_content(MetadataMode.EMBED))}"
+def is_late(node: BaseNode) -> bool:
+    """Whether the vector of `node` was late-chunked: of its text alone, then, without metadata."""
+    return _said(node).rpartition(":")[0].endswith(f":{LATE}")
 
 
-def _late(node: BaseNode, fingerprint: str) -> str:
-    """The text alone: metadata that are added later do not belong to a late vector."""
-    return f"{PREFIX}{fingerprint}:late:{_digest(node.get_content(MetadataMode.NONE))}"
+def marked_tag(node: BaseNode) -> str | None:
+    """The tag of the space that the mark of `node` names; None where it has none."""
+    return _said(node).removeprefix(PREFIX).rsplit(":", 2)[0] or None
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+def _said(node: BaseNode) -> str:
+    return next((key for key in node.excluded_embed_metadata_keys if key.startswith(PREFIX)), "")
+
+
+def _mark(node: BaseNode, space: str, kind: str) -> str:
+    """A late vector is of the text alone: metadata that are added later do not belong to it."""
+    text = node.get_content(MetadataMode.NONE if kind == LATE else MetadataMode.EMBED)
+    return f"{PREFIX}{space}:{kind}:{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:16]}"

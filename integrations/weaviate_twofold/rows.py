@@ -71,7 +71,9 @@ class WeaviateStore:
     def over(cls, native: Any, name: str | None = None, *, vectorize: str = "text", **options: Any) -> Self | None:
         """The store of a collection object, of either client; or of one by its name at its client."""
         if name is not None:
-            return cls(native.collections.use(name), client=native, layout=asked(vectorize), options=options)
+            return cls(
+                native.collections.use(class_name(name)), client=native, layout=asked(vectorize), options=options
+            )
         return cls(native) if isinstance(native, Collection | CollectionAsync) else None
 
     async def find(self) -> bool:

@@ -491,3 +491,19 @@ async def test_identity_has_async_twins() -> None:
 def test_an_option_that_does_not_exist_is_an_input_error() -> None:
     with pytest.raises(InputError, match=r"not an option of an embedder: dimension; did you mean dimensions\?"):
         Embedder("fake:", dimension=3)  # type: ignore[call-arg]
+
+
+# -- another one of the same ----------------------------------------------------------------------------------------
+
+
+def test_an_embedder_with_other_options_keeps_its_key_and_client() -> None:
+    client = object()
+    embedder = Embedder("fake:", dimensions=32, normalize=False, api_key="sk-mine", http_client=client)
+    other = embedder.with_options(dimensions=16)
+    assert other.settings == Embedder("fake:", dimensions=16, normalize=False).settings
+    assert (other._key.reveal(), other._http_client) == ("sk-mine", client)
+    assert embedder.dimensions == 32
+    with pytest.raises(InputError, match="not an option of an embedder: size"):
+        embedder.with_options(size=1)
+    with pytest.raises(InputError, match="dimensions=0"):
+        embedder.with_options(dimensions=0)

@@ -62,3 +62,12 @@ def test_two_errors_share_nothing() -> None:
     one.failed[0] = "only this one"
     assert other.failed == {}
     assert one.partial is not other.partial
+
+
+def test_an_input_error_counts_by_the_users_list_in_its_message_too() -> None:
+    error = errors.InputError("text 1 has 600 tokens, the limit is 512 (text 1)", index=1)
+    error.renumber([0, 7, 9])
+    assert (str(error), error.index) == ("text 7 has 600 tokens, the limit is 512 (text 1)", 7)
+    nameless = errors.InputError("no model is named")
+    nameless.renumber([3])
+    assert (str(nameless), nameless.index) == ("no model is named", None)

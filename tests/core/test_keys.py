@@ -75,3 +75,9 @@ def test_a_key_is_not_shown(source: KeySource) -> None:
     assert SECRET not in f"{key} {key!r}"
     assert SECRET.encode() not in pickle.dumps(key)
     assert repr(Key(None, "MY_KEY")) == "Key(MY_KEY)"
+
+
+def test_a_key_stays_itself_under_another_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER_KEY", "sk-other")
+    assert Key(SECRET, "MY_KEY").under("OTHER_KEY").reveal() == SECRET
+    assert Key(None, "MY_KEY").under("OTHER_KEY").reveal() == "sk-other"

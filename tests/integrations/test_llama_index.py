@@ -1,10 +1,9 @@
-"""LlamaIndex's embedding: its fields, its guarded cache, the nodes that it leaves alone, and what observers see."""
+"""LlamaIndex's embedding: its fields, its cache, the nodes that it leaves alone, and what observers see."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,8 +20,10 @@ from llama_index.core.storage.kvstore import SimpleKVStore
 from pydantic import Field
 
 from llama_index_twofold import TwofoldEmbedding
-from twofold import InputError, Settings
-from twofold.testing import AdapterContract
+from twofold import BlankWarning, Embedder, InputError, ProviderUnavailable
+from twofold.adapters import done, option_fields
+from twofold.testing import FakeEmbedder
+from twofold.testing.adapters import changed_options
 
 if TYPE_CHECKING:
     from twofold.testing import Call
@@ -48,11 +49,21 @@ def nodes(texts: list[str] = TEXTS) -> list[TextNode]:
 # -- fields -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_setting_is_a_public_field_with_its_default() -> None:
-    for field in fields(Settings):
-        own = TwofoldEmbedding.model_fields[field.name]
+def test_every_option_is_a_public_field_with_its_default() -> None:
+    for name, (_, default) in option_fields().items():
+        own = TwofoldEmbedding.model_fields[name]
         assert own.exclude is not True
-        assert own.is_required() if field.name == "model" else own.default == field.default, field.name
+        assert own.is_required() if name == "model" else own.default == default, name
+
+
+def test_the_model_comes_first_as_an_embedder_or_what_makes_one() -> None:
+    embedder = Embedder("fake:", dimensions=16)
+    for made in (TwofoldEmbedding(embedder), TwofoldEmbedding(TwofoldEmbedding(embedder))):
+        assert made.embedder is embedder
+        assert (made.model, made.dimensions, made.model_copy().embedder) == ("fake:", 16, embedder)
+    assert TwofoldEmbedding("fake:", dimensions=16).to_dict() == TwofoldEmbedding(embedder).to_dict()
+    with pytest.raises(InputError, match="dimensions: the embedder is made already"):
+        TwofoldEmbedding(embedder, dimensions=8)
 
 
 def test_the_model_is_the_hosts_model_name_too() -> None:
@@ -62,10 +73,10 @@ def test_the_model_is_the_hosts_model_name_too() -> None:
         TwofoldEmbedding(model="fake:", model_name="other")
 
 
-@pytest.mark.parametrize("option", AdapterContract.changed)
+@pytest.mark.parametrize("option", changed_options())
 def test_the_ingestion_cache_sees_every_setting(option: str) -> None:
     plain, changed = (
-        TwofoldEmbedding(model="fake:", **options) for options in ({}, {option: AdapterContract.changed[option]})
+        TwofoldEmbedding(model="fake:", **options) for options in ({}, {option: changed_options()[option]})
     )
     assert get_transformation_hash(nodes(), plain) != get_transformation_hash(nodes(), changed)
     assert get_transformation_hash(nodes(), plain) == get_transformation_hash(nodes(), plain.model_copy())
@@ -79,24 +90,25 @@ def test_the_hosts_own_fields_are_taken_and_saved() -> None:
 
 
 def test_an_unknown_option_is_refused() -> None:
-    with pytest.raises(TypeError, match="late_chunking"):
-        TwofoldEmbedding(model="fake:", late_chunking=True)  # type: ignore[call-arg]
+    with pytest.raises(InputError, match="not an option of an embedder: late_chunking"):
+        TwofoldEmbedding(model="fake:", late_chunking=True)
 
 
-def test_options_can_not_be_changed_behind_the_embedders_back(embedding: TwofoldEmbedding) -> None:
-    with pytest.raises(InputError, match="dimensions can not be changed: make another"):
+def test_options_cannot_be_changed_behind_the_embedders_back(embedding: TwofoldEmbedding) -> None:
+    with pytest.raises(InputError, match="dimensions cannot be changed: make another"):
         embedding.dimensions = 8
     assert embedding.model_copy(update={"dimensions": 8}).embedder.dimensions == 8
     embedding.embed_batch_size = 3  # the host's own
-    assert embedding.get_text_embedding_batch(TEXTS * 2)
-    assert [len(call.texts) for call in calls(embedding)] == [3, 3]
+    assert embedding.embed_batch_size == 3
 
 
 def test_a_copy_keeps_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TWOFOLD_API_KEY", raising=False)
-    copied = TwofoldEmbedding(model="fake:", api_key="sk-mine").model_copy(update={"dimensions": 8})
-    assert copied.embedder._key.reveal() == "sk-mine"
-    assert "sk-mine" not in repr(copied)
+    for made in (TwofoldEmbedding("fake:", api_key="sk-mine"), TwofoldEmbedding(Embedder("fake:", api_key="sk-mine"))):
+        copied = made.model_copy(update={"dimensions": 8, "embed_batch_size": 3})
+        assert (copied.embedder._key.reveal(), copied.dimensions, copied.embed_batch_size) == ("sk-mine", 8, 3)
+        assert made.model_copy(update={"api_key": "sk-new"}).embedder._key.reveal() == "sk-new"
+        assert "sk-" not in repr(copied)
 
 
 # -- vectors ----------------------------------------------------------------------------------------------------------
@@ -112,11 +124,11 @@ async def test_every_way_to_a_vector_is_the_cores(embedding: TwofoldEmbedding) -
     assert query != document[0]
 
 
-async def test_texts_go_in_batches(embedding: TwofoldEmbedding) -> None:
+async def test_all_texts_of_a_call_go_to_the_embedder_at_once(embedding: TwofoldEmbedding) -> None:
     texts = [f"text {number}" for number in range(1_100)]
     embedding.get_text_embedding_batch(texts)
     await embedding.aget_text_embedding_batch(texts)
-    assert [len(call.texts) for call in calls(embedding)] == [512, 512, 76] * 2
+    assert [len(call.texts) for call in calls(embedding)] == [1_100] * 2
 
 
 async def test_a_bad_text_is_named_before_anything_is_embedded(embedding: TwofoldEmbedding) -> None:
@@ -128,13 +140,28 @@ async def test_a_bad_text_is_named_before_anything_is_embedded(embedding: Twofol
     assert not calls(embedding)
 
 
+@pytest.mark.parametrize("cache", [False, True])
+async def test_a_text_over_the_length_is_named_by_its_place_before_any_work(*, cache: bool) -> None:
+    embedding = TwofoldEmbedding("fake:", embeddings_cache=SimpleKVStore() if cache else None)
+    texts = [f"text {number}" for number in range(1_000)]
+    if cache:
+        embedding.get_text_embedding_batch(texts[::2])
+    before = len(calls(embedding))
+    texts[701] = "word " * 10_000
+    for ask in (embedding.get_text_embedding_batch, embedding.aget_text_embedding_batch):
+        with pytest.raises(InputError, match=r"^text 701 has 10000 tokens") as caught:
+            await done(ask(texts))
+        assert caught.value.index == 701
+    assert len(calls(embedding)) == before
+
+
 async def test_no_texts_and_no_nodes(embedding: TwofoldEmbedding) -> None:
     assert embedding.get_text_embedding_batch([]) == await embedding.aget_text_embedding_batch([]) == []
     assert embedding([]) == await embedding.acall([]) == []
     assert not calls(embedding)
 
 
-def test_the_rate_limiter_is_asked_once_a_batch() -> None:
+def test_the_rate_limiter_is_asked_for_every_few_texts() -> None:
     class Counting(TokenBucketRateLimiter):
         asked: int = 0
 
@@ -143,7 +170,8 @@ def test_the_rate_limiter_is_asked_once_a_batch() -> None:
 
     limited = TwofoldEmbedding(model="fake:", embed_batch_size=2, rate_limiter=Counting(requests_per_minute=600))
     limited.get_text_embedding_batch(TEXTS)
-    assert limited.rate_limiter.asked == 2  # type: ignore[union-attr]
+    limited.get_query_embedding(TEXTS[0])
+    assert limited.rate_limiter.asked == 3  # type: ignore[union-attr]
 
 
 # -- the cache --------------------------------------------------------------------------------------------------------
@@ -199,30 +227,45 @@ async def test_sides_asked_at_once_from_tasks_and_threads_stay_apart() -> None:
     assert got == ([query] * 5 + [document] * 5) * 2
 
 
-async def test_a_cache_that_is_set_later_is_guarded_and_every_verb_has_the_side(embedding: TwofoldEmbedding) -> None:
+def test_a_cache_that_is_set_later_is_used_and_stays_the_users(embedding: TwofoldEmbedding) -> None:
     store = SimpleKVStore()
     embedding.embeddings_cache = store
-    embedding.get_text_embedding("x")
-    guard: Any = embedding.embeddings_cache
-    assert guard.store is store
-    assert guard.get("x", "embeddings") == await guard.aget("x", "embeddings")
-    assert guard.get("x", "embeddings") is not None
-    assert guard.get_all("embeddings") == await guard.aget_all("embeddings") == store.get_all("embeddings")
-    assert guard.delete("x", "embeddings")
-    assert not await guard.adelete("x", "embeddings")
-    await guard.aput("x", {"id": [1.0]}, "embeddings")
-    assert embedding.get_text_embedding("x") == [1.0]
+    vector = embedding.get_text_embedding("x")
+    assert embedding.embeddings_cache is store
+    assert embedding.get_text_embedding("x") == vector
     embedding.embeddings_cache = None
-    assert len(embedding.get_text_embedding("x")) == 64
+    assert embedding.get_text_embedding("x") == vector
+    assert len(calls(embedding)) == 2
 
 
-def test_a_guard_is_not_guarded_again(embedding: TwofoldEmbedding) -> None:
+def test_what_was_cut_off_in_the_cache_is_embedded_again(embedding: TwofoldEmbedding) -> None:
+    store = embedding.embeddings_cache = SimpleKVStore()
+    vector = embedding.get_text_embedding("x")
+    (key,) = store.get_all("embeddings")
+    store.put(key, {"float32": "AAAAAA=="}, "embeddings")
+    assert embedding.get_text_embedding("x") == vector
+
+
+async def test_what_was_paid_for_is_kept_when_a_provider_fails() -> None:
+    class Failing(FakeEmbedder):
+        def embed_documents(self, texts: Any, **options: Any) -> Any:
+            vectors = super().embed_documents(texts, **options)
+            raise ProviderUnavailable("busy", partial={0: vectors[:1]}, failed={1: "busy"})
+
+        async def aembed_documents(self, texts: Any, **options: Any) -> Any:
+            return self.embed_documents(texts, **options)
+
     store = SimpleKVStore()
-    embedding.embeddings_cache = store
-    again = embedding.model_copy()
-    guard: Any = again.embeddings_cache
-    assert guard.store is store
-    assert guard.embedder is again.embedder
+    TwofoldEmbedding("fake:", embeddings_cache=store).get_text_embedding("known")
+    failing = TwofoldEmbedding(Failing(), embeddings_cache=store)
+    for texts in (["known", "a", "b"], ["known", "c", "d"]):
+        ask = failing.get_text_embedding_batch if texts[1] == "a" else failing.aget_text_embedding_batch
+        with pytest.raises(ProviderUnavailable) as caught:
+            await done(ask(texts))
+        assert (list(caught.value.partial), list(caught.value.failed)) == ([1], [2])
+    plain = TwofoldEmbedding("fake:", embeddings_cache=store)
+    plain.get_text_embedding_batch(["known", "a", "b", "c", "d"])
+    assert [call.texts for call in calls(plain)] == [("b", "d")]
 
 
 def test_a_cache_that_is_none_is_refused() -> None:
@@ -277,7 +320,17 @@ def test_the_mark_changes_neither_texts_nor_metadata_nor_the_hash(embedding: Two
     assert (marked.metadata, marked.hash) == (node.metadata, node.hash)
     embedding([marked.model_copy(update={"embedding": None})])
     keys = marked.excluded_embed_metadata_keys
-    assert [key.split(":")[:2] for key in keys] == [["twofold", embedding.embedder.space.fingerprint]]
+    assert [key.split(":")[:2] for key in keys] == [["twofold", embedding.embedder.space.tag]]
+
+
+async def test_blank_nodes_are_left_out_and_reported(embedding: TwofoldEmbedding) -> None:
+    some = [TextNode(text=TEXTS[0]), TextNode(text=" \n", id_="blank"), TextNode(text="", metadata={"file": "a"})]
+    for run in (embedding, embedding.acall):
+        with pytest.warns(BlankWarning, match="node blank, of document None, is blank"):
+            kept = await done(run(some))
+        assert kept == [some[0], some[2]]
+        assert [node.embedding is not None for node in some] == [True, False, True]
+        some = [TextNode(text=TEXTS[0]), TextNode(text=" \n", id_="blank"), TextNode(text="", metadata={"file": "a"})]
 
 
 def test_a_document_keeps_the_hash_that_document_stores_compare(embedding: TwofoldEmbedding) -> None:
@@ -312,7 +365,7 @@ def recorder() -> Any:
     dispatcher.event_handlers.remove(recorder)
 
 
-def test_observers_see_each_batch_and_no_secret(recorder: Recorder) -> None:
+def test_observers_see_each_call_and_no_secret(recorder: Recorder) -> None:
     debug = LlamaDebugHandler(print_trace_on_end=False)
     embedding = TwofoldEmbedding(
         model="fake:", dimensions=16, api_key="sk-mine", embed_batch_size=2, callback_manager=CallbackManager([debug])
@@ -321,9 +374,9 @@ def test_observers_see_each_batch_and_no_secret(recorder: Recorder) -> None:
     embedding.get_query_embedding(TEXTS[0])
     starts = [event for event in recorder.events if isinstance(event, EmbeddingStartEvent)]
     ends = [event for event in recorder.events if isinstance(event, EmbeddingEndEvent)]
-    assert [len(event.chunks) for event in ends] == [2, 1, 1]
-    assert [len(event.embeddings[0]) for event in ends] == [16] * 3
-    assert [event.model_dict for event in starts] == [embedding.to_payload()] * 3
+    assert [len(event.chunks) for event in ends] == [3, 1]
+    assert [len(event.embeddings[0]) for event in ends] == [16] * 2
+    assert [event.model_dict for event in starts] == [embedding.to_payload()] * 2
     assert embedding.to_payload() == {
         "class_name": "TwofoldEmbedding",
         "model_name": "fake:",
@@ -333,7 +386,7 @@ def test_observers_see_each_batch_and_no_secret(recorder: Recorder) -> None:
     }
     assert "sk-mine" not in str(recorder.events)
     payloads = [pair[1].payload or {} for pair in debug.get_event_pairs(CBEventType.EMBEDDING)]
-    assert [len(payload[EventPayload.EMBEDDINGS]) for payload in payloads] == [2, 1, 1]
+    assert [len(payload[EventPayload.EMBEDDINGS]) for payload in payloads] == [3, 1]
 
 
 async def test_nothing_of_the_embedding_holds_up_the_event_loop(

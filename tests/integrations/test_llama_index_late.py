@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from llama_index.core import VectorStoreIndex
+from llama_index.core import SimpleDirectoryReader, VectorStoreIndex
 from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
 from llama_index.core.ingestion import IngestionPipeline
@@ -21,13 +21,17 @@ from llama_index.core.node_parser import (
 )
 from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from llama_index.core.schema import Document, TextNode
+from llama_index.core.storage.kvstore import SimpleKVStore
 
 from llama_index_twofold import LateChunking, LateChunkingNodeParser, TwofoldEmbedding
+from twofold import BlankWarning, InputError, ProviderUnavailable
 from twofold import Document as Text
-from twofold import InputError
+from twofold.adapters import done
+from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from llama_index.core.node_parser import NodeParser
     from llama_index.core.schema import BaseNode
@@ -151,10 +155,74 @@ def test_a_parser_that_rewrites_the_text_is_refused(embedding: TwofoldEmbedding)
 
 
 @pytest.mark.parametrize("text", ["", " \n"])
-def test_a_document_that_can_not_be_embedded_is_named(embedding: TwofoldEmbedding, text: str) -> None:
-    with pytest.raises(InputError, match="document nothing: text is"):
-        parser(embedding)([Document(text=STORY), Document(text=text, id_="nothing")])
+async def test_a_blank_document_has_no_nodes_and_is_reported(embedding: TwofoldEmbedding, text: str) -> None:
+    documents = [Document(text=STORY), Document(text=text, id_="nothing"), Document(text=LIMA)]
+    for ask in (parser(embedding).get_nodes_from_documents, parser(embedding).aget_nodes_from_documents):
+        with pytest.warns(BlankWarning, match="document 1, nothing, is blank: .* nothing is stored for it"):
+            nodes = await done(ask(documents))
+        assert {node.ref_doc_id for node in nodes} == {documents[0].node_id, documents[2].node_id}
+    with pytest.warns(BlankWarning):
+        assert parser(embedding)(documents[1:2]) == []
+
+
+@pytest.mark.parametrize("way", ["parser", "embedding", "transform"])
+def test_a_folder_with_blank_files_is_ingested(embedding: TwofoldEmbedding, tmp_path: Path, way: str) -> None:
+    for name, text in {"bern": STORY, "blank": " \n", "empty": "", "lima": LIMA}.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    documents = SimpleDirectoryReader(str(tmp_path)).load_data()
+    for document in documents:
+        document.metadata.clear()  # their paths are long, and would be embedded
+    steps: list[Any] = [parser(embedding)]
+    if way != "parser":
+        steps = [splitter(), embedding if way == "embedding" else LateChunking(embed_model=embedding)]
+    with pytest.warns(BlankWarning, match="is blank: it has no meaning to embed"):
+        nodes = IngestionPipeline(transformations=steps).run(documents=documents)
+    assert {node.ref_doc_id for node in nodes} == {documents[0].node_id, documents[3].node_id}
+    assert all(node.embedding is not None for node in nodes)
+
+
+def test_a_bad_document_is_named_by_its_place_before_any_work(embedding: TwofoldEmbedding) -> None:
+    documents = [Document(text=f"{STORY} {number}", id_=f"d{number}") for number in range(10)]
+    documents[0].set_content(" ")
+    documents[9].set_content(f"{STORY} \ud83d")
+    with (
+        pytest.warns(BlankWarning),
+        pytest.raises(InputError, match="document d9: text has a lone surrogate") as caught,
+    ):
+        parser(embedding)(documents)
+    assert caught.value.index == 9
     assert not calls(embedding)
+
+
+async def test_what_the_embedder_refuses_is_named_by_its_place_in_the_users_list() -> None:
+    class Refusing(FakeEmbedder):
+        def embed_late(self, documents: Any, **options: Any) -> Any:
+            raise InputError("text 1 has no token", index=1)
+
+        async def aembed_late(self, documents: Any, **options: Any) -> Any:
+            raise ProviderUnavailable("busy", failed={1: "busy"})
+
+    documents = [Document(text="", id_="blank"), Document(text=STORY), Document(text=LIMA, id_="lima")]
+    refusing = parser(TwofoldEmbedding(Refusing()))
+    with pytest.warns(BlankWarning), pytest.raises(InputError, match=r"^document lima: text 2 has no token") as caught:
+        refusing.get_nodes_from_documents(documents)
+    assert caught.value.index == 2
+    with pytest.warns(BlankWarning), pytest.raises(ProviderUnavailable) as failed:
+        await refusing.aget_nodes_from_documents(documents)
+    assert failed.value.failed == {2: "busy"}
+
+
+async def test_late_chunks_are_cached(embedding: TwofoldEmbedding) -> None:
+    embedding.embeddings_cache = SimpleKVStore()
+    documents = [Document(text=STORY), Document(text=LIMA)]
+    nodes = parser(embedding).get_nodes_from_documents(documents)
+    assert len(calls(embedding)) == 1
+    again = await parser(embedding).aget_nodes_from_documents([*documents, Document(text=REPEATED)])
+    assert [node.embedding for node in again[: len(nodes)]] == [node.embedding for node in nodes]
+    assert [call.texts for call in calls(embedding)] == [(STORY, LIMA), (REPEATED,)]
+    parser(embedding, splitter(30)).get_nodes_from_documents(documents)  # other spans
+    assert embedding.get_text_embedding(STORY) not in [node.embedding for node in nodes]
+    assert len(calls(embedding)) == 4
 
 
 def test_no_documents(embedding: TwofoldEmbedding) -> None:
@@ -280,7 +348,7 @@ def test_an_index_from_documents(embedding: TwofoldEmbedding) -> None:
     assert [call.texts for call in calls(embedding)] == [(STORY,)]
 
 
-async def test_batches_observers_and_the_rate_limiter() -> None:
+async def test_observers_and_the_rate_limiter() -> None:
     class Counting(TokenBucketRateLimiter):
         asked: int = 0
 
@@ -297,9 +365,9 @@ async def test_batches_observers_and_the_rate_limiter() -> None:
     documents = [Document(text=STORY), Document(text=LIMA), Document(text=LIMA)]
     nodes = parser(embedding).get_nodes_from_documents(documents, show_progress=True)
     await parser(embedding).aget_nodes_from_documents(documents)
-    assert [call.texts for call in calls(embedding)] == [(STORY,), (LIMA, LIMA)] * 2
-    assert limiter.asked == 4
+    assert [call.texts for call in calls(embedding)] == [(STORY, LIMA, LIMA)] * 2
+    assert limiter.asked == 6
     payloads = [pair[1].payload or {} for pair in debug.get_event_pairs(CBEventType.EMBEDDING)]
-    assert [len(payload[EventPayload.CHUNKS]) for payload in payloads] == [3, 4] * 2
-    seen = [row for payload in payloads[:2] for row in payload[EventPayload.EMBEDDINGS]]
+    assert [len(payload[EventPayload.CHUNKS]) for payload in payloads] == [7] * 2
+    seen = payloads[0][EventPayload.EMBEDDINGS]
     assert seen == [node.embedding for node in nodes]

@@ -18,8 +18,7 @@ from llama_index.core.schema import Document, TextNode
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.vector_stores.chroma import ChromaVectorStore
 
-from chroma_twofold import open_collection
-from llama_index_twofold import LateChunkingNodeParser, TwofoldEmbedding
+from llama_index_twofold import LateChunkingNodeParser, TwofoldEmbedding, open_collection
 from twofold import SpaceMismatch
 
 if TYPE_CHECKING:
@@ -56,17 +55,15 @@ def store(
     elif request.param == "chroma":
         yield chroma(tmp_path, embedding)
     else:
-        from llama_index.vector_stores.weaviate import WeaviateVectorStore
-
         server: WeaviateServer = request.getfixturevalue("weaviate_server")
         name: str = request.getfixturevalue("weaviate_name")
         with server.connect() as client:
-            yield WeaviateVectorStore(weaviate_client=client, index_name=name)
+            yield open_collection(client, name, embedding)
 
 
 def chroma(folder: Path, embedding: TwofoldEmbedding) -> ChromaVectorStore:
-    client = chromadb.PersistentClient(str(folder / "chroma"))
-    return ChromaVectorStore(chroma_collection=open_collection(client, "towns", embedding.embedder))
+    store: ChromaVectorStore = open_collection(chromadb.PersistentClient(folder / "chroma"), "towns", embedding)
+    return store
 
 
 def documents() -> list[Document]:
@@ -148,17 +145,15 @@ IN_ANOTHER_PROCESS = """
 import json, sys, chromadb
 from pathlib import Path
 from llama_index.core import StorageContext, VectorStoreIndex, load_index_from_storage
-from llama_index.vector_stores.chroma import ChromaVectorStore
-from chroma_twofold import open_collection
-from llama_index_twofold import TwofoldEmbedding
+from llama_index_twofold import TwofoldEmbedding, open_collection
 
 folder, kind, query, saved = sys.argv[1:]
 embedding = TwofoldEmbedding.from_dict(json.loads(saved))
 if kind == "memory":
     index = load_index_from_storage(StorageContext.from_defaults(persist_dir=folder), embed_model=embedding)
 else:
-    collection = open_collection(chromadb.PersistentClient(folder), "towns", embedding.embedder, create=False)
-    index = VectorStoreIndex.from_vector_store(ChromaVectorStore(chroma_collection=collection), embed_model=embedding)
+    store = open_collection(chromadb.PersistentClient(folder), "towns", embedding, create=False)
+    index = VectorStoreIndex.from_vector_store(store, embed_model=embedding)
 results = index.as_retriever(similarity_top_k=4).retrieve(query)
 assert [call.task for call in embedding.embedder.backend.calls if call.texts == (query,)] == ["query"]
 print(json.dumps([[result.node.ref_doc_id, result.score] for result in results]))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from twofold import Document, InputError
-from twofold.extras import extra
-from twofold.offsets import locate
+from twofold.adapters import extra, locate
 
 with extra("llama-index"):
     from llama_index.core.schema import MetadataMode, TextNode
@@ -16,43 +15,45 @@ if TYPE_CHECKING:
 
     from llama_index.core.schema import BaseNode
 
-    from twofold.documents import Span
+    from twofold.adapters import Span
 
 WAY_OUT = "split with LateChunkingNodeParser(node_parser=…), which sees the document"
 
 
 class Page(NamedTuple):
-    """The nodes of one document, and its text with a span for each of them."""
+    """The nodes of one document: the `place` and the name of that, and its text with a span for each of them."""
 
+    place: int
+    name: str
     nodes: Sequence[BaseNode]
     text: Document
 
 
-def found(index: int, document: BaseNode, nodes: Sequence[BaseNode]) -> Page:
+def found(place: int, document: BaseNode, nodes: Sequence[BaseNode]) -> Page:
     """The nodes that a parser made of `document`, their offsets verified, and set right where they were not.
 
     Nodes of several levels (a hierarchical parser's) are found level by level.
 
     Raises:
-        InputError: a node that is blank, or is no piece of the text in its order; `.index` is `index`, of the document.
+        InputError: a node that is blank, or is no piece of the text in its order; `.index` is `place`, of the document.
     """
-    text = _content(document)
+    text = content(document)
     spans: dict[str, Span] = {}
     try:
         for level in _levels(nodes):
             hints = [getattr(node, "start_char_idx", None) for node in level]
-            places = locate(text, [_content(node) for node in level], hints)
+            places = locate(text, [content(node) for node in level], hints)
             spans |= {node.node_id: span for node, span in zip(level, places, strict=True)}
-        page = Page(nodes, Document.from_spans(text, [spans[node.node_id] for node in nodes]))
+        whole = Document.from_spans(text, [spans[node.node_id] for node in nodes])
     except InputError as error:
-        raise InputError(f"document {document.node_id}: {error}", index=index) from error
+        raise InputError(f"document {document.node_id}: {error}", index=place) from error
     for node in nodes:
         if isinstance(node, TextNode):
             node.start_char_idx, node.end_char_idx = spans[node.node_id]
-    return page
+    return Page(place, document.node_id, nodes, whole)
 
 
-def rebuilt(name: str, nodes: Sequence[BaseNode]) -> Page:
+def rebuilt(place: int, name: str, nodes: Sequence[BaseNode]) -> Page:
     """The nodes of document `name`, put together by their own offsets; what lies between two of them is a blank.
 
     Raises:
@@ -62,7 +63,7 @@ def rebuilt(name: str, nodes: Sequence[BaseNode]) -> Page:
     text, end = "", 0  # in the document, where `text` ends
     spans: dict[int, Span] = {}
     for number in sorted(range(len(nodes)), key=starts.__getitem__):
-        start, piece = starts[number], _content(nodes[number])
+        start, piece = starts[number], content(nodes[number])
         if text and start > end:
             text += "\n"
         begin = len(text) - max(end - start, 0) if text else 0
@@ -73,10 +74,11 @@ def rebuilt(name: str, nodes: Sequence[BaseNode]) -> Page:
         text += piece[len(shared) :]
         end = max(end, start + len(piece))
         spans[number] = (begin, begin + len(piece))
-    return Page(nodes, Document.from_spans(text, [spans[number] for number in range(len(nodes))]))
+    return Page(place, name, nodes, Document.from_spans(text, [spans[number] for number in range(len(nodes))]))
 
 
-def _content(node: BaseNode) -> str:
+def content(node: BaseNode) -> str:
+    """The text of a node alone, without metadata."""
     return node.get_content(MetadataMode.NONE)
 
 
@@ -95,7 +97,7 @@ def _levels(nodes: Sequence[BaseNode]) -> list[list[BaseNode]]:
 
 def _start(name: str, node: BaseNode) -> int:
     start, end = getattr(node, "start_char_idx", None), getattr(node, "end_char_idx", None)
-    if start is None or end is None or end - start != len(_content(node)):
+    if start is None or end is None or end - start != len(content(node)):
         where = f"document {name}, node {node.node_id}"
         raise InputError(f"{where}: it has no offsets, or not those of its text; {WAY_OUT}")
     return int(start)
