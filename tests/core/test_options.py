@@ -29,7 +29,7 @@ def test_every_option_says_what_it_is() -> None:
 
 
 def test_no_other_file_lists_the_options() -> None:
-    listing = re.compile(r"^\s*(late_overlap|concurrency)\s*:", re.MULTILINE)
+    listing = re.compile(r"^\s*(late_overlap|query_truncate)\s*:", re.MULTILINE)
     found = [
         file.name
         for folder in ("core", "integrations")
