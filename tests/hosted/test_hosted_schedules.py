@@ -7,7 +7,6 @@ then over real ones. `pytest -m soak` runs 10,000 more of the latter.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import random
 import sys
@@ -28,7 +27,8 @@ from twofold.hosted.call import Call
 from twofold.hosted.exchange import Answer
 from twofold.hosted.flow import Flow
 from twofold.hosted.limiter import Limiter
-from twofold.hosted.packing import Item, Limits, batches
+from twofold.hosted.packing import batches
+from twofold.hosted.piece import Item, Limits
 from twofold.wires import jina
 from twofold.wires.wire import Ask
 
@@ -52,7 +52,6 @@ ODD: dict[str, Callable[[Exchange], None]] = {
 }
 MILD = {**fs.PASSING, **ODD, **REFUSALS}
 FAULTS = {**MILD, **fs.WRONG, **fs.FATAL}
-hosts = itertools.count()
 
 
 class Recorded(Exchange):
@@ -116,25 +115,25 @@ class Schedules(RuleBasedStateMachine):
         self.vectors: Any = None
         self.error: ProviderError | None = None
         self.over = False
-        entries = [Item(text, 5, index, index) for index, text in enumerate(self.texts)]
+        entries = [Item(text, 5, len(text), (index,), (index,)) for index, text in enumerate(self.texts)]
         ask = Ask(model="jina-embeddings-v3", texts=(), task=TASK, dimensions=WIDTH, normalize=True, encoding="base64")
         call = Call(
             name="jina:jina-embeddings-v3",
             documents=[Document.whole(text) for text in self.texts],
-            pieces=list(batches(entries, Limits(items, 10_000, 100, 100, 0))),
+            pieces=list(batches(entries, Limits(items=items, tokens=10_000, length=100, window=100, overlap=0))),
             write=lambda piece: jina.write_request(_with(ask, piece)),
             read=lambda body, piece: jina.read_answer(body, _with(ask, piece)),
             width=WIDTH,
             unit=True,
             echoes=lambda model: model == "jina-embeddings-v3",
-            concurrency=concurrency,
+            at_once=concurrency,
             deadline=self.now + 60,
             timeout=60,
             late_limit=8192,
             proved=proved,
         )
-        self.limiter = Limiter(f"host {next(hosts)}", None)
-        self.flow = Flow(call, self.limiter, clock=lambda: self.now, jitter=lambda: 0.5).run()
+        self.limiter = Limiter(jitter=lambda: 0.5)
+        self.flow = Flow(call, self.limiter, clock=lambda: self.now).run()
         self.go(lambda: next(self.flow))
 
     def go(self, advance: Callable[[], Step]) -> None:

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from hosted import faultserver as fs
 from hosted.faultserver import FaultServer
 from twofold import Embedder, InputError, ProviderError, TwofoldError
-from twofold.hosted import telemetry
+from twofold.hosted import http, telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,13 @@ TEXT = "a text that nobody logs"
 
 
 def make(server: FaultServer, **options: Any) -> Embedder:
-    defaults: dict[str, Any] = {"dimensions": 8, "base_url": server.url, "api_key": CANARY, "timeout": 5}
+    defaults: dict[str, Any] = {
+        "dimensions": 8,
+        "base_url": server.url,
+        "api_key": CANARY,
+        "timeout": 5,
+        "max_outage": 0.1,
+    }
     return Embedder("jina:jina-embeddings-v3", **{**defaults, **options})
 
 
@@ -179,9 +185,9 @@ def test_our_own_clients_check_certificates_and_go_to_this_machine_without_a_pro
     with FaultServer() as server:
         embedder = make(server)
         embedder.embed_query(TEXT)
-        options = backend_of(embedder)._endpoint.transport._options(1)  # type: ignore[attr-defined]
-    assert options["verify"].verify_mode.name == "CERT_REQUIRED"
-    assert options["verify"].check_hostname
+    context = http._certificates()
+    assert context.verify_mode.name == "CERT_REQUIRED"
+    assert context.check_hostname
 
 
 # -- what observers see -----------------------------------------------------------------------------------------------
@@ -205,7 +211,7 @@ def test_one_span_covers_a_call_and_has_neither_key_nor_text(
     exporter, reader = observed
     exporter.clear()
     with FaultServer(fs.first(fs.status(503))) as server:
-        make(server, batch_tokens=10).embed_documents([TEXT] * 3)
+        make(server, batch_tokens=10).embed_documents([TEXT, TEXT + "1", TEXT + "2"])
     with FaultServer(fs.status(401)) as refusing, pytest.raises(ProviderError):
         make(refusing).embed_query(TEXT)
     done, failed = exporter.get_finished_spans()
@@ -237,7 +243,7 @@ def test_nothing_is_logged_above_debug_when_all_is_well(caplog: pytest.LogCaptur
         embedder = make(server)
         embedder.embed_query(TEXT)
         (record,) = [record for record in caplog.records if record.name.startswith("twofold")]
-        assert "503 CODE_503: busy now; trying again in" in record.getMessage()
+        assert "503 CODE_503: busy now; trying again" in record.getMessage()
         caplog.clear()
         embedder.embed_query(TEXT)
         assert not [record for record in caplog.records if record.name.startswith("twofold")]
