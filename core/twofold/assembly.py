@@ -150,6 +150,8 @@ class Assembled:
 
     def __repr__(self) -> str:
         """The settings that were given, and nothing secret."""
+        if not hasattr(self, "settings"):  # its options were refused, and a traceback shows what there is
+            return f"{type(self).__name__}(…)"
         given = self.settings.to_dict()
         options = "".join(f", {name}={value!r}" for name, value in given.items() if name != "model")
         return f"{type(self).__name__}({self.settings.model!r}{options})"

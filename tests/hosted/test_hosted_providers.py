@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,6 +21,7 @@ from twofold.vectors import normalize, quantize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from hosted.faultserver import Exchange
 
@@ -167,6 +169,64 @@ async def test_the_width_of_an_unknown_model_is_learnt_from_one_word() -> None:
     assert vectors.shape == (2, 12)
     assert (embedder.card.name, embedder.card.width, embedder.space.width) == ("house-model", 24, 24)
     np.testing.assert_allclose(vectors, normalize(rows(TEXTS, 24)[:, :12]), atol=1e-6)
+
+
+async def test_the_width_of_an_unknown_model_is_learnt_with_an_async_client_too() -> None:
+    with FaultServer(listed("input", 24)) as server:
+        async with httpx.AsyncClient() as client:
+            embedder = Embedder("openai:house-model", base_url=server.url, http_client=client)
+            assert (await embedder.aembed_query("a question")).shape == (24,)
+            assert (await embedder.aembed_documents(TEXTS)).shape == (2, 24)
+
+
+def test_what_nobody_knows_the_length_of_is_not_cut() -> None:
+    with FaultServer(listed("input", 24)) as server:
+        embedder = Embedder("openai:house-model", base_url=server.url, truncate="end")
+        with pytest.raises(InputError, match="openai does not cut texts"):
+            embedder.embed_documents(TEXTS)
+
+
+@pytest.mark.parametrize("model", ["voyage-3.5", "voyage-3.5-lite", "voyage-3-large", "voyage-code-3"])
+def test_voyage_at_its_defaults_is_asked_for_the_whole_width(model: str) -> None:
+    def behave(exchange: Exchange) -> None:
+        listed("input", exchange.body.get("output_dimension", 1024), model=model)(exchange)
+
+    with FaultServer(behave) as server:
+        assert Embedder(f"voyage:{model}", base_url=server.url).embed_documents(TEXTS).shape == (2, 2048)
+        embedder = Embedder(f"voyage:{model}", base_url=server.url, dimensions=1024)
+        assert embedder.embed_documents(TEXTS).shape == (2, 1024)
+    assert [exchange.body.get("output_dimension") for exchange in server.exchanges] == [2048, None]
+
+
+@pytest.mark.usefixtures("aws")
+def test_sagemakers_throttling_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def behave(exchange: Exchange) -> None:
+        if exchange.number < 2:
+            exchange.answer(400, {"Message": "Rate exceeded"}, x_amzn_errortype="ThrottlingException")
+        else:
+            sagemaker(exchange)
+
+    with FaultServer(behave, "/endpoints/my-endpoint/invocations") as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://127.0.0.1:{server.port}")
+        embedder = Embedder("sagemaker:jina-embeddings-v3", base_url="my-endpoint", dimensions=64)
+        assert embedder.embed_documents(TEXTS).shape == (2, 64)
+    assert server.count == 3
+
+
+def test_no_credentials_of_aws_are_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import boto3
+
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the credentials of other tests
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    started = time.monotonic()
+    with pytest.raises(ProviderError, match="NoCredentialsError"):
+        Embedder("sagemaker:jina-embeddings-v3", base_url="my-endpoint").embed_query("a question")
+    assert time.monotonic() - started < 5
 
 
 def test_a_server_that_changes_its_width_is_caught() -> None:

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from hosted import faultserver as fs
 from hosted.faultserver import FaultServer
-from twofold import Embedder, InputError, ProviderError, TwofoldError
+from twofold import Document, Embedder, InputError, ProviderError, TwofoldError
 from twofold.hosted import http, telemetry
 
 if TYPE_CHECKING:
@@ -106,6 +106,52 @@ def test_no_error_and_no_traceback_has_the_key_or_the_text(
     assert error.__context__ is None
     assert CANARY not in caplog.text
     assert TEXT not in "".join(record.getMessage() for record in caplog.records if record.name.startswith("twofold"))
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_no_frame_of_ours_has_the_key_when_planning_or_the_options_fail(mode: str) -> None:
+    def overlapping(embedder: Embedder) -> None:
+        documents = [Document.from_spans("one two three", [(0, 7), (4, 13)])]
+        if mode == "sync":
+            embedder.embed_late(documents)
+        else:
+            asyncio.run(embedder.aembed_late(documents))
+
+    calls: list[Any] = [
+        lambda: overlapping(make_quietly()),
+        lambda: make_quietly("openai:text-embedding-3-small").embed_chunks(["a ", "b"]),
+        lambda: make_quietly(dimensions=10**6),
+        lambda: make_quietly(no_such_option=1),
+        lambda: make_quietly("jina:"),
+    ]
+    for call in calls:
+        with pytest.raises(InputError) as caught:
+            call()
+        frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+        ours = [frame for frame in frames if "core/twofold" in frame.filename]
+        assert ours
+        assert not [frame for frame in ours if CANARY in str(frame.locals)]
+
+
+def make_quietly(model: str = "jina:jina-embeddings-v3", **options: Any) -> Embedder:
+    return Embedder(model, api_key=CANARY, base_url="https://embeddings.example/v1", **options)
+
+
+@pytest.mark.parametrize("key", [CANARY, "k7"])
+def test_a_rotated_or_short_key_is_redacted_too(key: str) -> None:
+    turns = iter(range(9))
+    with FaultServer(lambda exchange: exchange.answer(401, {"detail": exchange.headers["authorization"]})) as server:
+        embedder = make(server, api_key=lambda: f"{key}{next(turns)}")
+        with pytest.raises(ProviderError) as caught:
+            embedder.embed_query(TEXT)
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_copy_of_an_embedder_keeps_key_and_client(duplicate: Any) -> None:
+    with FaultServer() as server:
+        duplicate(make(server)).embed_query(TEXT)
+    assert server.exchanges[0].headers["authorization"] == f"Bearer {CANARY}"
 
 
 def test_a_key_that_no_header_can_carry_is_refused_without_showing_it() -> None:

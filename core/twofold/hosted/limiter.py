@@ -26,8 +26,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 FIRST_WINDOW = 4.0
 POLL = 0.02
 """Seconds after which a call looks again while others fill the window; a probe is looked after less often."""
-RECENT = 2.0
-"""Seconds over which recent requests fade."""
+RECENT, SHORTEST = 2.0, 0.05
+"""Seconds over which recent requests fade, and the least over which their pace is taken."""
 EVIDENCE = 10
 """Recent requests below which a refusal says nothing about the pace."""
 FORGET = 120.0
@@ -61,7 +61,7 @@ class Limiter:
         self._window, self._threshold = FIRST_WINDOW, inf
         self._paused, self._pause, self._pause_until = False, FIRST_PAUSE, 0.0
         self._away_since: float | None = None
-        self._stamp = self._recent = self._held_until = 0.0
+        self._stamp = self._since = self._recent = self._held_until = 0.0
         self._under_way = 0
         # Numbers of requests: the last sent, the last failed, and the last sent at a pause, a narrowing and a guess.
         self._sent = self._failed = self._round = self._narrowed = self._cut = 0
@@ -119,9 +119,9 @@ class Limiter:
         """429: narrow the window, and send nothing for `hold` seconds, or pause where it does not say how long."""
         self.narrow(grant)
         self._learn(headers, grant)
-        if grant.number > self._cut and self._recent >= EVIDENCE:
+        if grant.number > self._cut and self._recent >= EVIDENCE and not self._paused:
             self._cut = self._sent
-            self._requests.refused(60 * self._recent / RECENT)
+            self._requests.refused(60 * self._recent / min(RECENT, max(SHORTEST, now - self._since)))
         if hold is None:
             self._halt(grant, now)
             self._away_since = None
@@ -165,6 +165,7 @@ class Limiter:
     def _forget(self, now: float) -> None:
         """Begin anew: what was learnt long ago says nothing."""
         self._requests, self._tokens = Meter(stamp=now), Meter(stamp=now)
+        self._since = now
         self._window, self._threshold = FIRST_WINDOW, inf
         self._paused, self._pause, self._away_since = False, FIRST_PAUSE, None
 

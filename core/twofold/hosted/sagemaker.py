@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from twofold.hosted.exchange import Request
 
+PASSING = frozenset({"HTTPClientError", "ConnectionError", "OSError"})
+"""Classes of botocore's errors that another try may not meet."""
+
 
 class SageMakerTransport:
     """Invokes one endpoint. `client` is a boto3 client for "sagemaker-runtime" of the user's own, or None.
@@ -63,7 +66,8 @@ def _fault(request: Request, error: Exception) -> Answer:
     """An exception in words; the status is the container's own, where SageMaker passes it on as a 424."""
     said, name = getattr(error, "response", None), type(error).__name__
     if not isinstance(said, dict):
-        passing = any(base.__name__ in {"HTTPClientError", "OSError"} for base in type(error).__mro__)
+        passing = any(base.__name__ in PASSING for base in type(error).__mro__)
+        passing = passing and "CERTIFICATE_VERIFY_FAILED" not in str(error)
         words = Key().redact(f"{name}: {error}")[:300]
         return Answer(request.number, fault=words, slow=name == "ReadTimeoutError", hopeless=not passing)
     status = said.get("OriginalStatusCode") or said.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)

@@ -45,9 +45,11 @@ class Sizes:
         self.bytes.accepted(size)
 
     def refused(self, items: int, size: int) -> None:
-        """A request was refused, and both of its halves were taken: it was too large, in one measure or the other."""
-        self.items.refused(items)
-        self.bytes.refused(size)
+        """A request was refused, and both halves were taken: too many texts, unless as many were taken before."""
+        if items > self.items.most:
+            self.items.refused(items)
+        else:
+            self.bytes.refused(size)
 
     def allow(self, items: int, size: int) -> bool:
         """Whether a request is small enough, as far as is known."""
