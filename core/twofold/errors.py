@@ -119,7 +119,7 @@ class RequestRefused(ProviderError):
 
 
 class ProviderUnavailable(ProviderError):
-    """The provider was away, or asked to wait, for longer than `timeout` or `max_outage` allow, or cannot be reached."""
+    """The provider was away, or asked to wait, for longer than `timeout` or `max_outage` allow."""
 
 
 class DeadlineExceeded(ProviderError, TimeoutError):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds; each pause is twice the one before, give or take a quarter."""
+LONGEST_REFUSAL = 4.0
+"""Seconds of a pause at most where the provider is there and refuses: others of the account go on."""
 FIRST_WINDOW = 4.0
 POLL = 0.02
 """Seconds after which a call looks again while others fill the window; a probe is looked after less often."""
@@ -111,7 +113,7 @@ class Limiter:
 
     def failed(self, grant: Grant, now: float) -> None:
         """The provider is away: pause everyone."""
-        self._halt(grant, now)
+        self._halt(grant, now, LONGEST_PAUSE)
         if self._away_since is None:
             self._away_since = now
 
@@ -123,18 +125,18 @@ class Limiter:
             self._cut = self._sent
             self._requests.refused(60 * self._recent / min(RECENT, max(SHORTEST, now - self._since)))
         if hold is None:
-            self._halt(grant, now)
+            self._halt(grant, now, LONGEST_REFUSAL)
             self._away_since = None
         else:
             self.hold(hold, now)
 
-    def _halt(self, grant: Grant, now: float) -> None:
+    def _halt(self, grant: Grant, now: float, longest: float) -> None:
         """Pause everyone, longer with each round of requests that fails."""
         self._failed = max(self._failed, grant.number)
         if grant.number > self._round or not self._paused:
-            self._pause_until = now + self._pause * (0.75 + self._jitter() / 2)
+            self._pause_until = now + min(longest, self._pause) * (0.75 + self._jitter() / 2)
         if grant.number > self._round:
-            self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+            self._pause = min(longest, 2 * self._pause)
             self._round = self._sent
         self._paused = True
 
