@@ -32,8 +32,9 @@ format: .venv/.ready  ## let ruff rewrite what it can
 bench: .venv/.ready  ## measure this machine, side by side with peers
 	@for file in benchmarks/*.py; do echo "== $$file"; .venv/bin/python $$file || exit; done
 
-soak: .venv/.ready  ## the hosted client against a faulty server, for minutes
-	.venv/bin/pytest -m soak
+soak: .venv/.ready  ## the hosted client against a faulty server: nine minutes at a time, until all is done
+	SOAK_DONE=.venv/.soak SOAK_SECONDS=540 .venv/bin/pytest -q -m soak
+	@echo "$$(sort -u .venv/.soak | wc -l) of 100 pieces are done; remove .venv/.soak to begin anew"
 
 constraints: | $(UV)  ## refresh the pins of the developers' environment, and of the benchmark's peers
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \

@@ -7,7 +7,6 @@ limits in headers, once it does not. Run: python benchmarks/hosted_quota.py [sec
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -22,7 +21,6 @@ def main(seconds: float = 30.0) -> None:
     print(f"{'limits in headers':<20}{'requests a minute':>18}{'used':>9}{'refused':>9}")
     for headers in (True, False):
         for per_minute in (500, 2000):
-            tempfile.tempdir = tempfile.mkdtemp()
             with QuotaServer(per_minute, burst=per_minute / 60, latency=0.05, headers=headers) as server:
                 used, refused = share(server, PROCESSES, seconds)
             print(f"{'yes' if headers else 'no':<20}{per_minute:>18}{used:>9.1%}{refused:>9.1%}", flush=True)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from twofold.arguments import Arguments, takes
+from twofold.backend import CALLER
 from twofold.keys import Key
 from twofold.models import warn_untrained
 from twofold.resolve import known_card, load_backend
@@ -31,9 +32,11 @@ class Assembled:
         self, model: str | os.PathLike[str], *, api_key: KeySource = None, http_client: Any = None, **options: Any
     ) -> None:
         """Check the options; touch neither a weight nor the network."""
+        key = Key(api_key)
+        del api_key  # what stands in a frame may be shown with its traceback
         check_names(options)
         self.settings = Settings(model, **options)  # type: ignore[arg-type] # a path becomes a string
-        self._key = Key(api_key, self.settings.api_key_env)
+        self._key = key.under(self.settings.api_key_env)
         self._http_client = http_client
         self._loading = threading.Lock()
         self._backend: Backend | None = None
@@ -115,13 +118,18 @@ class Assembled:
 
     async def _loaded(self) -> Self:
         """Make the backend, which may read files or ask a hub, where it does not hold up the event loop."""
-        if self._backend is None:
-            await asyncio.to_thread(getattr, self, "backend")
-        return self
+        return self if self._backend is not None else await self._off_the_loop("backend")
 
     async def _ready(self) -> Self:
         """The same for the space, which digests the weights' files."""
-        await asyncio.to_thread(getattr, self, "space")
+        return await self._off_the_loop("space")
+
+    async def _off_the_loop(self, name: str) -> Self:
+        before = CALLER.set(asyncio.get_running_loop())
+        try:
+            await asyncio.to_thread(getattr, self, name)
+        finally:
+            CALLER.reset(before)
         return self
 
     def _check_options(self, card: ModelCard) -> None:
@@ -132,8 +140,18 @@ class Assembled:
         if dimensions != card.width and dimensions not in card.matryoshka:
             warn_untrained(card, dimensions)
 
+    def __copy__(self) -> Self:
+        """Itself: it never changes, and a copy needs the key too."""
+        return self
+
+    def __deepcopy__(self, _: Any) -> Self:
+        """Itself."""
+        return self
+
     def __repr__(self) -> str:
         """The settings that were given, and nothing secret."""
+        if not hasattr(self, "settings"):  # its options were refused, and a traceback shows what there is
+            return f"{type(self).__name__}(…)"
         given = self.settings.to_dict()
         options = "".join(f", {name}={value!r}" for name, value in given.items() if name != "model")
         return f"{type(self).__name__}({self.settings.model!r}{options})"

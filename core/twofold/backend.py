@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Sequence
 
     from twofold.documents import Document
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 Report: TypeAlias = "Callable[[int, int], None]"
 """Called as work goes on with the documents and the tokens that are newly done."""
+
+CALLER: ContextVar[AbstractEventLoop | None] = ContextVar("CALLER", default=None)
+"""The event loop for which a thread makes a backend: an async client of the user's can be used there alone."""
 
 
 @runtime_checkable

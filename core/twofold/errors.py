@@ -10,7 +10,7 @@
     ├── StoreError          a vector store refused or lost something; `.failed` says which ids and why
     └── ProviderError       a hosted API failed for good; `.partial` and `.failed` keep what was done
         ├── RequestRefused      the provider will never take it: 400, 401, 402, 403, 404, 413, 422
-        ├── ProviderUnavailable every retry was spent, or the retry budget was
+        ├── ProviderUnavailable it was away, or asked to wait, for longer than there was time
         ├── DeadlineExceeded    the call's own `timeout` ran out
         └── ResponseInvalid     an answer came, twice, and it was not what was asked for
 
@@ -119,7 +119,7 @@ class RequestRefused(ProviderError):
 
 
 class ProviderUnavailable(ProviderError):
-    """The provider did not answer rightly, and the retries, or the retry budget, are spent."""
+    """The provider was away, or asked to wait, for longer than `timeout` or `max_outage` allow."""
 
 
 class DeadlineExceeded(ProviderError, TimeoutError):

@@ -83,6 +83,12 @@ class Settings:
     batch_tokens: int | None = field(
         default=None, metadata=_says("Tokens in one batch (local) or request (hosted).", least=1)
     )
+    batch_items: int | None = field(
+        default=None, metadata=_says("Texts in one hosted request; the provider's limit.", least=1)
+    )
+    batch_bytes: int | None = field(
+        default=None, metadata=_says("Bytes of text in one hosted request; the provider's limit.", least=1)
+    )
     late_window: int | None = field(
         default=None,
         metadata=_says("Tokens in one pass over a long document that is late-chunked; the model's length.", least=1),
@@ -102,10 +108,16 @@ class Settings:
     )
     base_url: str | None = field(default=None, metadata=_says("A server that speaks the provider's API."))
     timeout: float = field(default=600.0, metadata=_says("Seconds for a whole hosted call, retries included."))
+    max_outage: float | None = field(
+        default=None, metadata=_says("Seconds for which a provider that is away is waited for; all of timeout.")
+    )
     concurrency: int = field(default=4, metadata=_says("Hosted requests under way at once.", least=1))
     encoding: Encoding = field(
         default="auto",
         metadata=_space("How a hosted model sends its vectors; 'binary' and 'ubinary' keep only each value's sign."),
+    )
+    served_as: str | None = field(
+        default=None, metadata=_says("The name under which a gateway answers for the model, where it is another.")
     )
 
     def __post_init__(self) -> None:
@@ -167,7 +179,7 @@ class Option(NamedTuple):
             return _whole_number(self.name, value, self.least)
         if self.hint is bool and not isinstance(value, bool):
             raise InputError(f"{self.name}={value!r}: it must be True or False")
-        if self.hint is float and not (isinstance(value, int | float) and not isinstance(value, bool) and value > 0):
+        if float in kinds and not (isinstance(value, int | float) and not isinstance(value, bool) and value > 0):
             raise InputError(f"{self.name}={value!r}: it must be a number of seconds above 0")
         if str in kinds and not isinstance(value, str):
             raise InputError(f"{self.name} is of type {type(value).__name__}, not a string")

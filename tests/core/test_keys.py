@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import traceback
 from collections.abc import Callable
 
 import pytest
@@ -59,13 +60,44 @@ def test_a_callable_that_gives_something_else_is_refused() -> None:
         Key(lambda: 3).reveal()  # type: ignore[arg-type,return-value]
 
 
-@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda key: pickle.loads(pickle.dumps(key))], ids=str)
-def test_a_copy_finds_its_own_key(duplicate: Callable[[Key], Key], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pickle_leaves_the_value_behind_and_finds_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MY_KEY", raising=False)
-    twin = duplicate(Key(SECRET, "MY_KEY"))
+    twin = pickle.loads(pickle.dumps(Key(SECRET, "MY_KEY")))
     assert twin.reveal() is None
-    monkeypatch.setenv("MY_KEY", "its own")
-    assert twin.reveal() == "its own"
+    monkeypatch.setenv("MY_KEY", "its-own")
+    assert twin.reveal() == "its-own"
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_copy_within_the_process_keeps_the_value(duplicate: Callable[[Key], Key]) -> None:
+    assert duplicate(Key(SECRET, "MY_KEY")).reveal() == SECRET
+
+
+def test_a_callables_account_is_told_without_asking_it() -> None:
+    def never() -> str:
+        raise AssertionError
+
+    assert Key(never).identity() == Key(never).identity()
+    assert Key("one").identity() != Key("other").identity()
+    assert SECRET not in str(Key(SECRET).identity())
+    assert Key().identity() is None
+
+
+@pytest.mark.parametrize("key", [SECRET, "k7"])
+def test_a_key_that_is_quoted_is_taken_out_of_text_whole(key: str) -> None:
+    assert Key(key).redact(f"the key {key} is bad, as k78 and a sketch are not") == (
+        "the key *** is bad, as k78 and a sketch are not"
+    )
+
+
+def test_no_frame_of_an_error_holds_the_key() -> None:
+    for wrong in (SECRET.encode(), f"{SECRET}\nx", f"{SECRET} x"):
+        with pytest.raises(InputError) as caught:
+            Key(wrong).reveal()  # type: ignore[arg-type]
+        frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+        ours = [frame for frame in frames if frame.filename.endswith("twofold/keys.py")]
+        assert ours
+        assert not [frame for frame in ours if SECRET in str(frame.locals)]
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)

@@ -21,6 +21,8 @@ CHANGED: dict[str, Any] = {
     "truncate": "end",
     "query_truncate": "end",
     "batch_tokens": 4096,
+    "batch_items": 100,
+    "batch_bytes": 1_000_000,
     "late_window": 2048,
     "late_overlap": 0,
     "device": "cuda:1",
@@ -29,8 +31,10 @@ CHANGED: dict[str, Any] = {
     "api_key_env": "MY_KEY",
     "base_url": "https://embeddings.example/v1",
     "timeout": 12.5,
+    "max_outage": 5.0,
     "concurrency": 2,
     "encoding": "binary",
+    "served_as": "a-gateways-name",
 }
 
 

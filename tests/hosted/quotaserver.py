@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -78,9 +76,8 @@ over.set()
 def share(server: QuotaServer, processes: int, seconds: float) -> tuple[float, float]:
     """Let processes with two threads each ask for all they can: the part of the quota used, and the part refused."""
     command = [sys.executable, "-c", WORKER, server.url]
-    environment = {**os.environ, "TMPDIR": tempfile.gettempdir()}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    workers = [subprocess.Popen(command, env=environment, **pipes) for _ in range(processes)]
+    workers = [subprocess.Popen(command, **pipes) for _ in range(processes)]
     for worker in workers:
         assert worker.stdout is not None
         assert worker.stdout.readline() == b"ready\n"

@@ -56,16 +56,17 @@ def test_what_passes_is_tried_again(name: str, embed: Any) -> None:
     with FaultServer(fs.first(fault)) as server:
         embedder = make(server)
         assert_right(embed(embedder, TEXTS))
-        assert server.count == 2
+        assert server.count == (3 if name == "504" else 2)  # in halves: the batch may have been too much
         usage = embedder.backend.usage  # type: ignore[attr-defined]
-        assert (usage.requests, usage.retries) == (2, 1)
+        assert (usage.requests, usage.retries) == (server.count, server.count - 1)
 
 
 @pytest.mark.parametrize("name", fs.PASSING)
 def test_what_does_not_pass_is_an_error(name: str, embed: Any) -> None:
     with FaultServer(fs.PASSING[name]) as server, pytest.raises((ProviderUnavailable, ResponseInvalid)) as caught:
-        embed(make(server), TEXTS)
-    assert server.count == 6
+        embed(make(server, max_outage=0.3), TEXTS)
+    assert 3 <= server.count <= 6
+    assert server.count == 6 or "away for max_outage=0.3 s" in str(caught.value)
     assert caught.value.partial == {}
     assert set(caught.value.failed) == set(range(4))
 
@@ -201,8 +202,8 @@ def test_order_is_kept_whatever_comes_first(embed: Any) -> None:
 
 def test_nothing_listens() -> None:
     with FaultServer() as server:
-        embedder = make(server)
-    with pytest.raises(ProviderUnavailable, match="ConnectError"):
+        embedder = make(server, timeout=0.5)
+    with pytest.raises(ProviderUnavailable, match=r"ConnectError.*; the timeout of 0.5 s ran out"):
         embedder.embed_query("anyone there?")
 
 

@@ -14,11 +14,12 @@ from hosted.faultserver import FaultServer, status, truth
 from twofold import Document, Embedder
 from twofold.errors import InputError, RequestRefused
 from twofold.hosted.counting import estimate
-from twofold.hosted.packing import Limits, pack
+from twofold.hosted.packing import pack
+from twofold.hosted.piece import Limits
 
 if TYPE_CHECKING:
     from hosted.faultserver import Exchange
-    from twofold.hosted.packing import Piece
+    from twofold.hosted.piece import Piece
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
 TASK = "retrieval.passage"
@@ -116,7 +117,7 @@ def test_models_without_it_say_why(model: str, reason: str) -> None:
 def test_queries_are_never_late_chunked() -> None:
     with FaultServer() as server:
         embedder = make(server)
-        with pytest.raises(InputError, match="queries are never late-chunked"):
+        with pytest.raises(InputError, match="to be late-chunked: queries never are"):
             embedder.backend.embed([Document.from_chunks(CHUNKS)], embedder.query_task, 16)
     assert server.count == 0
 
@@ -185,7 +186,7 @@ def test_every_chunk_is_asked_once_where_it_has_most_context(
     document = Document.from_chunks(chunks)
     limits = Limits(items=most, tokens=10_000, length=10_000, window=window + 3, overlap=overlap)
     pieces = pack([document], Words(), limits, "query:", add=False)  # type: ignore[arg-type]
-    asked = [item.row for piece in pieces for item in piece.items if item.row is not None]
+    asked = [row for piece in pieces for item in piece.items for row in item.rows]
     assert asked == list(range(len(chunks))) or sorted(asked) == list(range(len(chunks)))
     for piece in pieces:
         assert piece.late
@@ -200,7 +201,7 @@ def test_every_chunk_is_asked_once_where_it_has_most_context(
         assert sum(sizes[start:end]) <= overlap
     for piece, own in zip(pieces, ranges, strict=True):
         for place, item in enumerate(piece.items):
-            if item.row is not None:
+            if item.rows:
                 chunk = own[0] + place
                 assert _context(chunk, own, sizes) == max(
                     _context(chunk, other, sizes) for other in ranges if other[0] <= chunk < other[1]
@@ -222,7 +223,7 @@ def test_batches_keep_to_items_and_tokens() -> None:
     documents = [Document.whole("word " * size) for size in (50, 40, 20, 5, 5, 5)]
     limits = Limits(items=3, tokens=100, length=100, window=100, overlap=20)
     pieces = pack(documents, Words(), limits, "", add=False)  # type: ignore[arg-type]
-    assert [[item.document for item in piece.items] for piece in pieces] == [[0, 1], [2, 3, 4], [5]]
+    assert [[item.documents for item in piece.items] for piece in pieces] == [[(0,), (1,)], [(2,), (3, 4, 5)]]
 
 
 def test_a_text_that_is_surely_too_long_is_refused_with_its_count() -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +11,13 @@ from hosted.faultserver import FaultServer
 from hosted.quotaserver import QuotaServer, share
 from twofold import Embedder, ProviderError, RequestRefused
 from twofold.doctor import examine
-from twofold.hosted.exchange import reason_of, retry_after
-from twofold.hosted.limiter import Grant, Limiter, limiter_for
-from twofold.hosted.quota import Ledger, Meter
+from twofold.hosted.exchange import parse_duration, reason_of, retry_after
+from twofold.hosted.limiter import POLL, Grant, Limiter, Wait, limiter_for
+from twofold.hosted.meter import Meter
 from twofold.testing import FakeEmbedder
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
+FIRST = 0.02  # seconds of the first pause, in tests
 HEADERS = {"x-ratelimit-limit-requests": "600", "x-ratelimit-remaining-requests": "3"}
 
 
@@ -35,158 +32,233 @@ def granted(limiter: Limiter, now: float, tokens: int = 1) -> Grant:
     return leave
 
 
+def over(limiter: Limiter, now: float, tokens: int = 1) -> Grant:
+    """A request that has ended."""
+    grant = granted(limiter, now, tokens)
+    limiter.release(grant)
+    return grant
+
+
+def waiting(limiter: Limiter, now: float, tokens: int = 1) -> Wait:
+    leave = limiter.acquire(tokens, now)
+    assert isinstance(leave, Wait)
+    return leave
+
+
 def test_what_the_headers_say_is_kept_to() -> None:
-    limiter = Limiter("a host", "key")
-    limiter.accepted(granted(limiter, 10.0), HEADERS, None, 10.0)
-    limiter.release()
+    limiter = Limiter()
+    limiter.accepted(over(limiter, 10.0), HEADERS, None)
     for _ in range(3):
-        granted(limiter, 10.0)
-        limiter.release()
-    wait = limiter.acquire(1, 10.0)
-    assert isinstance(wait, float)
+        over(limiter, 10.0)
+    wait = waiting(limiter, 10.0).seconds
     assert wait == pytest.approx(0.1, rel=0.02)  # 600 a minute
     granted(limiter, 10.0 + wait + 1e-6)
-    assert limiter.limits(11.0) == {"requests": 600.0, "tokens": 0.0}
+    assert limiter.limits() == {"requests": 600.0, "tokens": 0.0}
 
 
 def test_an_answer_that_is_late_does_not_give_back_what_was_taken_since() -> None:
-    limiter = Limiter("a host", "key")
+    limiter = Limiter()
     early = granted(limiter, 10.0)
     for _ in range(3):
         granted(limiter, 10.0)
-    limiter.accepted(early, HEADERS, None, 10.0)  # three remained before the three others
-    limiter.release()
-    assert isinstance(limiter.acquire(1, 10.0), float)
+    limiter.accepted(early, HEADERS, None)  # three remained before the three others
+    limiter.release(early)
+    assert waiting(limiter, 10.0).seconds > POLL
 
 
 def test_tokens_are_settled_by_what_the_provider_counts() -> None:
     headers = {"x-ratelimit-limit-tokens": "6000", "x-ratelimit-remaining-tokens": "100"}
-    limiter = Limiter("a host", "key")
-    limiter.accepted(granted(limiter, 10.0, 50), headers, 50, 10.0)
-    limiter.release()
-    assert isinstance(limiter.acquire(110, 10.0), float)
-    limiter.accepted(granted(limiter, 10.0, 90), {}, 10, 10.0)
-    limiter.release()
+    limiter = Limiter()
+    limiter.accepted(over(limiter, 10.0, 50), headers, 50)
+    waiting(limiter, 10.0, 110)
+    limiter.accepted(over(limiter, 10.0, 90), {}, 10)
     granted(limiter, 10.0, 85)
 
 
 def test_a_request_over_a_whole_minutes_tokens_goes_when_the_account_is_full() -> None:
-    meter = Meter(limit=100, level=100)
-    assert meter.wait(500) == 0
+    assert Meter(limit=100, level=100).wait(500) == 0
 
 
 def test_only_what_remains_is_stated() -> None:
-    limiter = Limiter("a host", "key")
-    limiter.accepted(granted(limiter, 10.0), {"x-ratelimit-remaining-requests": "59"}, None, 10.0)
-    assert limiter.limits(10.0)["requests"] == 60
+    limiter = Limiter()
+    limiter.accepted(over(limiter, 10.0), {"x-ratelimit-remaining-requests": "59"}, None)
+    assert limiter.limits()["requests"] == 60
 
 
-def test_a_retry_after_holds_everybody() -> None:
-    one, other = Limiter("a host", "key"), Limiter("a host", "key")  # as two processes would have
+@pytest.mark.parametrize(
+    ("resets", "limit", "seconds"),
+    [
+        # what remains, and the seconds until all of it is back
+        ([(499, "0.12s"), (498, "240ms"), (400, "12s")], 500, 60.0),  # comes back all along, in a minute
+        ([(9, "0.95"), (5, "0.5"), (0, "0.02"), (9, "0.99")], 10, 1.0),  # comes back at the end of each second
+        ([(14_399, "6s"), (14_390, "1m0s")], 14_400, 3600.0),  # by the day: said as what an hour's pace allows
+        ([(499, "1e9"), (498, "soon")], 500, 60.0),
+    ],
+)
+def test_limits_of_any_period_are_read_with_their_resets(
+    resets: list[tuple[int, str]], limit: int, seconds: float
+) -> None:
+    meter = Meter()
+    for remaining, reset in resets:
+        meter.learn(float(limit), float(remaining), parse_duration(reset), 0.0)
+    assert meter.period == pytest.approx(seconds, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-ratelimit-limit-requests": "1e400", "x-ratelimit-remaining-requests": "-1"},
+        {"x-ratelimit-limit-tokens": "9" * 400, "x-ratelimit-remaining-tokens": "nan"},
+        {"x-ratelimit-limit-tokens": "1000", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "9" * 30},
+    ],
+)
+def test_absurd_numbers_hold_nobody_for_longer_than_a_minute(headers: dict[str, str]) -> None:
+    limiter = Limiter()
+    limiter.accepted(over(limiter, 10.0), headers, 10**400)
+    leave = limiter.acquire(500, 10.0)
+    assert isinstance(leave, Grant) or leave.seconds < 130
+
+
+def test_a_retry_after_holds_everybody_of_that_host_and_key() -> None:
+    one = limiter_for("a host", "a key")
+    assert limiter_for("a host", "a key") is one
     one.hold(5, 100.0)
-    assert other.acquire(1, 101.0) == pytest.approx(4.0)
-    assert isinstance(Limiter("a host", "another key").acquire(1, 101.0), Grant)
+    assert waiting(one, 101.0).seconds == pytest.approx(4.0)
+    assert isinstance(limiter_for("a host", "another key").acquire(1, 101.0), Grant)
+    assert limiter_for("another host", "a key") is not one
 
 
 def test_a_guess_is_lowered_by_refusals_and_raised_by_success() -> None:
-    limiter = Limiter("a host", "key")
+    limiter = Limiter()
     for step in range(20):
-        grant = granted(limiter, 10.0 + step * 0.1)
-        limiter.release()
-    limiter.refused(grant, {}, None, 12.0)
-    first = limiter.limits(12.0)["requests"]
+        grant = over(limiter, 10.0 + step * 0.1)
+    limiter.refused(grant, {}, 0.1, 12.0)
+    first = limiter.limits()["requests"]
     assert 200 < first < 600  # they came at 600 a minute
-    limiter.refused(grant, {}, None, 12.0)  # of the same time: counts once
-    assert limiter.limits(12.0)["requests"] == first
-    limiter.accepted(grant, {}, None, 12.0)
-    assert limiter.limits(12.0)["requests"] > first
+    limiter.refused(grant, {}, 0.1, 12.0)  # of the same time: counts once
+    assert limiter.limits()["requests"] == first
+    limiter.accepted(grant, {}, None)
+    assert limiter.limits()["requests"] > first
 
 
 def test_what_went_before_a_guess_is_no_debt() -> None:
-    limiter = Limiter("a host", "key")
+    limiter = Limiter()
     for step in range(500):
-        grant = granted(limiter, 10.0 + step * 0.01)
-        limiter.release()
-    limiter.refused(grant, {}, None, 15.0)
-    wait = limiter.acquire(1, 15.0)
-    assert isinstance(wait, float)
-    assert wait < 0.1
+        grant = over(limiter, 10.0 + step * 0.01)
+    limiter.refused(grant, {}, 0.001, 15.0)
+    assert waiting(limiter, 15.0).seconds < 0.1
+
+
+def test_a_stated_limit_that_others_use_too_is_shared() -> None:
+    limiter = Limiter()
+    for step in range(20):
+        grant = over(limiter, 10.0 + step * 0.1)
+        limiter.accepted(grant, {"x-ratelimit-limit-requests": "600"}, None)
+    pace = limiter._requests.pace
+    limiter.refused(grant, {}, 0.1, 12.0)
+    assert limiter._requests.pace == pytest.approx(0.8 * pace)
+    for _ in range(600):
+        limiter.accepted(grant, {}, None)
+    assert limiter._requests.pace == pytest.approx(pace)
 
 
 def test_the_window_of_requests_under_way_narrows_and_widens() -> None:
-    limiter = Limiter("a host", "key")
+    limiter = Limiter()
     grants = [granted(limiter, 10.0) for _ in range(4)]
-    assert isinstance(limiter.acquire(1, 10.0), float)
+    waiting(limiter, 10.0)
     for grant in grants:
-        limiter.release()
-        limiter.refused(grant, {}, 0.0, 10.0)
-    grants = [granted(limiter, 10.0) for _ in range(2)]
-    assert isinstance(limiter.acquire(1, 10.0), float)
+        limiter.release(grant)
+        limiter.refused(grant, {}, 0.01, 10.0)
+    grants = [granted(limiter, 11.0) for _ in range(2)]
+    waiting(limiter, 11.0)
     for grant in grants * 2:
-        limiter.accepted(grant, {}, None, 10.0)
+        limiter.accepted(grant, {}, None)
+    granted(limiter, 11.0)
+
+
+def test_what_was_learnt_long_ago_is_forgotten() -> None:
+    limiter = Limiter()
+    limiter.accepted(over(limiter, 10.0), HEADERS, None)
+    limiter.failed(over(limiter, 10.0), 10.0)
+    waiting(limiter, 10.0)
+    granted(limiter, 1000.0)
+    assert limiter.limits()["requests"] == 0
+
+
+# -- away, and back ---------------------------------------------------------------------------------------------------
+
+
+def test_a_failure_pauses_everyone_and_one_request_looks_whether_the_provider_is_back() -> None:
+    limiter = Limiter(jitter=lambda: 0.5)
+    grants = [granted(limiter, 10.0) for _ in range(3)]
+    for grant in grants:
+        limiter.release(grant)
+        limiter.failed(grant, 10.0)
+    first = waiting(limiter, 10.0)
+    assert first.seconds == pytest.approx(FIRST)
+    assert first.away == 0
+    probe = granted(limiter, 10.001 + FIRST)
+    assert waiting(limiter, 10.001 + FIRST).away is None  # while it is under way
+    limiter.release(probe)
+    limiter.failed(probe, 11.0)
+    second = waiting(limiter, 11.0)
+    assert second.seconds == pytest.approx(2 * FIRST)
+    assert second.away == 1  # since the first failure
+    probe = granted(limiter, 11.001 + 2 * FIRST)
+    limiter.release(probe)
+    limiter.accepted(probe, {}, None)
+    granted(limiter, 11.001 + 2 * FIRST)
+    granted(limiter, 11.001 + 2 * FIRST)
+
+
+def test_pauses_grow_to_a_minute_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    limiter, now, pauses = Limiter(jitter=lambda: 0.5), 0.0, []
+    for _ in range(20):
+        grant = over(limiter, now)
+        limiter.failed(grant, now)
+        pauses.append(waiting(limiter, now).seconds)
+        now += pauses[-1] + 1e-6
+    assert pauses[:3] == pytest.approx([0.5, 1, 2])
+    assert pauses[-1] == pytest.approx(60)
+
+
+def test_an_answer_to_a_later_request_ends_a_pause_and_one_to_an_earlier_does_not() -> None:
+    limiter = Limiter()
+    early, failing, late = (granted(limiter, 10.0) for _ in range(3))
+    limiter.failed(failing, 10.0)
+    limiter.accepted(early, {}, None)
+    waiting(limiter, 10.0)
+    limiter.accepted(late, {}, None)
     granted(limiter, 10.0)
 
 
-def test_one_limiter_for_a_host_and_a_key() -> None:
-    one = limiter_for("host", "key")
-    assert limiter_for("host", "key") is one
-    assert limiter_for("host", "other") is not one
-    assert limiter_for("other", "key") is not one
-
-
-@pytest.mark.skipif(os.name == "nt", reason="accounts are shared through files where there are file locks")
-def test_the_account_is_a_private_file_that_names_nobody() -> None:
-    with Ledger("api.example", "jina_canary").open(1.0) as account:
-        account.held_until = 5.0
-    (folder,) = Path(tempfile.gettempdir()).glob("twofold-*")
-    (file,) = folder.iterdir()
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert "canary" not in file.name
-    assert b"canary" not in file.read_bytes()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="accounts are shared through files where there are file locks")
-def test_a_folder_that_others_can_write_to_is_not_used() -> None:
-    folder = Path(tempfile.gettempdir(), f"twofold-{os.getuid()}")
-    folder.mkdir()
-    folder.chmod(0o777)
-    with Ledger("host", "key").open(1.0) as account:
-        account.held_until = 5.0
-    assert not list(folder.iterdir())
-
-
-def test_a_stale_or_foreign_account_is_begun_anew() -> None:
-    with Ledger("host", "key").open(1000.0) as account:
-        account.held_until = 1020.0
-    for now in (1200.0, 3.0):  # long ago; another boot's clock
-        with Ledger("host", "key").open(now) as account:
-            assert account.held_until == 0
-
-
-def test_an_outage_is_not_amplified() -> None:
-    """1,000 calls while everything fails: at most 1.1 requests a call."""
-    with FaultServer(fs.status(503)) as server:
-        embedder = make(server)
-        for _ in range(1000):
-            with pytest.raises(ProviderError):
-                embedder.embed_query("anyone there?")
-        assert 1000 < server.count <= 1100
+def test_a_last_look_goes_ahead_of_a_pause() -> None:
+    limiter = Limiter()
+    limiter.failed(over(limiter, 10.0), 10.0)
+    assert isinstance(limiter.acquire(1, 10.0, last=True), Grant)
 
 
 def test_a_full_minute_is_waited_for_and_never_an_error() -> None:
     """Refusals cost time, not the call, however many there are."""
     with FaultServer(fs.first(fs.status(429), 8)) as server:
-        make(server).embed_documents(["a text"])
+        make(server, max_outage=0.001).embed_documents(["a text"])
         assert server.count == 9
 
 
-@pytest.mark.skipif(os.name == "nt", reason="accounts are shared through files where there are file locks")
-def test_processes_and_threads_share_one_quota() -> None:
+@pytest.mark.parametrize("after", ["0", "-1", "nan", "1e999", "Wed, 21 Oct 2015 07:28:05 GMT", "soon"])
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_retry_after_of_no_use_is_no_storm(code: int, after: str) -> None:
+    with FaultServer(fs.status(code, retry_after=after)) as server, pytest.raises(ProviderError):
+        make(server, timeout=1.0).embed_query("a question")
+    assert server.count <= 9
+
+
+def test_processes_learn_to_share_a_quota() -> None:
     with QuotaServer(per_minute=1200, burst=20, latency=0.02) as server:
-        used, refused = share(server, processes=4, seconds=4)
-    assert used >= 0.9  # benchmarks/hosted_quota.py measures eight processes, for longer
-    assert refused <= 0.02
+        used, refused = share(server, processes=3, seconds=4)
+    assert used >= 0.6  # benchmarks/hosted_quota.py measures eight processes, for longer
+    assert refused <= 0.4
 
 
 @pytest.mark.parametrize(
@@ -198,7 +270,8 @@ def test_processes_and_threads_share_one_quota() -> None:
         ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
         ({"retry-after": "Wed, 21 Oct 2026 07:28:05 GMT", "date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 5.0),
         ({"retry-after": "Wed, 21 Oct 2026 07:28:05 GMT"}, 8.0),
-        ({"retry-after": "Wed, 21 Oct 2015 07:28:05 GMT"}, 0.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:05 GMT"}, None),
+        ({"retry-after": "0"}, None),
         ({"retry-after": "-3"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "soon"}, None),

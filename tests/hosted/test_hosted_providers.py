@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,6 +21,7 @@ from twofold.vectors import normalize, quantize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from hosted.faultserver import Exchange
 
@@ -127,7 +129,7 @@ def test_every_encoding_is_unpacked_exactly(encoding: Any) -> None:
 def test_usage_is_summed_over_calls_and_threads_of_requests() -> None:
     with FaultServer() as server:
         embedder = Embedder("jina:jina-embeddings-v3", base_url=server.url, api_key="k", dimensions=8, batch_tokens=10)
-        embedder.embed_documents(["two words"] * 6)
+        embedder.embed_documents([f"word {number}" for number in range(6)])
         embedder.embed_query("three words here")
     usage = embedder.backend.usage  # type: ignore[attr-defined]
     assert usage.tokens == 6 * 4 + 5
@@ -143,7 +145,8 @@ def test_openai() -> None:
         np.testing.assert_allclose(embedder.embed_documents(TEXTS), rows(TEXTS, 256), atol=1e-6)
         body = {"model": "text-embedding-3-small", "input": TEXTS, "dimensions": 256, "encoding_format": "base64"}
         assert server.exchanges[0].body == body
-    assert Embedder("openai:text-embedding-ada-002", api_key="k").backend._echoes("text-embedding-ada-002-v2")  # type: ignore[attr-defined]
+    with FaultServer(listed("input", 1536, model="text-embedding-ada-002-v2")) as server:
+        Embedder("openai:text-embedding-ada-002", base_url=server.url).embed_query("another name for the same")
 
 
 def test_a_known_model_behind_openais_api_gets_its_instruction_from_us() -> None:
@@ -166,6 +169,64 @@ async def test_the_width_of_an_unknown_model_is_learnt_from_one_word() -> None:
     assert vectors.shape == (2, 12)
     assert (embedder.card.name, embedder.card.width, embedder.space.width) == ("house-model", 24, 24)
     np.testing.assert_allclose(vectors, normalize(rows(TEXTS, 24)[:, :12]), atol=1e-6)
+
+
+async def test_the_width_of_an_unknown_model_is_learnt_with_an_async_client_too() -> None:
+    with FaultServer(listed("input", 24)) as server:
+        async with httpx.AsyncClient() as client:
+            embedder = Embedder("openai:house-model", base_url=server.url, http_client=client)
+            assert (await embedder.aembed_query("a question")).shape == (24,)
+            assert (await embedder.aembed_documents(TEXTS)).shape == (2, 24)
+
+
+def test_what_nobody_knows_the_length_of_is_not_cut() -> None:
+    with FaultServer(listed("input", 24)) as server:
+        embedder = Embedder("openai:house-model", base_url=server.url, truncate="end")
+        with pytest.raises(InputError, match="openai does not cut texts"):
+            embedder.embed_documents(TEXTS)
+
+
+@pytest.mark.parametrize("model", ["voyage-3.5", "voyage-3.5-lite", "voyage-3-large", "voyage-code-3"])
+def test_voyage_at_its_defaults_is_asked_for_the_whole_width(model: str) -> None:
+    def behave(exchange: Exchange) -> None:
+        listed("input", exchange.body.get("output_dimension", 1024), model=model)(exchange)
+
+    with FaultServer(behave) as server:
+        assert Embedder(f"voyage:{model}", base_url=server.url).embed_documents(TEXTS).shape == (2, 2048)
+        embedder = Embedder(f"voyage:{model}", base_url=server.url, dimensions=1024)
+        assert embedder.embed_documents(TEXTS).shape == (2, 1024)
+    assert [exchange.body.get("output_dimension") for exchange in server.exchanges] == [2048, None]
+
+
+@pytest.mark.usefixtures("aws")
+def test_sagemakers_throttling_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def behave(exchange: Exchange) -> None:
+        if exchange.number < 2:
+            exchange.answer(400, {"Message": "Rate exceeded"}, x_amzn_errortype="ThrottlingException")
+        else:
+            sagemaker(exchange)
+
+    with FaultServer(behave, "/endpoints/my-endpoint/invocations") as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://127.0.0.1:{server.port}")
+        embedder = Embedder("sagemaker:jina-embeddings-v3", base_url="my-endpoint", dimensions=64)
+        assert embedder.embed_documents(TEXTS).shape == (2, 64)
+    assert server.count == 3
+
+
+def test_no_credentials_of_aws_are_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import boto3
+
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the credentials of other tests
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    started = time.monotonic()
+    with pytest.raises(ProviderError, match="NoCredentialsError"):
+        Embedder("sagemaker:jina-embeddings-v3", base_url="my-endpoint").embed_query("a question")
+    assert time.monotonic() - started < 5
 
 
 def test_a_server_that_changes_its_width_is_caught() -> None:
@@ -214,7 +275,9 @@ def test_cohere_takes_96_texts() -> None:
 
     with FaultServer(behave, "/embed") as server:
         url = server.url.removesuffix("/v1")
-        Embedder("cohere:embed-english-v3.0", base_url=url, api_key="k").embed_documents(["text"] * 200)
+        Embedder("cohere:embed-english-v3.0", base_url=url, api_key="k").embed_documents(
+            [f"text {number}" for number in range(200)]
+        )
     assert sorted(len(exchange.body["texts"]) for exchange in server.exchanges) == [8, 96, 96]
 
 
@@ -247,7 +310,7 @@ def test_text_embeddings_inference() -> None:
             "normalize": True,
             "truncate": False,
         }
-        embedder.embed_documents(["text"] * 40)
+        embedder.embed_documents([f"text {number}" for number in range(40)])
     assert sorted(len(exchange.body["inputs"]) for exchange in server.exchanges[2:]) == [8, 32]
 
 
@@ -305,7 +368,7 @@ async def test_sagemaker_through_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (403, {"Message": "not allowed"}, 403, 1),
         (424, {"OriginalStatusCode": 422, "OriginalMessage": "bad text", "Message": "model error"}, 422, 1),
-        (503, {"Message": "busy"}, 503, 6),
+        (503, {"Message": "busy"}, 503, 3),
     ],
 )
 def test_sagemakers_errors_are_told_apart(
@@ -317,7 +380,7 @@ def test_sagemakers_errors_are_told_apart(
 
     with FaultServer(behave, "/endpoints/my-endpoint/invocations") as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://127.0.0.1:{server.port}")
-        embedder = Embedder("sagemaker:jina-embeddings-v3", base_url="my-endpoint")
+        embedder = Embedder("sagemaker:jina-embeddings-v3", base_url="my-endpoint", max_outage=0.1)
         with pytest.raises(ProviderError) as caught:
             embedder.embed_query("one")
     assert caught.value.status == status
@@ -370,10 +433,10 @@ def test_cards_are_known_without_asking() -> None:
 )
 def test_addresses_that_are_refused(url: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        address(PROVIDERS["jina"], url)
+        address(PROVIDERS["jina"], "/embeddings", url)
 
 
 def test_addresses() -> None:
-    assert address(PROVIDERS["jina"], None) == "https://api.jina.ai/v1/embeddings"
-    assert address(PROVIDERS["openai"], "http://h:1/v1/") == "http://h:1/v1/embeddings"
-    assert address(PROVIDERS["openai"], "http://h:1/v1/embeddings") == "http://h:1/v1/embeddings"
+    assert address(PROVIDERS["jina"], "/embeddings", None) == "https://api.jina.ai/v1/embeddings"
+    assert address(PROVIDERS["openai"], "/embeddings", "http://h:1/v1/") == "http://h:1/v1/embeddings"
+    assert address(PROVIDERS["openai"], "/embeddings", "http://h:1/v1/embeddings") == "http://h:1/v1/embeddings"

@@ -7,12 +7,13 @@ then over real ones. `pytest -m soak` runs 10,000 more of the latter.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
+import os
 import random
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,8 @@ from twofold.hosted.call import Call
 from twofold.hosted.exchange import Answer
 from twofold.hosted.flow import Flow
 from twofold.hosted.limiter import Limiter
-from twofold.hosted.packing import Item, Limits, batches
+from twofold.hosted.packing import batches
+from twofold.hosted.piece import Item, Limits
 from twofold.wires import jina
 from twofold.wires.wire import Ask
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
 WIDTH, TASK = 16, "retrieval.passage"
+STARTED = time.monotonic()
 REFUSALS: dict[str, Callable[[Exchange], None]] = {
     "413": fs.status(413),
     "429": fs.status(429),
@@ -52,7 +55,6 @@ ODD: dict[str, Callable[[Exchange], None]] = {
 }
 MILD = {**fs.PASSING, **ODD, **REFUSALS}
 FAULTS = {**MILD, **fs.WRONG, **fs.FATAL}
-hosts = itertools.count()
 
 
 class Recorded(Exchange):
@@ -116,25 +118,25 @@ class Schedules(RuleBasedStateMachine):
         self.vectors: Any = None
         self.error: ProviderError | None = None
         self.over = False
-        entries = [Item(text, 5, index, index) for index, text in enumerate(self.texts)]
+        entries = [Item(text, 5, len(text), (index,), (index,)) for index, text in enumerate(self.texts)]
         ask = Ask(model="jina-embeddings-v3", texts=(), task=TASK, dimensions=WIDTH, normalize=True, encoding="base64")
         call = Call(
             name="jina:jina-embeddings-v3",
             documents=[Document.whole(text) for text in self.texts],
-            pieces=list(batches(entries, Limits(items, 10_000, 100, 100, 0))),
+            pieces=list(batches(entries, Limits(items=items, tokens=10_000, length=100, window=100, overlap=0))),
             write=lambda piece: jina.write_request(_with(ask, piece)),
             read=lambda body, piece: jina.read_answer(body, _with(ask, piece)),
             width=WIDTH,
             unit=True,
             echoes=lambda model: model == "jina-embeddings-v3",
-            concurrency=concurrency,
+            at_once=concurrency,
             deadline=self.now + 60,
             timeout=60,
             late_limit=8192,
             proved=proved,
         )
-        self.limiter = Limiter(f"host {next(hosts)}", None)
-        self.flow = Flow(call, self.limiter, clock=lambda: self.now, jitter=lambda: 0.5).run()
+        self.limiter = Limiter(jitter=lambda: 0.5)
+        self.flow = Flow(call, self.limiter, clock=lambda: self.now).run()
         self.go(lambda: next(self.flow))
 
     def go(self, advance: Callable[[], Step]) -> None:
@@ -277,8 +279,16 @@ def test_schedules_over_sockets() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(1000, 1100))
 def test_ten_thousand_schedules_over_sockets(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
-    seen = run_schedules(1000, seed=1000 + seed)
+    """A hundred pieces of a hundred schedules; `make soak` goes on where it stopped, for as long as it is given."""
+    done = Path(os.environ.get("SOAK_DONE", os.devnull))
+    if done.is_file() and str(seed) in done.read_text("utf-8").split():
+        pytest.skip("done in an earlier run")
+    if time.monotonic() - STARTED > float(os.environ.get("SOAK_SECONDS", "inf")):
+        pytest.skip("for a later run")
+    seen = run_schedules(100, seed)
+    with done.open("a", encoding="utf-8") as file:
+        file.write(f"{seed}\n")
     with capsys.disabled():
-        sys.stdout.write(f"\nseed {1000 + seed}: {dict(seen)}\n")
+        sys.stdout.write(f"\nseed {seed}: {dict(seen)}\n")

@@ -21,8 +21,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from hosted import faultserver as fs
 from hosted.faultserver import FaultServer
-from twofold import Embedder, InputError, ProviderError, TwofoldError
-from twofold.hosted import telemetry
+from twofold import Document, Embedder, InputError, ProviderError, TwofoldError
+from twofold.hosted import http, telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,13 @@ TEXT = "a text that nobody logs"
 
 
 def make(server: FaultServer, **options: Any) -> Embedder:
-    defaults: dict[str, Any] = {"dimensions": 8, "base_url": server.url, "api_key": CANARY, "timeout": 5}
+    defaults: dict[str, Any] = {
+        "dimensions": 8,
+        "base_url": server.url,
+        "api_key": CANARY,
+        "timeout": 5,
+        "max_outage": 0.1,
+    }
     return Embedder("jina:jina-embeddings-v3", **{**defaults, **options})
 
 
@@ -100,6 +106,52 @@ def test_no_error_and_no_traceback_has_the_key_or_the_text(
     assert error.__context__ is None
     assert CANARY not in caplog.text
     assert TEXT not in "".join(record.getMessage() for record in caplog.records if record.name.startswith("twofold"))
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_no_frame_of_ours_has_the_key_when_planning_or_the_options_fail(mode: str) -> None:
+    def overlapping(embedder: Embedder) -> None:
+        documents = [Document.from_spans("one two three", [(0, 7), (4, 13)])]
+        if mode == "sync":
+            embedder.embed_late(documents)
+        else:
+            asyncio.run(embedder.aembed_late(documents))
+
+    calls: list[Any] = [
+        lambda: overlapping(make_quietly()),
+        lambda: make_quietly("openai:text-embedding-3-small").embed_chunks(["a ", "b"]),
+        lambda: make_quietly(dimensions=10**6),
+        lambda: make_quietly(no_such_option=1),
+        lambda: make_quietly("jina:"),
+    ]
+    for call in calls:
+        with pytest.raises(InputError) as caught:
+            call()
+        frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+        ours = [frame for frame in frames if "core/twofold" in frame.filename]
+        assert ours
+        assert not [frame for frame in ours if CANARY in str(frame.locals)]
+
+
+def make_quietly(model: str = "jina:jina-embeddings-v3", **options: Any) -> Embedder:
+    return Embedder(model, api_key=CANARY, base_url="https://embeddings.example/v1", **options)
+
+
+@pytest.mark.parametrize("key", [CANARY, "k7"])
+def test_a_rotated_or_short_key_is_redacted_too(key: str) -> None:
+    turns = iter(range(9))
+    with FaultServer(lambda exchange: exchange.answer(401, {"detail": exchange.headers["authorization"]})) as server:
+        embedder = make(server, api_key=lambda: f"{key}{next(turns)}")
+        with pytest.raises(ProviderError) as caught:
+            embedder.embed_query(TEXT)
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_copy_of_an_embedder_keeps_key_and_client(duplicate: Any) -> None:
+    with FaultServer() as server:
+        duplicate(make(server)).embed_query(TEXT)
+    assert server.exchanges[0].headers["authorization"] == f"Bearer {CANARY}"
 
 
 def test_a_key_that_no_header_can_carry_is_refused_without_showing_it() -> None:
@@ -179,9 +231,9 @@ def test_our_own_clients_check_certificates_and_go_to_this_machine_without_a_pro
     with FaultServer() as server:
         embedder = make(server)
         embedder.embed_query(TEXT)
-        options = backend_of(embedder)._endpoint.transport._options(1)  # type: ignore[attr-defined]
-    assert options["verify"].verify_mode.name == "CERT_REQUIRED"
-    assert options["verify"].check_hostname
+    context = http._certificates()
+    assert context.verify_mode.name == "CERT_REQUIRED"
+    assert context.check_hostname
 
 
 # -- what observers see -----------------------------------------------------------------------------------------------
@@ -205,7 +257,7 @@ def test_one_span_covers_a_call_and_has_neither_key_nor_text(
     exporter, reader = observed
     exporter.clear()
     with FaultServer(fs.first(fs.status(503))) as server:
-        make(server, batch_tokens=10).embed_documents([TEXT] * 3)
+        make(server, batch_tokens=10).embed_documents([TEXT, TEXT + "1", TEXT + "2"])
     with FaultServer(fs.status(401)) as refusing, pytest.raises(ProviderError):
         make(refusing).embed_query(TEXT)
     done, failed = exporter.get_finished_spans()
@@ -237,7 +289,7 @@ def test_nothing_is_logged_above_debug_when_all_is_well(caplog: pytest.LogCaptur
         embedder = make(server)
         embedder.embed_query(TEXT)
         (record,) = [record for record in caplog.records if record.name.startswith("twofold")]
-        assert "503 CODE_503: busy now; trying again in" in record.getMessage()
+        assert "503 CODE_503: busy now; trying again" in record.getMessage()
         caplog.clear()
         embedder.embed_query(TEXT)
         assert not [record for record in caplog.records if record.name.startswith("twofold")]

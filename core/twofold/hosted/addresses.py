@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from twofold.errors import InputError
 
 if TYPE_CHECKING:
-    from twofold.hosted.providers import Provider
+    from twofold.hosted.provider import Provider
 
 
 def is_loopback(url: str) -> bool:
@@ -21,7 +21,7 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def address(provider: Provider, base_url: str | None) -> str:
+def address(provider: Provider, path: str, base_url: str | None) -> str:
     """The URL that requests go to, fixed by the embedder's own options.
 
     Raises:
@@ -37,4 +37,4 @@ def address(provider: Provider, base_url: str | None) -> str:
     if parts.username is not None or parts.query or parts.fragment:
         raise InputError("base_url has a user name or a query, which would be stored with the settings: use api_key")
     url = url.rstrip("/")
-    return url if url.endswith(provider.path) else url + provider.path
+    return url if path and url.endswith(path) else url + path

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
+
+from twofold.hosted.sizes import Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twofold.documents import Document
-    from twofold.hosted.packing import Piece
+    from twofold.hosted.piece import Piece
     from twofold.wires.wire import Reply
 
 
@@ -25,13 +28,14 @@ class Call:
         width: the size that vectors must have; None takes what comes.
         unit: whether they must have unit length.
         echoes: whether an answer's model name is the one that was asked for.
-        concurrency: requests under way at once.
+        at_once: requests under way together.
         deadline: on the clock, when the call must be over.
         timeout: the user's own seconds, for messages.
+        max_outage: seconds for which a provider that is away is waited for.
         late_limit: tokens at which a provider cuts a late-chunked document short without a word.
         busy: statuses that are worth another try, beyond the usual ones.
         proved: whether this model and key have been accepted before; if not, one request goes ahead alone.
-        redact: takes secrets out of text that came from outside.
+        sizes: how large a request the provider takes; it learns.
     """
 
     name: str
@@ -42,13 +46,14 @@ class Call:
     width: int | None
     unit: bool
     echoes: Callable[[str], bool]
-    concurrency: int
+    at_once: int
     deadline: float
     timeout: float
+    max_outage: float = inf
     late_limit: int
     busy: frozenset[int] = frozenset()
     proved: bool = False
-    redact: Callable[[str], str] = str
+    sizes: Sizes = field(default_factory=Sizes)
 
 
 @dataclass(slots=True)

@@ -39,6 +39,12 @@ class Counter:
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=special)
         return [len(encoding.ids) for encoding in encodings]
 
+    def cut(self, text: str, tokens: int) -> str:
+        """As much of a text as has `tokens` tokens with those that the tokenizer adds; only where it is exact."""
+        encoding = self._tokenizer.encode(text)
+        kept = [end for (start, end) in encoding.offsets if end > start][: tokens - SPECIAL]
+        return text[: kept[-1]]
+
 
 def estimate(text: str) -> int:
     """Tokens in `text` for any model, on the high side."""

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from twofold.errors import InputError
 from twofold.hosted.addresses import address, is_loopback
 from twofold.hosted.limiter import limiter_for
+from twofold.hosted.loop import in_thread
 from twofold.wires import find_wire
 
 if TYPE_CHECKING:
     from twofold.hosted.exchange import Transport
     from twofold.hosted.limiter import Limiter
-    from twofold.hosted.providers import Provider
+    from twofold.hosted.provider import Provider
     from twofold.keys import Key
     from twofold.settings import Settings
-
-SHORTEST_KEY = 8
-"""Characters of a key that is worth hiding: a shorter one is a placeholder, and a part of words."""
-_LIKE_KEYS = re.compile(r"(?i)\bbearer\s+\S+|\b(?:sk|jina|pa|co|hf)[-_][\w-]{12,}")
 
 
 class Endpoint:
@@ -28,12 +24,12 @@ class Endpoint:
 
     Attributes:
         url: where requests go; SageMaker's is its endpoint's name.
-        wire: the dialect that is spoken there.
+        wire, late_wire: the dialects that are spoken there, for plain and for late-chunked requests.
         encoding: how vectors are asked for.
         transport: carries requests; opens connections at the first use.
     """
 
-    def __init__(self, row: Provider, settings: Settings, key: Key, client: Any = None) -> None:
+    def __init__(self, row: Provider, model: str, settings: Settings, key: Key, client: Any = None) -> None:
         """Settle who is asked, and with what key; send nothing.
 
         Raises:
@@ -43,69 +39,70 @@ class Endpoint:
         self._row, self._settings, self._key = row, settings, key
         self._limited: Limiter | None = None
         self.encoding = self._choose_encoding()
-        self.url = self._where()
+        self.url = self._address(row.path, model)
         self.wire = find_wire(row.dialect)
-        self.transport = self._connect(client)
+        self.late_wire = find_wire(row.late_dialect or row.dialect)
+        self.transport = self._connect(model, client)
 
-    def key(self) -> str | None:
-        """The key for a call, which is also asked for again with each request.
+    def check_key(self) -> str:
+        """Say where the key comes from, without showing it. A callable is not asked.
 
         Raises:
             InputError: there is none where one is needed, or it cannot be one.
         """
-        key = self._reveal()
-        if key is None and self._settings.base_url is None:
+        if self._key.is_asked_for or self._key.identity(self._variable):
+            return repr(self._key)
+        if self._settings.base_url is None and self._row.key_env:
             variable = self._settings.api_key_env or self._row.key_env
             raise InputError(f"no key for {self._row.name}: set the environment variable {variable}, or pass api_key")
-        if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-            raise InputError("the key has a character that no key has: a space, a line break, or one beyond ASCII")
-        return key
-
-    def check_key(self) -> str:
-        """Say where the key comes from, without showing it.
-
-        Raises:
-            InputError: see `key`.
-        """
-        return repr(self._key) if self.key() else "none, and none is needed here"
+        return "none, and none is needed here"
 
     def limiter(self) -> Limiter:
         """The limiter of this host and key."""
-        self._limited = limiter_for(urlsplit(self.url).netloc or self.url, self._reveal())  # held, so that it lives on
+        host = urlsplit(self.url).netloc or self.url
+        self._limited = limiter_for(host, self._key.identity(self._variable))  # held, so that it lives on
         return self._limited
-
-    def redact(self, text: str) -> str:
-        """Take this key, and what looks like any, out of text that came from outside."""
-        key = self._reveal()
-        return _LIKE_KEYS.sub("***", text.replace(key, "***") if key and len(key) >= SHORTEST_KEY else text)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _reveal(self) -> str | None:
-        """The key. The provider's usual variable is for its own address: a server of your own must be given a key."""
+    @property
+    def _variable(self) -> str | None:
+        """The provider's usual variable, for its own address alone: a server of your own must be given a key."""
         own = self._settings.base_url is None or self._row.base_url is None
-        return self._key.reveal(self._row.key_env if own else None)
+        return self._row.key_env if own else None
 
-    def _where(self) -> str:
+    async def _headers(self) -> tuple[Key, dict[str, str]]:
+        """The key and the header that it travels in, for one request.
+
+        Raises:
+            InputError: it cannot be a key.
+        """
+        ask = self._key.resolved
+        key = await in_thread(ask) if self._key.is_asked_for else ask(self._variable)
+        return key, key.header(self._row.key_header, self._row.key_prefix)
+
+    def _address(self, path: str, model: str) -> str:
         """The URL, or SageMaker's endpoint; checked together with how the key would travel."""
         base_url = self._settings.base_url
-        if self._row.name == "sagemaker":
+        if self._row.carrier == "sagemaker":
             if not base_url:
-                raise InputError("'sagemaker' needs base_url: the name of your endpoint")
+                raise InputError(f"{self._row.name!r} needs base_url: the name of your endpoint")
             return base_url
-        url = address(self._row, base_url)
-        if url.startswith("http:") and not is_loopback(url) and self._reveal():
+        url = address(self._row, path.format(model=model), base_url)
+        keyed = self._key.is_asked_for or self._key.identity(self._variable)
+        if url.startswith("http:") and not is_loopback(url) and keyed:
             raise InputError(f"the key would go to {urlsplit(url).hostname} unencrypted: use https://")
         return url
 
-    def _connect(self, client: Any) -> Transport:
-        if self._row.name == "sagemaker":
+    def _connect(self, model: str, client: Any) -> Transport:
+        if self._row.carrier == "sagemaker":
             from twofold.hosted.sagemaker import SageMakerTransport  # noqa: PLC0415 - boto3 is an extra
 
-            return SageMakerTransport(self.url, self.redact, client)
+            return SageMakerTransport(self.url, client)
         from twofold.hosted.http import HttpTransport  # noqa: PLC0415 - httpx is an extra
 
-        return HttpTransport(self.url, self._reveal, self.redact, client)
+        late_url = self._address(self._row.late_path or self._row.path, model)
+        return HttpTransport(self.url, late_url, self._headers, client)
 
     def _choose_encoding(self) -> str:
         chosen, offered = self._settings.encoding, self._row.encodings

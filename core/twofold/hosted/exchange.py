@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from twofold.keys import Key
+
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator, Mapping
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "cf-ray")
+SPENT = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
+"""Codes of a 429 that no waiting mends: there is no money left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request to send: its number, its JSON body, and the most bytes that its answer may have."""
+    """One request to send: its number, its JSON body, the most bytes of its answer, and its own path if it has one."""
 
     number: int
     body: bytes = field(repr=False)  # texts: not for a traceback that shows variables
     most_bytes: int
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a request.
 
-    A status with headers (their names in lower case) and body; `wrong` says what rules the body out; or no status, and
-    a `fault` in words, `slow` where it was silence.
+    Attributes:
+        status, headers, body: the answer's, header names in lower case; no status where there is no answer.
+        wrong: what rules the body out.
+        fault: why there is no answer, in words.
+        slow: whether that was silence.
+        hopeless: whether no waiting mends it.
+        redact: takes the key that was sent out of text that came from outside.
     """
 
     number: int
@@ -39,54 +51,71 @@ class Answer:
     wrong: str = ""
     fault: str = ""
     slow: bool = False
+    hopeless: bool = False
+    redact: Callable[[str], str] = field(default=Key().redact, repr=False)
 
+    @property
+    def reason(self) -> str:
+        """The status, and what its body says."""
+        said = "redirects are not followed" if 300 <= self.status < 400 else reason_of(self.body)
+        return f"{self.status} {self.redact(said)}".strip() if self.status else self.fault
 
-class Line(Protocol):
-    """Carries one request at a time for a thread."""
+    @property
+    def is_spent(self) -> bool:
+        """Whether a 429 says that there is no money left."""
+        return any(code in reason_of(self.body) for code in SPENT)
 
-    def send(self, request: Request, seconds: float) -> Answer:
-        """Block until the answer is there, and never raise."""
-
-    def free(self) -> None:
-        """Keep the connection for the next request."""
-
-    def cut(self) -> None:
-        """End what `send` is waiting for, from another thread."""
-
-    def close(self) -> None:
-        """Give up the connection."""
+    @property
+    def request_id(self) -> str | None:
+        """The provider's name for the request, for its support."""
+        return next((self.headers[name][:200] for name in REQUEST_IDS if self.headers.get(name)), None)
 
 
 class Transport(Protocol):
     """Where requests go."""
 
-    def line(self) -> Line:
-        """A line for a thread."""
+    async def send(self, request: Request, seconds: float, caller: asyncio.AbstractEventLoop | None) -> Answer:
+        """Send one from the loop of `loop.py`, and never raise what time could mend; may be cancelled.
 
-    async def asend(self, request: Request, seconds: float) -> Answer:
-        """Send from an event loop, and never raise; may be cancelled."""
+        `caller` is the event loop from which the call came; None for a sync one.
+        """
 
 
 def parse_number(value: Any) -> float | None:
     """A header's number that is not negative; None for anything else."""
     try:
         parsed = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return parsed if 0 <= parsed < float("inf") else None
 
 
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
+
+
+def parse_duration(value: str | None) -> float | None:
+    """Seconds in "6m0s", "1.5s", "20ms", "30" or a time of day as Unix seconds; None for anything else."""
+    number = parse_number(value)
+    if number is not None:
+        return max(0.0, number - time.time()) if number > 1e9 else number
+    match = _DURATION.fullmatch(value or "")
+    if not value or match is None:
+        return None
+    return sum(float(part) * unit for part, unit in zip(match.groups("0"), (3600, 60, 1, 0.001), strict=True))
+
+
 def retry_after(headers: Mapping[str, str], wall: Callable[[], float] = time.time) -> float | None:
-    """Seconds to wait by Retry-After, in milliseconds, seconds or as a date; None where it is not said.
+    """Seconds to wait by Retry-After, in milliseconds, seconds or as a date; None where it says no time to come.
 
     A date is taken from the answer's own Date, so that a wrong clock here does no harm.
     """
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         seconds = parse_number(headers.get(name))
         if seconds is not None:
-            return seconds * scale
+            return seconds * scale or None
     until, sent = (_date(headers.get(name)) for name in ("retry-after", "date"))
-    return None if until is None else max(0.0, until - (wall() if sent is None else sent))
+    ahead = 0.0 if until is None else until - (wall() if sent is None else sent)
+    return ahead if ahead > 0 else None
 
 
 def _date(text: str | None) -> float | None:
@@ -103,8 +132,7 @@ def reason_of(body: bytes) -> str:
         said = json.loads(body)
     except (ValueError, RecursionError):
         said = " ".join(text.split())
-    parts = list(_words(said))
-    return ": ".join(dict.fromkeys(parts))[:300]
+    return ": ".join(dict.fromkeys(_words(said)))[:300]
 
 
 def _words(said: Any) -> Iterator[str]:
@@ -117,8 +145,3 @@ def _words(said: Any) -> Iterator[str]:
     elif isinstance(said, dict):
         for name in ("code", "error_type", "field", "error", "detail", "message", "msg", "errors"):
             yield from _words(said.get(name))
-
-
-def request_id(answer: Answer) -> str | None:
-    """The provider's name for a request, for its support."""
-    return next((answer.headers[name][:200] for name in REQUEST_IDS if answer.headers.get(name)), None)

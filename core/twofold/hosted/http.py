@@ -1,4 +1,4 @@
-"""Carrying requests over HTTP with httpx, or its continuation httpx2: one request in, one `Answer` out, never an error.
+"""Carrying requests over HTTP with httpx, or its continuation httpx2: one request in, one `Answer` out.
 
 The key is put into the header here and nowhere else, so that it stands in no frame that an exception of ours passes
 through; what httpx raises is turned into words, and the exception is dropped.
@@ -8,212 +8,199 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
-import socket
-from contextlib import suppress
+import ssl
+import threading
+import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
-from twofold.errors import InputError
+from twofold.errors import InputError, MissingExtra
 from twofold.extras import extra
 from twofold.hosted.addresses import is_loopback
 from twofold.hosted.exchange import CONNECT_SECONDS, READ_SECONDS, Answer
+from twofold.hosted.loop import in_thread, is_home
+from twofold.keys import Key
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from twofold.hosted.exchange import Request
 
-IDLE_LINES = 8
 HEADERS = {"content-type": "application/json", "accept": "application/json", "accept-encoding": "identity"}
+PASSING = frozenset({"TransportError", "DecodingError", "OSError", "TimeoutError"})
+"""Classes of errors, of either library, that another try may not meet."""
+LASTING = frozenset({"UnsupportedProtocol", "LocalProtocolError"})
+"""Those among them that it will."""
 
 
 class HttpTransport:
-    """Sends requests to one URL, from threads or from event loops, and owns the connections, unless a client is given.
+    """Sends requests to one URL, and owns the connections, unless a client is given.
 
-    Connections stay open for the next call: those of threads until the transport is dropped, those of an event loop
-    until that or the loop's end.
+    Connections stay open for the next call until the transport is dropped. A sync client of the user's is used on
+    threads, and an async one on the event loop that its user calls from, since its connections belong there.
     """
 
-    def __init__(self, url: str, key: Callable[[], str | None], redact: Callable[[str], str], client: Any) -> None:
-        """Open nothing yet."""
-        with extra("hosted"):
-            import httpx  # noqa: PLC0415
-        self._httpx, self._url, self._key, self._redact = httpx, url, key, redact
-        self._theirs = client
-        self._theirs_async = inspect.iscoroutinefunction(getattr(client, "send", None))
-        self._process = os.getpid()
-        self._idle: list[tuple[Any, Any]] = []  # clients and their connections
-        self._clients: dict[asyncio.AbstractEventLoop, tuple[Any, AsyncGenerator[None, None]]] = {}
-        finalize(self, _hang_up, self._idle)
-
-    # -- threads ------------------------------------------------------------------------------------------------------
-
-    def line(self) -> HttpLine:
-        """A connection for one request at a time.
+    def __init__(
+        self,
+        url: str,
+        late_url: str,
+        headers: Callable[[], Awaitable[tuple[Key, dict[str, str]]]],
+        client: Any = None,
+    ) -> None:
+        """Open nothing yet. `headers` gives the key and the headers that it travels in.
 
         Raises:
-            InputError: the user's client is an async one.
+            MissingExtra: httpx is not installed.
         """
-        if self._theirs is not None:
-            if self._theirs_async:
-                raise InputError(
-                    "http_client is an async client, which only the async methods can use: give a sync one"
-                )
-            return HttpLine(self, self._theirs)
-        self._check_process()
-        try:
-            return HttpLine(self, *self._idle.pop())
-        except IndexError:
-            return HttpLine(self, self._httpx.Client(**self._options(1)))
+        with extra("hosted"):
+            import httpx  # noqa: PLC0415
+        self._httpx, self._url, self._late_url, self._headers = httpx, url, late_url, headers
+        self._theirs = client
+        self._theirs_async = inspect.iscoroutinefunction(getattr(client, "send", None))
+        self._own: list[tuple[asyncio.AbstractEventLoop, Any]] = []
+        finalize(self, _hang_up, self._own).atexit = False  # then the system closes them
 
-    def keep(self, client: Any, stream: Any) -> None:
-        """Keep a connection for the next request, unless there are enough."""
-        if self._theirs is None and len(self._idle) < IDLE_LINES:
-            self._idle.append((client, stream))
-        else:
-            self.close(client)
+    async def send(self, request: Request, seconds: float, caller: asyncio.AbstractEventLoop | None) -> Answer:
+        """Send one request; see `exchange.Transport`.
 
-    def close(self, client: Any) -> None:
-        """Close a client, unless it is the user's."""
+        Raises:
+            InputError: the user's client is an async one, and the call a sync one.
+            MissingExtra: a proxy of the environment's needs a package that is not installed.
+        """
         if self._theirs is None:
-            client.close()
+            return await self._exchange(self._client(), request, seconds)
+        if not self._theirs_async:
+            return await self._on_thread(request)
+        if caller is None:
+            raise InputError("http_client is an async client, which only the async methods can use: give a sync one")
+        there = asyncio.run_coroutine_threadsafe(self._exchange(self._theirs, request), caller)
+        return await asyncio.wrap_future(there)
 
-    def _check_process(self) -> None:
-        """A forked child must not talk on its parent's connections."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._idle.clear()
-            self._clients.clear()
-
-    # -- event loops --------------------------------------------------------------------------------------------------
-
-    async def asend(self, request: Request, seconds: float) -> Answer:
-        """Send one request from this event loop."""
-        if self._theirs is not None and not self._theirs_async:
-            return await asyncio.to_thread(HttpLine(self, self._theirs).send, request, seconds)
+    async def _exchange(self, client: Any, request: Request, seconds: float | None = None) -> Answer:
+        key = Key()
         try:
-            client = self._theirs if self._theirs is not None else await self._client()
-            async with client.stream("POST", self._url, **self.arguments(request, seconds)) as response:
+            key, arguments = await self._arguments(request, seconds)
+            async with client.stream("POST", **arguments) as response:
                 body = bytearray()
-                async for chunk in response.aiter_bytes():
+                async for chunk in response.aiter_raw():
                     body += chunk
                     if len(body) > request.most_bytes:
                         break
-                return _answer(request, response.status_code, response.headers, body)
+                return _answer(request, response, body, key)
+        except InputError:  # of the key
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes words
-            return self.fault(request, error)
+            return fault(request, error, key)
 
-    async def _client(self) -> Any:
-        """This loop's client. The loop closes it when it ends, as it does all async generators begun in it."""
-        self._check_process()
-        loop = asyncio.get_running_loop()
-        if loop not in self._clients:
-            for ended in [other for other in self._clients if other.is_closed()]:
-                del self._clients[ended]
-            client = self._httpx.AsyncClient(**self._options(None))
-            lease = _closing(client)
-            self._clients[loop] = client, lease
-            await anext(lease)
-        return self._clients[loop][0]
+    async def _on_thread(self, request: Request) -> Answer:
+        """Through the user's sync client. One that is given up ends at its next bytes, or its own timeouts."""
+        given_up = threading.Event()
+        try:
+            return await in_thread(self._exchange_sync, *await self._arguments(request), request, given_up)
+        except InputError:  # of the key
+            raise
+        except Exception as error:  # noqa: BLE001 - the key's callable failed
+            return fault(request, error, Key())
+        finally:
+            given_up.set()
 
-    # -- both ---------------------------------------------------------------------------------------------------------
+    def _exchange_sync(self, key: Key, arguments: Any, request: Request, given_up: threading.Event) -> Answer:
+        try:
+            with self._theirs.stream("POST", **arguments) as response:
+                body = bytearray()
+                for chunk in response.iter_raw():
+                    body += chunk
+                    if len(body) > request.most_bytes or given_up.is_set():
+                        break
+                return _answer(request, response, body, key)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes words
+            return fault(request, error, key)
 
-    def _options(self, connections: int | None) -> dict[str, Any]:
-        """Of our own clients: certificates are checked; proxies are the environment's, but for this machine itself."""
-        return {
-            "verify": _certificates(),
-            "trust_env": not is_loopback(self._url),
-            "limits": self._httpx.Limits(max_connections=connections, max_keepalive_connections=connections or 20),
-        }
-
-    def arguments(self, request: Request, seconds: float) -> dict[str, Any]:
-        """Of one request."""
-        key = self._key()
-        return {
+    async def _arguments(self, request: Request, seconds: float | None = None) -> tuple[Key, dict[str, Any]]:
+        """The key and all arguments of one request. A client of the user's keeps its own timeouts."""
+        key, headers = await self._headers()
+        arguments = {
+            "url": self._late_url if request.late else self._url,
             "content": request.body,
-            "headers": HEADERS | ({"authorization": f"Bearer {key}"} if key else {}),
-            "timeout": (min(CONNECT_SECONDS, seconds), min(READ_SECONDS, seconds), READ_SECONDS, seconds),
+            "headers": HEADERS | headers,
             "follow_redirects": False,
         }
+        if seconds is not None:
+            read = min(READ_SECONDS, seconds)
+            arguments["timeout"] = (min(CONNECT_SECONDS, seconds), read, read, None)
+        return key, arguments
 
-    def fault(self, request: Request, error: Exception) -> Answer:
-        """An exception in words."""
-        name = type(error).__name__
-        words = self._redact(f"{name}: {error}" if str(error) else name)[:300]
-        return Answer(request.number, fault=words, slow="Timeout" in name)
-
-    @property
-    def url(self) -> str:
-        """Where requests go."""
-        return self._url
-
-
-class HttpLine:
-    """A sync client with one connection, which another thread can cut while a request waits on it."""
-
-    def __init__(self, transport: HttpTransport, client: Any, stream: Any = None) -> None:
-        """Take a client, and its connection if it has one."""
-        self._transport, self._client, self._stream = transport, client, stream
-        self._cut = False
-
-    def send(self, request: Request, seconds: float) -> Answer:
-        """Send one request, and block until its answer is there."""
-        arguments = self._transport.arguments(request, seconds) | {"extensions": {"trace": self._notice}}
-        try:
-            with self._client.stream("POST", self._transport.url, **arguments) as response:
-                self._stream = response.extensions.get("network_stream", self._stream)
-                body = bytearray()
-                for chunk in response.iter_bytes():
-                    body += chunk
-                    if len(body) > request.most_bytes:
-                        break
-                return _answer(request, response.status_code, response.headers, body)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes words
-            return self._transport.fault(request, error)
-
-    def cut(self) -> None:
-        """End the request that is under way, from another thread. Closing alone would not wake a thread that reads."""
-        self._cut = True
-        if self._stream is not None:
-            with suppress(Exception):
-                socket.socket.shutdown(self._stream.get_extra_info("socket"), socket.SHUT_RDWR)
-
-    def free(self) -> None:
-        """Keep the connection for the next request."""
-        self._transport.keep(self._client, self._stream)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._transport.close(self._client)
-
-    def _notice(self, event: str, info: Mapping[str, Any]) -> None:
-        """Remember the connection as soon as it is open."""
-        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            self._stream = info["return_value"]
-            if self._cut:
-                self.cut()
+    def _client(self) -> Any:
+        """Our own client: certificates are checked, proxies are the environment's, but for this machine itself."""
+        loop = asyncio.get_running_loop()
+        if not self._own or self._own[0][0] is not loop:
+            try:
+                client = self._httpx.AsyncClient(
+                    verify=_certificates(),
+                    trust_env=not is_loopback(self._url),
+                    limits=self._httpx.Limits(max_connections=None, max_keepalive_connections=20),
+                )
+            except ImportError as missing:  # httpx[socks]
+                raise MissingExtra(f"your proxy needs a package that is not installed: {missing}") from None
+            # After a fork these were the parent's: kept out of reach, neither used nor closed.
+            self._own.insert(0, (loop, client))
+        return self._own[0][1]
 
 
-def _answer(request: Request, status: int, headers: Any, body: bytearray) -> Answer:
+def fault(request: Request, error: BaseException, key: Key) -> Answer:
+    """An exception in words."""
+    name = type(error).__name__
+    words = key.redact(f"{name}: {error}" if str(error) else name)[:300]
+    kinds = {base.__name__ for base in type(error).__mro__}
+    unproven = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+    refused = name == "ProxyError" and "407" in str(error)
+    hopeless = not kinds & PASSING or bool(kinds & LASTING) or unproven or refused
+    slow = "Timeout" in name and not name.startswith(("Connect", "Pool"))
+    return Answer(request.number, fault=words, slow=slow, hopeless=hopeless)
+
+
+def _causes(error: BaseException | None) -> Any:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _answer(request: Request, response: Any, body: bytearray, key: Key) -> Answer:
+    """What came, decoded within its bound.
+
+    Raises:
+        ValueError: an encoding that was not asked for, or a body that is not in it.
+    """
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    plain = _plain(bytes(body), headers.get("content-encoding", "identity"), request.most_bytes)
     wrong = ""
-    if len(body) > request.most_bytes and status == 200:
+    if len(plain) > request.most_bytes and response.status_code == 200:
         wrong = f"over {request.most_bytes} bytes came, more than what was asked for can have"
-    return Answer(request.number, status, {name.lower(): value for name, value in headers.items()}, bytes(body), wrong)
+    return Answer(request.number, response.status_code, headers, plain, wrong, redact=key.redact)
 
 
-async def _closing(client: Any) -> AsyncGenerator[None, None]:
+def _plain(body: bytes, encoding: str, most: int) -> bytes:
+    """A body decoded, as far as one byte over `most`; gzip is taken from proxies that compress unasked."""
+    if encoding in {"", "identity"} or len(body) > most:
+        return body
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise OSError(f"the answer is encoded as {encoding[:20]!r}, which was not asked for")
+    decoder = zlib.decompressobj(wbits=47)  # gzip and zlib, told apart by their heads
     try:
-        yield
-    finally:
-        await client.aclose()
+        plain = decoder.decompress(body, most + 1)
+    except zlib.error:
+        raise OSError(f"the answer is not in {encoding}, as it says") from None
+    if not decoder.eof and len(plain) <= most:
+        raise OSError(f"the answer's {encoding} is cut off")
+    return plain
 
 
-def _hang_up(idle: list[tuple[Any, Any]]) -> None:
-    while idle:
-        idle.pop()[0].close()
+def _hang_up(own: list[tuple[asyncio.AbstractEventLoop, Any]]) -> None:
+    """Close what this process has opened, on its loop."""
+    for loop, client in own:
+        if is_home(loop):
+            asyncio.run_coroutine_threadsafe(client.aclose(), loop)
 
 
 @cache

@@ -1,148 +1,184 @@
-"""The one limiter of a host and key: who may send now, and who may try again.
+"""The one limiter of a host and key: who may send now, and who looks whether the provider is back.
 
-Shared by all embedders and threads of a process; what the provider grants in a minute is shared by processes too (see
-`quota.py`). Three things hold a request back: a Retry-After or an empty account, the number of requests under way
-(additive increase, multiplicative decrease), and for retries a budget.
+Shared by all calls of a process, and touched by its hosted loop alone. Four things hold a request back: a Retry-After,
+a limit that is stated or guessed, the number of requests under way (additive increase, multiplicative decrease), and a
+pause. A failure pauses everyone; when the pause is over one request goes ahead, and if that fails too the pause is
+longer, until one is answered.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections import deque
+import random
 from dataclasses import dataclass
-from hashlib import blake2b
+from math import exp, inf
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from twofold.hosted.quota import Ledger
+from twofold.hosted.exchange import parse_duration, parse_number
+from twofold.hosted.meter import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-BUDGET_SECONDS = 60.0
-BUDGET_PART = 0.1
-BUDGET_FLOOR = 10
-"""Retries in a window: a tenth of its requests, and ten where requests are few."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+"""Seconds; each pause is twice the one before, give or take a quarter."""
+LONGEST_REFUSAL = 4.0
+"""Seconds of a pause at most where the provider is there and refuses: others of the account go on."""
 FIRST_WINDOW = 4.0
 POLL = 0.02
-"""Seconds after which a call looks again when others fill the window."""
+"""Seconds after which a call looks again while others fill the window; a probe is looked after less often."""
+RECENT, SHORTEST = 2.0, 0.05
+"""Seconds over which recent requests fade, and the least over which their pace is taken."""
+EVIDENCE = 10
+"""Recent requests below which a refusal says nothing about the pace."""
+FORGET = 120.0
+"""Seconds without a request after which what was learnt is stale."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Leave to send one request; `mark` and `round` tell which answers belong together."""
+    """Leave to send one request: its number, its estimated tokens, and where the meters stood."""
 
+    number: int
     tokens: int
-    mark: float
-    token_mark: float
-    round: int
+    marks: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Seconds after which to ask again; `away` where the provider does not answer, and for how long already."""
+
+    seconds: float
+    away: float | None = None
 
 
 class Limiter:
-    """Holds requests back. Every method is safe to call from any thread; none of them waits."""
+    """Holds requests back. None of its methods waits."""
 
-    def __init__(self, host: str, key: str | None) -> None:
-        """Join the account of `host` and `key`."""
-        self._ledger = Ledger(host, key)
-        self._lock = threading.Lock()
-        self._window, self._threshold = FIRST_WINDOW, float("inf")
-        self._under_way = self._round = 0
-        self._sent: deque[tuple[float, bool]] = deque()
+    def __init__(self, jitter: Callable[[], float] = random.random) -> None:
+        """Know nothing yet."""
+        self._jitter = jitter
+        self._requests, self._tokens = Meter(), Meter()
+        self._window, self._threshold = FIRST_WINDOW, inf
+        self._paused, self._pause, self._pause_until = False, FIRST_PAUSE, 0.0
+        self._away_since: float | None = None
+        self._stamp = self._since = self._recent = self._held_until = 0.0
+        self._under_way = 0
+        # Numbers of requests: the last sent, the last failed, and the last sent at a pause, a narrowing and a guess.
+        self._sent = self._failed = self._round = self._narrowed = self._cut = 0
+        self._probe = 0  # the one that goes ahead
 
-    def acquire(self, tokens: int, now: float, *, retry: bool = False) -> Grant | float:
-        """Leave to send a request of about `tokens` now, or the seconds after which to ask again."""
-        with self._lock:
-            if self._under_way >= max(1, int(self._window)):
-                return POLL
-            with self._ledger.open(now) as account:
-                wait = account.take(tokens, now)
-                marks = account.requests.taken, account.tokens.taken
-            if wait:
-                return wait
-            self._under_way += 1
-            if not retry:  # retries are noted when they are granted
-                self._note(now, retry=False)
-            return Grant(tokens, *marks, self._round)
+    def acquire(self, tokens: int, now: float, *, last: bool = False) -> Grant | Wait:
+        """Leave to send a request of about `tokens` now, or when to ask again. `last` goes ahead of a pause's end."""
+        if now - self._stamp > FORGET and not self._under_way:
+            self._forget(now)
+        for meter in (self._requests, self._tokens):
+            meter.refill(now)
+        self._recent, self._stamp = self._recent * exp((self._stamp - now) / RECENT), now
+        if self._paused and not last:
+            if now < self._pause_until:
+                return Wait(self._pause_until - now, None if self._away_since is None else now - self._away_since)
+            if self._probe:
+                return Wait(5 * POLL)
+        if self._under_way >= max(1, int(self._window)):
+            return Wait(POLL)
+        wait = max(self._held_until - now, self._requests.wait(1), self._tokens.wait(tokens))
+        if wait > 0:
+            return Wait(wait)
+        self._requests.take(1)
+        self._tokens.take(tokens)
+        self._recent += 1
+        self._under_way += 1
+        self._sent += 1
+        if self._paused:
+            self._probe = self._sent
+        return Grant(self._sent, tokens, (self._requests.taken, self._tokens.taken))
 
-    def release(self) -> None:
+    def release(self, grant: Grant) -> None:
         """A request is over, however it ended."""
-        with self._lock:
-            self._under_way -= 1
+        self._under_way -= 1
+        if grant.number == self._probe:
+            self._probe = 0
 
-    def accepted(self, grant: Grant, headers: Mapping[str, str], tokens: int | None, now: float) -> None:
-        """An answer came: learn from its headers, settle its tokens, and widen the window."""
-        with self._lock:
-            self._window += 1 if self._window < self._threshold else 1 / self._window
-            with self._ledger.open(now) as account:
-                account.accepted()
-                account.learn(headers, grant.mark, grant.token_mark)
-                if tokens is not None and account.tokens.limit:
-                    account.tokens.level += grant.tokens - tokens
+    def accepted(self, grant: Grant, headers: Mapping[str, str], tokens: int | None) -> None:
+        """An answer came: learn from its headers, settle its tokens, widen the window, and end a pause."""
+        self._window += 1 if self._window < self._threshold else 1 / self._window
+        if grant.number > self._failed:
+            self._paused, self._away_since, self._pause = False, None, FIRST_PAUSE
+        self._requests.accepted()
+        self._learn(headers, grant)
+        if tokens is not None:
+            self._tokens.spend(tokens - grant.tokens)
+
+    def failed(self, grant: Grant, now: float) -> None:
+        """The provider is away: pause everyone."""
+        self._halt(grant, now, LONGEST_PAUSE)
+        if self._away_since is None:
+            self._away_since = now
 
     def refused(self, grant: Grant, headers: Mapping[str, str], hold: float | None, now: float) -> None:
-        """429, or no answer in time: narrow the window, and send nothing for `hold` seconds."""
-        with self._lock:
-            if grant.round == self._round:  # once for all that were under way together
-                self._round += 1
-                self._window = self._threshold = max(1.0, min(self._window, self._under_way + 1) / 2)
-            with self._ledger.open(now) as account:
-                account.learn(headers, grant.mark, grant.token_mark)
-                if hold is None:
-                    account.refused(grant.mark)
-                else:
-                    account.held_until = max(account.held_until, now + hold)
+        """429: narrow the window, and send nothing for `hold` seconds, or pause where it does not say how long."""
+        self.narrow(grant)
+        self._learn(headers, grant)
+        if grant.number > self._cut and self._recent >= EVIDENCE and not self._paused:
+            self._cut = self._sent
+            self._requests.refused(60 * self._recent / min(RECENT, max(SHORTEST, now - self._since)))
+        if hold is None:
+            self._halt(grant, now, LONGEST_REFUSAL)
+            self._away_since = None
+        else:
+            self.hold(hold, now)
+
+    def _halt(self, grant: Grant, now: float, longest: float) -> None:
+        """Pause everyone, longer with each round of requests that fails."""
+        self._failed = max(self._failed, grant.number)
+        if grant.number > self._round or not self._paused:
+            self._pause_until = now + min(longest, self._pause) * (0.75 + self._jitter() / 2)
+        if grant.number > self._round:
+            self._pause = min(longest, 2 * self._pause)
+            self._round = self._sent
+        self._paused = True
+
+    def narrow(self, grant: Grant) -> None:
+        """Halve the window, once for all that were under way together."""
+        if grant.number > self._narrowed:
+            self._narrowed = self._sent
+            self._window = self._threshold = max(1.0, min(self._window, self._under_way + 1) / 2)
 
     def hold(self, seconds: float, now: float) -> None:
         """Send nothing for `seconds`: a Retry-After."""
-        with self._ledger.open(now) as account:
-            account.held_until = max(account.held_until, now + seconds)
+        self._held_until = max(self._held_until, now + seconds)
 
-    def limits(self, now: float) -> dict[str, float]:
+    def limits(self) -> dict[str, float]:
         """What a minute grants, as far as it is known; 0 where it is not."""
-        with self._ledger.open(now) as account:
-            return {"requests": account.requests.limit, "tokens": account.tokens.limit}
+        return {
+            name: meter.limit * (1 if meter.stated else meter.share) * 60 / meter.period
+            for name, meter in (("requests", self._requests), ("tokens", self._tokens))
+        }
 
-    def may_retry(self, now: float) -> bool:
-        """Take one retry out of the budget, if it is there."""
-        with self._lock:
-            self._forget(now)
-            retries = sum(retry for _, retry in self._sent)
-            requests = len(self._sent) - retries
-            if retries >= max(BUDGET_FLOOR, BUDGET_PART * requests):
-                return False
-            self._note(now, retry=True)
-            return True
-
-    def _note(self, now: float, *, retry: bool) -> None:
-        self._forget(now)
-        self._sent.append((now, retry))
+    def _learn(self, headers: Mapping[str, str], grant: Grant) -> None:
+        for meter, unit, mark in zip((self._requests, self._tokens), ("requests", "tokens"), grant.marks, strict=True):
+            limit, remaining = (
+                parse_number(headers.get(f"x-ratelimit-{word}-{unit}")) for word in ("limit", "remaining")
+            )
+            meter.learn(limit, remaining, parse_duration(headers.get(f"x-ratelimit-reset-{unit}")), mark)
 
     def _forget(self, now: float) -> None:
-        while self._sent and self._sent[0][0] < now - BUDGET_SECONDS:
-            self._sent.popleft()
+        """Begin anew: what was learnt long ago says nothing."""
+        self._requests, self._tokens = Meter(stamp=now), Meter(stamp=now)
+        self._since = now
+        self._window, self._threshold = FIRST_WINDOW, inf
+        self._paused, self._pause, self._away_since = False, FIRST_PAUSE, None
 
 
-_LIMITERS: WeakValueDictionary[tuple[str, str | None], Limiter] = WeakValueDictionary()
-_LIMITERS_LOCK = threading.Lock()
+_LIMITERS: WeakValueDictionary[tuple[int, str, str | None], Limiter] = WeakValueDictionary()
 
 
-def limiter_for(host: str, key: str | None) -> Limiter:
-    """The process's one limiter of `host` and `key`, alive for as long as anyone holds it."""
-    with _LIMITERS_LOCK:
-        name = host, key and blake2b(key.encode()).hexdigest()
-        limiter = _LIMITERS.get(name)
-        if limiter is None:
-            limiter = _LIMITERS[name] = Limiter(host, key)
-        return limiter
-
-
-def _after_fork() -> None:
-    """A child starts with limiters of its own: a thread of its parent may have held a lock."""
-    global _LIMITERS_LOCK  # noqa: PLW0603 - replaced where no other thread exists
-    _LIMITERS_LOCK = threading.Lock()
-    _LIMITERS.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+def limiter_for(host: str, account: str | None) -> Limiter:
+    """This process's one limiter of `host` and an account there, alive for as long as anyone holds it."""
+    name = os.getpid(), host, account
+    limiter = _LIMITERS.get(name)
+    if limiter is None:
+        limiter = _LIMITERS[name] = Limiter()
+    return limiter

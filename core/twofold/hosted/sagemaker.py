@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from twofold.extras import extra
 from twofold.hosted.exchange import CONNECT_SECONDS, READ_SECONDS, Answer
+from twofold.hosted.loop import in_thread
+from twofold.keys import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
 
     from twofold.hosted.exchange import Request
+
+PASSING = frozenset({"HTTPClientError", "ConnectionError", "OSError"})
+"""Classes of botocore's errors that another try may not meet."""
 
 
 class SageMakerTransport:
@@ -20,12 +24,16 @@ class SageMakerTransport:
     boto3 cannot be interrupted: a thread that waits on it when a call is given up ends at boto3's own read timeout.
     """
 
-    def __init__(self, endpoint: str, redact: Callable[[str], str], client: Any = None) -> None:
-        """Open nothing yet."""
+    def __init__(self, endpoint: str, client: Any = None) -> None:
+        """Open nothing yet.
+
+        Raises:
+            MissingExtra: boto3 is not installed.
+        """
         with extra("sagemaker"):
             import boto3  # noqa: PLC0415
             from botocore.config import Config  # noqa: PLC0415
-        self._endpoint, self._redact = endpoint, redact
+        self._endpoint = endpoint
         self._client = client or boto3.client(
             "sagemaker-runtime",
             config=Config(
@@ -35,12 +43,11 @@ class SageMakerTransport:
             ),
         )
 
-    def line(self) -> SageMakerTransport:
-        """Itself: boto3's clients may be shared by threads."""
-        return self
+    async def send(self, request: Request, seconds: float, caller: asyncio.AbstractEventLoop | None) -> Answer:
+        """Invoke the endpoint; see `exchange.Transport`."""
+        return await in_thread(self._invoke, request)
 
-    def send(self, request: Request, seconds: float) -> Answer:
-        """Invoke the endpoint, and block until its answer is there."""
+    def _invoke(self, request: Request) -> Answer:
         try:
             said = self._client.invoke_endpoint(
                 EndpointName=self._endpoint,
@@ -50,32 +57,24 @@ class SageMakerTransport:
             )
             body = said["Body"].read(request.most_bytes + 1)
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes words
-            return self._fault(request, error)
+            return _fault(request, error)
         wrong = f"over {request.most_bytes} bytes came" if len(body) > request.most_bytes else ""
         return Answer(request.number, 200, _headers(said), body, wrong)
 
-    async def asend(self, request: Request, seconds: float) -> Answer:
-        """The same from an event loop; boto3 itself has no async face."""
-        return await asyncio.to_thread(self.send, request, seconds)
 
-    def free(self) -> None:
-        """Nothing to keep."""
-
-    def cut(self) -> None:
-        """Not possible with boto3."""
-
-    def close(self) -> None:
-        """Nothing to close: boto3 pools its connections."""
-
-    def _fault(self, request: Request, error: Exception) -> Answer:
-        said = getattr(error, "response", None)
-        name = type(error).__name__
-        if not isinstance(said, dict):
-            return Answer(request.number, fault=self._redact(f"{name}: {error}")[:300], slow="Timeout" in name)
-        # The container's own status, where SageMaker only passes it on as a 424 with its message.
-        status = said.get("OriginalStatusCode") or said.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-        words = said.get("OriginalMessage") or said.get("Error", {}).get("Message", "")
-        return Answer(request.number, int(status), _headers(said), str(words).encode())
+def _fault(request: Request, error: Exception) -> Answer:
+    """An exception in words; the status is the container's own, where SageMaker passes it on as a 424."""
+    said, name = getattr(error, "response", None), type(error).__name__
+    if not isinstance(said, dict):
+        passing = any(base.__name__ in PASSING for base in type(error).__mro__)
+        passing = passing and "CERTIFICATE_VERIFY_FAILED" not in str(error)
+        words = Key().redact(f"{name}: {error}")[:300]
+        return Answer(request.number, fault=words, slow=name == "ReadTimeoutError", hopeless=not passing)
+    status = said.get("OriginalStatusCode") or said.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    if "Throttl" in name or "Throttl" in said.get("Error", {}).get("Code", ""):
+        status = 429
+    words = said.get("OriginalMessage") or said.get("Error", {}).get("Message", "")
+    return Answer(request.number, int(status), _headers(said), str(words).encode())
 
 
 def _headers(said: dict[str, Any]) -> dict[str, str]:

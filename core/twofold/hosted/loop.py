@@ -1,0 +1,122 @@
+"""The one event loop of this process's hosted calls, on a daemon thread of its own.
+
+Sync and async calls are one implementation: both hand a coroutine over and wait for it, each in its own way. All that
+hosted calls share (limiters, connections, what was learnt of a provider) is touched by this thread alone, so there is
+no lock that a fork could leave held; a forked child starts a loop of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextvars
+import os
+import threading
+from concurrent.futures import wait
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+
+BEAT = 0.5
+"""Seconds between two looks for Ctrl-C, which does not wake a waiting thread on every system."""
+LEAVE_SECONDS = 1.0
+"""How long an interrupted call is given to close its connections."""
+
+
+class _Home:
+    """The loop and its thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, name="twofold-hosted", daemon=True)
+        self.thread.start()
+
+
+_home: _Home | None = None
+_lock = threading.Lock()
+_left_behind: list[_Home] = []
+"""Loops of a parent process: kept, since collecting one would take the parent's own sockets off its selector."""
+
+
+def home() -> asyncio.AbstractEventLoop:
+    """The loop, started at the first use."""
+    global _home  # noqa: PLW0603 - one for the process
+    with _lock:
+        if _home is None:
+            _home = _Home()
+        return _home.loop
+
+
+def is_home(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this is this process's loop, and not its parent's."""
+    return _home is not None and _home.loop is loop
+
+
+def call(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Carry out a coroutine from any thread, also one whose own event loop is running, and wait for it."""
+    over = threading.Event()
+    future = asyncio.run_coroutine_threadsafe(_telling(coroutine, over), home())
+    try:
+        while not wait((future,), BEAT).done:
+            pass
+        return future.result()
+    except BaseException:
+        if future.cancel():  # Ctrl-C, or another exception that was thrown into this thread
+            over.wait(LEAVE_SECONDS)
+        raise
+
+
+async def acall(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Carry out a coroutine from another event loop without holding it up; cancelling this cancels that."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, home()))
+
+
+async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Call what may block, on a daemon thread: one that never comes back keeps neither a call nor the process."""
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(value: Any, error: BaseException | None) -> None:
+        if not future.done():
+            future.set_result(value) if error is None else future.set_exception(error)
+
+    def work() -> None:
+        try:
+            outcome: tuple[Any, BaseException | None] = context.run(function, *arguments), None
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            outcome = None, error
+        with suppress(RuntimeError):  # the process ends, and the loop has
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=work, name="twofold-blocking", daemon=True).start()
+    return await future
+
+
+async def _telling(coroutine: Coroutine[Any, Any, T], over: threading.Event) -> T:
+    try:
+        return await coroutine
+    finally:
+        over.set()
+
+
+def _after_fork() -> None:
+    global _home, _lock
+    if _home is not None:
+        _left_behind.append(_home)
+    _home, _lock = None, threading.Lock()
+
+
+@atexit.register
+def _stop() -> None:
+    """End the thread while the interpreter still stands."""
+    if _home is not None:
+        _home.loop.call_soon_threadsafe(_home.loop.stop)
+        _home.thread.join(LEAVE_SECONDS)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
