@@ -15,9 +15,8 @@ from torch import Tensor
 
 from twofold.local.kernels import (
     alibi_slopes,
-    attend_group,
+    attend_batch,
     attend_packed,
-    attend_runs,
     can_pack,
     rotary_tables,
     rotate_,
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
 
 Positions: TypeAlias = Literal["learned", "alibi", "rotary"]
 
-MLP_ROWS = 512
-"""Rows that go through the MLP at once on a CPU."""
+MLP_ROWS = 2048
+"""Rows that go through the MLP at once on a CPU: more than a batch has, and not all of one long text's."""
 
 
 @dataclass(frozen=True)
@@ -232,16 +231,10 @@ class Encoder:
             rotate_(qkv[:, :2], *rotary)
         if self.packed_kernel:
             return attend_packed(qkv, batch).flatten(1)
-        parts = [
-            attend_group(qkv, group, self.slopes)
-            if self.grouped and group.pays
-            else attend_runs(qkv, group, self.slopes)
-            for group in batch.groups
-        ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        return attend_batch(qkv, batch, self.slopes, grouped=self.grouped)
 
     def mlp(self, layer: Layer, x: Tensor, adapter: str | None) -> Tensor:
-        """X (T, H) and its MLP; by blocks of rows on a CPU, whose inner activations then stay in cache."""
+        """X (T, H) and its MLP; by blocks of rows on a CPU."""
         rows = MLP_ROWS if x.device.type == "cpu" else len(x)
         parts = [layer.down.add_to(part, self.inner(layer, part, adapter), adapter) for part in torch.split(x, rows)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
