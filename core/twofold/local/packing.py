@@ -15,7 +15,79 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from twofold.documents import Document
     from twofold.local.windows import Indices, TokenSequence
+
+
+NEAR = 7 / 8
+"""The share of a group's longest length that its shortest has at least: what is padded is little."""
+GROUP_AREA = 2**17
+"""The most pairs of tokens in a group, over one head: its scores stay in cache."""
+LONGEST, LEAST_TOKENS = 1024, 96
+"""Longer sequences, and a group of fewer tokens, are attended faster one by one. From the sweep in `benchmarks/`."""
+
+
+SLICE, SLICE_CHARACTERS = 4096, 2**22
+"""Documents, and characters, that are tokenised at once."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sequences of nearly one length that lie side by side in a batch, for one attention call.
+
+    Where their lengths differ they are padded to the longest for the time of the call: `rows` says which token takes
+    each place, `kept` which places are taken, and `real` has 1 for those and 0 for the others.
+    """
+
+    start: int
+    lengths: Sequence[int]
+    device: torch.device
+
+    @cached_property
+    def tokens(self) -> int:
+        """How many tokens it has."""
+        return sum(self.lengths)
+
+    @cached_property
+    def longest(self) -> int:
+        """The length that all are padded to, S."""
+        return max(self.lengths)
+
+    @property
+    def padded(self) -> bool:
+        """Whether any is shorter."""
+        return min(self.lengths) < self.longest
+
+    @property
+    def pays(self) -> bool:
+        """Whether one call for all of them is faster than torch's kernel for each run of one length."""
+        return self.longest <= LONGEST and self.tokens >= LEAST_TOKENS
+
+    @cached_property
+    def real(self) -> Tensor:
+        """(B, S) bool."""
+        return torch.arange(self.longest)[None, :] < torch.tensor(self.lengths)[:, None]
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """(B * S,): the token of the group at each place; some token of it at those that are padding."""
+        lengths = torch.tensor(self.lengths)
+        starts = lengths.cumsum(0) - lengths
+        places = starts[:, None] + torch.arange(self.longest)[None, :]
+        return places.clamp_max_(self.tokens - 1).flatten().to(self.device)
+
+    @cached_property
+    def kept(self) -> Tensor:
+        """(tokens,): the place of each token."""
+        return self.real.flatten().nonzero()[:, 0].to(self.device)
+
+    def runs(self) -> Iterator[tuple[int, int, int]]:
+        """Neighbours of one length: where they start in the batch, how many, how long."""
+        start = self.start
+        for length, group in groupby(self.lengths):
+            count = len(list(group))
+            yield start, count, length
+            start += count * length
 
 
 @dataclass(frozen=True)
@@ -38,13 +110,35 @@ class Batch:
         starts = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
         return (torch.arange(len(starts)) - starts).to(self.ids.device)
 
-    def runs(self) -> Iterator[tuple[int, int, int]]:
-        """Neighbours of one length: where they start, how many, how long. One attention call serves each run."""
-        start = 0
-        for length, group in groupby(self.lengths):
-            count = len(list(group))
-            yield start, count, length
-            start += count * length
+    @cached_property
+    def groups(self) -> list[Group]:
+        """Neighbours that are attended together: see `Group`."""
+        groups: list[Group] = []
+        start = first = 0
+        for number, length in enumerate([*self.lengths, 0]):
+            group = self.lengths[first:number]
+            longest, area = max(group, default=0), (number - first + 1) * max(length, *group, 1) ** 2
+            if group and (min(length, *group) < NEAR * max(length, longest) or area > GROUP_AREA):
+                groups.append(Group(start, group, self.ids.device))
+                start, first = start + sum(group), number
+        return groups
+
+
+def slices(documents: Sequence[Document]) -> list[tuple[int, Sequence[Document]]]:
+    """A long list in parts that are tokenised one after the other, each with the number of its first document.
+
+    What a tokenizer gives takes far more memory than a text does; so a million texts cost no more than their result.
+    """
+    found: list[tuple[int, Sequence[Document]]] = []
+    start = characters = 0
+    for number, document in enumerate(documents):
+        if number > start and (number - start >= SLICE or characters + len(document.text) > SLICE_CHARACTERS):
+            found.append((start, documents[start:number]))
+            start, characters = number, 0
+        characters += len(document.text)
+    if documents:
+        found.append((start, documents[start:]))
+    return found
 
 
 def batches(sequences: Sequence[TokenSequence], budget: int) -> Iterator[list[TokenSequence]]:

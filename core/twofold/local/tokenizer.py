@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from twofold.local.windows import Limits, TokenSequence
     from twofold.models import Task
 
+SLICE = 4096
+"""Texts that are counted at once: what the library gives of each takes far more memory than the text."""
+
 
 class Tokenizer:
     """A checkpoint's own tokenizer, without its padding and truncation."""
@@ -40,10 +43,18 @@ class Tokenizer:
 
     def count(self, texts: Sequence[str], task: Task) -> list[int]:
         """The length of each text, instruction and special tokens included."""
-        return [len(encoding.ids) for encoding in self._rust.encode_batch_fast([task.prefix + text for text in texts])]
+        counts: list[int] = []
+        for start in range(0, len(texts), SLICE):
+            part = [task.prefix + text for text in texts[start : start + SLICE]]
+            counts += [len(encoding.ids) for encoding in self._rust.encode_batch_fast(part)]
+        return counts
 
-    def sequences(self, documents: Sequence[Document], task: Task, limits: Limits) -> list[TokenSequence]:
+    def sequences(
+        self, documents: Sequence[Document], task: Task, limits: Limits, first: int = 0
+    ) -> list[TokenSequence]:
         """Each document as one sequence, or as several windows where its spans allow; in order.
+
+        Documents are numbered from `first` on, as they stand in a longer list; the rows of the result from 0 on.
 
         Raises:
             InputError: a text over the limit, with its count, or a span that no token falls into; by index.
@@ -55,7 +66,7 @@ class Tokenizer:
             encodings = self._rust.encode_batch(texts)
         found: list[TokenSequence] = []
         target = 0
-        for index, (document, encoding) in enumerate(zip(documents, encodings, strict=True)):
+        for index, (document, encoding) in enumerate(zip(documents, encodings, strict=True), first):
             if document.is_whole:
                 found.append(whole_sequence(index, target, encoding, limits))
             else:

@@ -9,23 +9,28 @@ from typing import TYPE_CHECKING
 import torch
 
 from twofold.errors import ModelError
-from twofold.local.encoder import Lora, build
+from twofold.local import products
+from twofold.local.calibration import Calibrator
+from twofold.local.encoder import Lora, build, each
 from twofold.local.files import recognise, weights
 from twofold.local.files.card import OwnFiles, derive, tokenizer_file
 from twofold.local.files.lora import ADAPTER_CONFIG, PeftAdapter, adapter_folders, stacked_loras, stacked_names
+from twofold.local.int8 import Int8Weight, quantize_blocks
+from twofold.local.int8 import works as int8_works
+from twofold.local.products import Packed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from twofold.local.encoder import Encoder
+    from twofold.local.calibration import Samples
+    from twofold.local.encoder import Encoder, Finish
     from twofold.local.files.recognise import Plan
     from twofold.local.files.weights import TensorInfo
     from twofold.models import ModelCard
 
-BLOCK = 2**15
-"""Elements that are quantised at once."""
-LINEAR_WEIGHTS = (".qkv.weight", ".out.weight", ".up.weight", ".down.weight")
+TABLE_ROWS = 4096
+"""Rows of the table of words that are quantised at once."""
 DECIDING = ("config.json", "tokenizer.json", "vocab.txt")
 """Small files of which an engine in memory is made, beside the weights."""
 
@@ -114,28 +119,52 @@ class Checkpoint:
         there = sorted(file.resolve() for file in files if file.exists())
         return tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in there)
 
-    def load(self, device: torch.device, dtype: torch.dtype, *, int8: bool = False) -> Encoder:
-        """Read the weights, one tensor at a time, and build the encoder.
+    def load(
+        self,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        int8: bool = False,
+        samples: Samples = (),
+        merge: Collection[str] = (),
+    ) -> Encoder:
+        """Read the weights, one layer at a time, and build the encoder.
 
-        Tensors that are stored as they are held stay mapped from the file; others are copied one by one, so that the
-        peak is what is held and one tensor more.
+        `samples` are what int8 is calibrated on; of each adapter in `merge` a copy of the layers is made that has it
+        in its weights.
+
+        On a CPU the weights of products are laid out for its kernels, each in turn; other tensors that are stored as
+        they are held stay mapped from the file. The peak is what is held and one layer more.
 
         Raises:
             ModelError: an adapter has tensors that do not fit, or a file has changed since its header was read.
         """
-        tensors: dict[str, torch.Tensor] = {}
-        for name, sources in self.plan.sources.items():
-            if int8 and name.endswith(LINEAR_WEIGHTS):
-                values, scale = quantize([self._read(source) for source in sources])
-                tensors[name] = values.to(device)
-                tensors[name.replace("weight", "scale")] = scale.to(device, dtype)
-            else:
-                tensors[name] = self._stacked(sources, device, dtype)
+        finish, stream = _finish(device, dtype, int8=int8, samples=samples)
+        finishes: dict[str | None, Finish] = {None: finish}
+        for adapter in merge:
+            own = [(adapter, batch) for _, batch in samples]
+            finishes[adapter], _ = _finish(device, dtype, int8=int8, samples=own)
         moved = {
-            adapter: {part: Lora(term.a.to(device, dtype), term.b.to(device, dtype)) for part, term in terms.items()}
+            adapter: {part: Lora(term.a.to(device, stream), term.b.to(device, stream)) for part, term in terms.items()}
             for adapter, terms in self._loras()
         }
-        return build(self.plan.config, tensors, moved)
+
+        table = dict(zip(("word", "word.scale"), self._table(device, stream), strict=True)) if int8 else {}
+
+        def read(name: str) -> torch.Tensor | None:
+            if name in table:
+                return table[name]
+            sources = self.plan.sources.get(name)
+            return None if sources is None else self._stacked(sources, device, stream)
+
+        return build(self.plan.config, dtype, read, moved, finishes)
+
+    def _table(self, device: torch.device, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """The table of words in int8, with a scale for each word."""
+        (source,) = self.plan.sources["word"]
+        info = self.tensors[source]
+        values, scale = quantize_blocks(weights.read_blocks(info, source, TABLE_ROWS), info.shape)
+        return values.to(device), scale[:, None].to(device, dtype)
 
     def _stacked(self, sources: Sequence[str], device: torch.device, dtype: torch.dtype) -> torch.Tensor:
         """One tensor as it is held; several are each copied to their place, so that none is held twice."""
@@ -158,17 +187,12 @@ class Checkpoint:
             yield name, adapter.loras(self.plan.config)
 
 
-def quantize(parts: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """An int8 matrix of `parts` stacked, and one scale for each of its rows: weight is about int8 x scale[:, None].
-
-    A few rows at a time: large tensors that come and go would leave the process's memory full of holes.
-    """
-    rows, columns = sum(map(len, parts)), parts[0].shape[1]
-    values, scales = torch.empty(rows, columns, dtype=torch.int8), torch.empty(rows)
-    done = 0
-    for block in (block for part in parts for block in torch.split(part, max(1, BLOCK // columns))):
-        weight = block.float()
-        place = slice(done, done := done + len(weight))
-        scales[place] = weight.abs().amax(dim=1).clamp_min_(1e-12).div_(127)
-        values[place] = weight.div(scales[place, None]).round_()
-    return values, scales
+def _finish(device: torch.device, dtype: torch.dtype, *, int8: bool, samples: Samples) -> tuple[Finish, torch.dtype]:
+    """What is made of a layer that was read, and the dtype that it is read in, which hidden states then have."""
+    if int8 and samples and device.type == "cpu" and int8_works():
+        return Calibrator(samples, dtype), torch.float32
+    if int8:
+        return each(Int8Weight.of), dtype
+    if device.type == "cpu" and products.works(dtype):
+        return each(Packed.of), dtype
+    return each(lambda plain: plain), dtype

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twofold.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import torch
 
@@ -132,6 +132,12 @@ def read_tensor(info: TensorInfo, name: str) -> torch.Tensor:
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{info.file} cannot be read: {error}. Fetch it again") from error
     return tensor
+
+
+def read_blocks(info: TensorInfo, name: str, rows: int) -> Iterator[torch.Tensor]:
+    """A matrix by blocks of rows, each from a mapping of its own: what was read can leave memory at once."""
+    for start in range(0, info.shape[0], rows):
+        yield read_tensor(info, name)[start : start + rows]
 
 
 def digest(tensors: Mapping[str, TensorInfo], also: object = None) -> str:

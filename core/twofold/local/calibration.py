@@ -1,0 +1,156 @@
+"""int8 without anyone's data: the range of each layer's inputs is found on built-in texts while the layers are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+import torch
+
+from twofold.documents import Document
+from twofold.local.int8 import Calibrated, Range, Rowwise
+from twofold.local.packing import Batch
+from twofold.local.products import Plain
+from twofold.local.windows import Limits
+from twofold.models import BARE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from twofold.local.encoder import Encoder, Layer, Linear
+    from twofold.local.tokenizer import Tokenizer
+    from twofold.models import ModelCard
+
+Samples: TypeAlias = "Sequence[tuple[str | None, Batch]]"
+"""Batches, each with the adapter that it goes through."""
+
+TEXTS = (
+    "How do I remove a directory and everything in it?",
+    (
+        "The committee meets on the first Tuesday of each month. Minutes of the last meeting are sent to "
+        "all members a week before, together with the agenda and whatever papers were handed in by then."
+    ),
+    "Berlin",
+    "Die Bibliothek ist samstags von zehn bis vierzehn Uhr geöffnet; an Feiertagen bleibt sie geschlossen.",
+    (
+        "Le train de nuit pour Marseille part à vingt-deux heures quarante, voie neuf. Les couchettes "
+        "doivent être réservées au plus tard la veille."
+    ),
+    "¿Cuánto tiempo tarda en cocerse un huevo a dos mil metros de altura?",
+    "Il contratto può essere disdetto da ciascuna delle parti con un preavviso scritto di tre mesi.",
+    "O rio transborda quase todos os anos em abril, quando a neve das montanhas derrete.",
+    "Этот препарат нельзя принимать вместе с алкоголем; перед применением прочитайте инструкцию.",  # noqa: RUF001 - its own script
+    "水は標高が高くなるほど低い温度で沸騰する。富士山の頂上ではおよそ八十八度である。",
+    "图书馆周末开放时间为上午九点到下午五点，节假日另行通知。",  # noqa: RUF001 - its own script
+    "이 기차는 부산까지 두 시간 사십 분 걸립니다.",
+    "تفتح المكتبة أبوابها من الساعة التاسعة صباحا حتى الخامسة مساء ما عدا يوم الجمعة.",
+    "यह पुस्तक पहली बार 1927 में प्रकाशित हुई थी और अब तक बीस भाषाओं में अनूदित हो चुकी है।",
+    "Tàu chạy từ Hà Nội đến Huế mất khoảng mười ba tiếng.",
+    (
+        "def mean(values: list[float]) -> float:\n    if not values:\n        raise ValueError('no "
+        "values')\n    return sum(values) / len(values)"
+    ),
+    "SELECT name, COUNT(*) FROM orders WHERE placed >= '2024-01-01' GROUP BY name ORDER BY 2 DESC LIMIT 10;",
+    "Revenue rose by 12.4 % to EUR 3,187 million (previous year: EUR 2,835 million); EBIT margin 8.1 %.",
+    (
+        "Mix 250 g of flour with 5 g of salt, add 160 ml of lukewarm water, and knead for ten minutes "
+        "until the dough no longer sticks. Cover it and let it rest for an hour; it should nearly "
+        "double. Divide it into six pieces, roll each out thin and bake them one after the other in a "
+        "dry pan until brown spots appear."
+    ),
+    "https://example.org/docs/index.html?lang=en#section-3",
+    "symptoms of vitamin B12 deficiency in adults",
+    (
+        "Photosynthesis converts light into chemical energy. In plants it takes place in the "
+        "chloroplasts, where chlorophyll absorbs mostly red and blue light."
+    ),
+    "TypeError: unsupported operand type(s) for +: 'int' and 'str'",
+    "Η συνεδρίαση αναβλήθηκε για την επόμενη εβδομάδα λόγω ασθένειας του προέδρου.",  # noqa: RUF001 - its own script
+    "Toplantı, başkanın hastalığı nedeniyle gelecek haftaya ertelendi.",  # noqa: RUF001 - its own script
+    "Zebranie odbędzie się w czwartek o godzinie osiemnastej w sali numer 14.",
+    "!!! ??? ... --- *** 12345 67890 <<>> {}[]()",
+    "I am so happy with this! Best purchase this year, arrived in two days and works perfectly 😀👍",
+    (
+        "Pursuant to section 7(2), the tenant shall give written notice of any defect without undue "
+        "delay; failing that, the tenant is liable for the damage that results."
+    ),
+    "a",
+)
+"""What models meet: questions and passages, many scripts, code, numbers, signs; written for this."""
+
+
+def samples(tokenizer: Tokenizer, card: ModelCard) -> Samples:
+    """The texts under the model's tasks in turn, each with its instruction, by adapter."""
+    limits = Limits(card.max_tokens, "end", card.max_tokens, 0)
+    tasks = card.tasks or (BARE,)
+    ids: dict[str | None, list[list[int]]] = {}
+    for number, text in enumerate(TEXTS):
+        task = tasks[number % len(tasks)]
+        (sequence,) = tokenizer.sequences([Document.whole(text)], task, limits)
+        ids.setdefault(task.adapter, []).append(list(sequence.ids))
+    return [(adapter, _batch(sequences)) for adapter, sequences in ids.items()]
+
+
+def _batch(sequences: list[list[int]]) -> Batch:
+    ordered = sorted(sequences, key=len, reverse=True)
+    return Batch(torch.tensor([token for sequence in ordered for token in sequence]), list(map(len, ordered)))
+
+
+@dataclass
+class _Watched:
+    """A product that notes the range of what it is given."""
+
+    said: ClassVar[str] = "watched"
+    plain: Plain
+    seen: Range
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.seen.take(x)
+        return self.plain(x)
+
+    def gelu(self, x: Tensor) -> Tensor:
+        self.seen.take(x)
+        return self.plain.gelu(x)
+
+    def add(self, other: Tensor, x: Tensor) -> Tensor:
+        self.seen.take(x)
+        return self.plain.add(other, x)
+
+
+@dataclass
+class Calibrator:
+    """Makes int8 layers of float32 ones, one after the other: the samples go through each as it was read.
+
+    `dtype` is what attention is computed in.
+    """
+
+    samples: Samples
+    dtype: torch.dtype
+    states: list[Tensor] = field(default_factory=list)
+
+    @torch.inference_mode()
+    def __call__(self, encoder: Encoder, layer: Layer) -> Layer:
+        """`layer` in int8."""
+        watched: dict[str, Linear] = {}
+        seen: dict[str, Range] = {}
+        for name in ("qkv", "out", "up", "gate"):
+            if (linear := getattr(layer, name)) is not None:
+                seen[name] = Range.empty(linear.product.weight.shape[1])
+                watched[name] = replace(linear, product=_Watched(linear.product, seen[name]))
+        noting = replace(layer, **watched)  # type: ignore[arg-type]
+        states = self.states
+        self.states = []
+        for number, (adapter, batch) in enumerate(self.samples):
+            first, rotary = encoder.first(batch, adapter)
+            h = states[number] if states else first
+            self.states.append(encoder.block(noting, h, rotary, batch, adapter))
+        held = {
+            name: replace(getattr(layer, name), product=Calibrated.of(getattr(layer, name).product, ranges, dtype))
+            for name, ranges in seen.items()
+            for dtype in (self.dtype if name == "qkv" else torch.float32,)
+        }
+        assert isinstance(layer.down.product, Plain)  # noqa: S101 - it was just read
+        held["down"] = replace(layer.down, product=Rowwise.of(layer.down.product, gated=layer.gate is not None))
+        return replace(layer, **held)
