@@ -22,7 +22,10 @@ OWN_PREFIX = "twofold_"
 """Metadata fields that start with this are Twofold's own; users' fields may not."""
 
 DOCUMENT, START, END = "twofold_document", "twofold_start", "twofold_end"
-DIGEST, ROWS = "twofold_digest", "twofold_rows"
+DIGEST, ROWS, SOURCE = "twofold_digest", "twofold_rows", "twofold_source"
+
+HASHED = 1 << 20
+"""Characters of a text that are hashed at once."""
 
 Scalar: TypeAlias = "str | int | float | bool"
 Value: TypeAlias = "Scalar | list[str] | list[int] | list[float] | list[bool]"
@@ -43,6 +46,7 @@ class Row:
         metadata: the user's fields, none of them starting with `twofold_`.
         digest: the version of the document; empty where nobody keeps count of versions.
         rows: how many rows that version has.
+        source: where the document came from; empty where nobody said.
     """
 
     id: str
@@ -52,6 +56,7 @@ class Row:
     metadata: Metadata
     digest: str = ""
     rows: int = 1
+    source: str = ""
 
     def fields(self) -> dict[str, Value]:
         """Everything but the id and the text, flat: what a store keeps as metadata."""
@@ -63,6 +68,8 @@ class Row:
             DIGEST: self.digest,
             ROWS: self.rows,
         }
+        if self.source:
+            own[SOURCE] = self.source
         return {**self.metadata, **own}
 
     @classmethod
@@ -77,6 +84,7 @@ class Row:
             metadata={name: value for name, value in fields.items() if not name.startswith(OWN_PREFIX)},
             digest=held.digest,
             rows=held.rows,
+            source=held.source,
         )
 
 
@@ -87,11 +95,13 @@ class Held(NamedTuple):
     document: str
     digest: str
     rows: int
+    source: str = ""
 
     @classmethod
     def from_fields(cls, id: str, fields: Mapping[str, Any]) -> Held:  # noqa: A002 - the stores' word
-        """Read the fields that `Row.fields` gave; `DOCUMENT`, `DIGEST` and `ROWS` are all that is needed."""
-        return cls(id, str(fields.get(DOCUMENT) or id), str(fields.get(DIGEST) or ""), int(fields.get(ROWS) or 1))
+        """Read the fields that `Row.fields` gave; `DOCUMENT`, `DIGEST`, `ROWS` and `SOURCE` are all that is needed."""
+        document, digest = str(fields.get(DOCUMENT) or id), str(fields.get(DIGEST) or "")
+        return cls(id, document, digest, int(fields.get(ROWS) or 1), str(fields.get(SOURCE) or ""))
 
 
 class Hit(NamedTuple):
@@ -109,5 +119,23 @@ class Stored(NamedTuple):
 
 
 def digest_of(*parts: object) -> str:
-    """Thirty-two hexadecimal digits that name a version of a document; what JSON cannot say counts as its string."""
+    """Thirty-two hexadecimal digits of anything; what JSON cannot say counts as its string."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def text_digest(text: str) -> str:
+    """Thirty-two hexadecimal digits of a text of any length, which is never copied whole."""
+    digest = hashlib.sha256()
+    for start in range(0, len(text), HASHED):
+        digest.update(text[start : start + HASHED].encode())
+    return digest.hexdigest()[:32]
+
+
+def version_digest(content: str, fields: object) -> str:
+    """The digest of a version: of what is embedded and how it is cut, then, after a point, of the fields beside it."""
+    return f"{content}.{digest_of(fields)[:16]}"
+
+
+def content_of(digest: str) -> str:
+    """The part of a version's digest by which its vectors stay as they are."""
+    return digest.partition(".")[0]

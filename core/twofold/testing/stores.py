@@ -19,7 +19,7 @@ from twofold.documents import Document
 from twofold.errors import BlankWarning, InputError, ProviderUnavailable, SpaceMismatch, StoreError
 from twofold.stores.faces import aadd_documents, add_documents, aopen_collection, open_collection
 from twofold.stores.opened import OpenStore
-from twofold.stores.rows import Row
+from twofold.stores.rows import Held, Row
 from twofold.testing.checks import check, skip
 from twofold.testing.embedder import FakeEmbedder
 from twofold.testing.store_door import DOCUMENTS, LATE, METADATAS, Failing
@@ -194,6 +194,15 @@ class StoreContract:
         check(store.get(["nowhere"]) == [], "a row that is not there was found")
         store.delete(["c#0", "nowhere"])
         check(store.count() == 5, f"{store.count()} rows, not 5")
+
+    def test_a_row_keeps_its_version_and_its_source(self) -> None:
+        """By them a job knows what is there, and whose it is."""
+        _, store, embedder = self._new()
+        row = Row(id="a", document="a", text="Tea.", span=(0, 4), metadata={}, digest="1.2", rows=3, source="/x/é.txt")
+        store.upsert([row], embedder.embed_documents(["Tea."]))
+        (held,) = store.held(["a"])
+        check(held == Held("a", "a", "1.2", 3, "/x/é.txt"), f"held() says {held}")
+        check(store.get(["a"])[0].row == row, "the row is another one when it is read")
 
     def test_any_number_of_rows_is_written(self) -> None:
         """The store splits them to what it takes at once."""
