@@ -1,7 +1,8 @@
 """Long jobs over a store: index a corpus, search it, re-index what changed."""
 
-from twofold.jobs.corpus import Item, read_corpus
-from twofold.jobs.indexing import Counts, Cutting, Plan, index
+from twofold.jobs.chunking import Cutting
+from twofold.jobs.corpus import Item, Unreadable, read_corpus
+from twofold.jobs.indexing import Counts, index
 from twofold.jobs.searching import search
 from twofold.stores import Hit, OpenStore, Row, Store, open_store
 
@@ -11,9 +12,9 @@ __all__ = [
     "Hit",
     "Item",
     "OpenStore",
-    "Plan",
     "Row",
     "Store",
+    "Unreadable",
     "index",
     "open_store",
     "read_corpus",
