@@ -45,7 +45,9 @@ def embedded(embedder: FakeEmbedder) -> list[str]:
     return [text for call in embedder.calls for text in call.texts]
 
 
-def test_a_second_run_embeds_nothing_and_a_changed_document_is_replaced(embedder: FakeEmbedder, store: OpenStore) -> None:
+def test_a_second_run_embeds_nothing_and_a_changed_document_is_replaced(
+    embedder: FakeEmbedder, store: OpenStore
+) -> None:
     first = index(embedder, store, ITEMS)
     assert first == Counts(added=40, rows=40, tokens=40 * 18, gone=0)
     embedder.calls.clear()

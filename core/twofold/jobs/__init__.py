@@ -4,6 +4,7 @@ from twofold.jobs.chunking import Cutting
 from twofold.jobs.corpus import Item, Unreadable, read_corpus
 from twofold.jobs.indexing import Counts, index
 from twofold.jobs.searching import search
+from twofold.jobs.verifying import Verified, verify
 from twofold.stores import Hit, OpenStore, Row, Store, open_store
 
 __all__ = [
@@ -15,8 +16,10 @@ __all__ = [
     "Row",
     "Store",
     "Unreadable",
+    "Verified",
     "index",
     "open_store",
     "read_corpus",
     "search",
+    "verify",
 ]

@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 CACHE_KIB = 16_384
 
 
+def scratch() -> sqlite3.Connection:
+    """A database in a temporary file that goes when it is closed, with little of it in memory."""
+    database = sqlite3.connect("", isolation_level=None)  # the empty name is SQLite's for that
+    database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    database.execute("PRAGMA journal_mode = OFF")
+    return database
+
+
 class Seen:
     """Ids and their sources, and the ids of rows that are to go, in a temporary file that goes with it.
 
@@ -19,9 +27,7 @@ class Seen:
 
     def __init__(self) -> None:
         """Make the file."""
-        self._db = sqlite3.connect("", isolation_level=None)  # SQLite's name for a temporary file of its own
-        self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._db.execute("PRAGMA journal_mode = OFF")
+        self._db = scratch()
         self._db.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, source TEXT) WITHOUT ROWID")
         self._db.execute("CREATE TABLE gone (row TEXT PRIMARY KEY, document TEXT)")
 
