@@ -2,6 +2,7 @@
 
 from twofold.jobs.chunking import Cutting
 from twofold.jobs.corpus import Item, Unreadable, read_corpus
+from twofold.jobs.estimating import Estimate, estimate
 from twofold.jobs.indexing import Counts, index
 from twofold.jobs.searching import search
 from twofold.jobs.verifying import Verified, verify
@@ -10,6 +11,7 @@ from twofold.stores import Hit, OpenStore, Row, Store, open_store
 __all__ = [
     "Counts",
     "Cutting",
+    "Estimate",
     "Hit",
     "Item",
     "OpenStore",
@@ -17,6 +19,7 @@ __all__ = [
     "Store",
     "Unreadable",
     "Verified",
+    "estimate",
     "index",
     "open_store",
     "read_corpus",
