@@ -1,8 +1,9 @@
-"""Where a Chroma store is, as one string: a folder, or the address of a server."""
+"""Where a Chroma store is, as one string: a folder, or the address of a server; and what goes wrong there."""
 
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -13,11 +14,14 @@ from twofold.adapters import extra
 
 with extra("chroma"):
     import chromadb
+    import httpx
     from chromadb.api.client import Client
     from chromadb.config import Settings
-    from chromadb.errors import ChromaError
+    from chromadb.errors import ChromaError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from filelock import BaseFileLock
 
 HOST_AND_PORT = re.compile(r"[\w.-]+:\d+")
@@ -132,3 +136,18 @@ def close(client: Client) -> None:
         session = getattr(server, "_session", None)
         if session is not None:
             session.close()
+
+
+@contextmanager
+def asking(what: str = "Chroma failed", ids: Sequence[str] = ()) -> Iterator[None]:
+    """Turn an error of Chroma's, or of the way to it, into ours; `ids` are the rows that are not written then.
+
+    Raises:
+        StoreError: Chroma refused what it was asked inside the block, or did not answer.
+    """
+    try:
+        yield
+    except (NotFoundError, InputError):
+        raise
+    except (ChromaError, ValueError, httpx.HTTPError) as error:  # bad metadata is a ValueError
+        raise StoreError(f"{what}: {error}", failed=dict.fromkeys(ids, str(error))) from error

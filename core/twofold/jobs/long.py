@@ -12,6 +12,7 @@ from twofold.documents import Document
 from twofold.errors import InputError
 from twofold.jobs.chunking import join, sections
 from twofold.stores.drivers import Calls, run
+from twofold.stores.rows import ROWS_AT_ONCE
 from twofold.stores.writing import Entry, embedding
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ SECONDS = 1.5
 
 FIRST_TOKENS = 4096
 MAX_TOKENS = 1_000_000
-ROWS_AT_ONCE = 1000
 
 OF_THE_DOCUMENT = frozenset({400, 413, 422})
 """Statuses by which a hosted model refuses a text, not the caller."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twofold.stores.rows import ROWS_AT_ONCE
+
 if TYPE_CHECKING:
     from twofold.jobs.seen import Seen
     from twofold.stores.opened import OpenStore
-
-ROWS_AT_ONCE = 1000
 
 
 def count_gone(store: OpenStore, seen: Seen) -> tuple[int, int]:

@@ -11,9 +11,10 @@ import numpy as np
 from twofold.documents import too_long
 from twofold.errors import InputError, RequestRefused
 from twofold.jobs.chunking import join
-from twofold.jobs.long import ROWS_AT_ONCE, LongDocument, Pace, entry_of, is_of_the_document
+from twofold.jobs.long import LongDocument, Pace, entry_of, is_of_the_document
 from twofold.stores.drivers import Calls, run
 from twofold.stores.lengths import refuses
+from twofold.stores.rows import ROWS_AT_ONCE
 from twofold.stores.writing import writing
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from twofold.documents import Span
     from twofold.vectors import FloatArray
@@ -23,6 +23,9 @@ OWN_PREFIX = "twofold_"
 
 DOCUMENT, START, END = "twofold_document", "twofold_start", "twofold_end"
 DIGEST, ROWS, SOURCE = "twofold_digest", "twofold_rows", "twofold_source"
+
+ROWS_AT_ONCE = 1000
+"""Rows in one call of the store; those of a document are in one wherever they fit, so that it changes all at once."""
 
 HASHED = 1 << 20
 """Characters of a text that are hashed at once."""
@@ -139,3 +142,16 @@ def version_digest(content: str, fields: object) -> str:
 def content_of(digest: str) -> str:
     """The part of a version's digest by which its vectors stay as they are."""
     return digest.partition(".")[0]
+
+
+def by_documents(rows: Sequence[Row]) -> Iterator[slice]:
+    """Slices of up to `ROWS_AT_ONCE` rows that part a document only where it has more; its rows stand together."""
+    start = end = 0
+    for number in range(1, len(rows) + 1):
+        if number == len(rows) or rows[number].document != rows[number - 1].document:
+            if number - start > ROWS_AT_ONCE and end > start:
+                yield slice(start, end)
+                start = end
+            end = number
+    if end > start:
+        yield slice(start, end)

@@ -15,10 +15,10 @@ from twofold.stores.checks import check_documents
 from twofold.stores.drivers import done
 from twofold.stores.lengths import checking_lengths
 from twofold.stores.opening import checking
-from twofold.stores.rows import Row, digest_of, text_digest, version_digest
+from twofold.stores.rows import Row, by_documents, digest_of, text_digest, version_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from twofold.embedder import Embedder
     from twofold.stores.checks import Checked, Given
@@ -32,9 +32,6 @@ Metadatas: TypeAlias = "Sequence[Metadata | Sequence[Metadata | None] | None]"
 
 SLICE = 256
 """Documents that are embedded, then written, at a time."""
-
-ROWS_AT_ONCE = 1000
-"""Rows in one call of the store; those of a document are in one wherever they fit, so that it changes all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,19 +184,6 @@ async def replacing(store: Store, documents: Sequence[str], rows: Sequence[Row],
                     **refused.failed,
                 }
                 raise
-
-
-def by_documents(rows: Sequence[Row]) -> Iterator[slice]:
-    """Slices of up to `ROWS_AT_ONCE` rows that part a document only where it has more; its rows stand together."""
-    start = end = 0
-    for number in range(1, len(rows) + 1):
-        if number == len(rows) or rows[number].document != rows[number - 1].document:
-            if number - start > ROWS_AT_ONCE and end > start:
-                yield slice(start, end)
-                start = end
-            end = number
-    if end > start:
-        yield slice(start, end)
 
 
 async def embedding(calls: Calls, entries: Sequence[Entry]) -> tuple[dict[int, FloatArray], ProviderError | None]:
