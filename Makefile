@@ -32,7 +32,7 @@ format: .venv/.ready  ## let ruff rewrite what it can
 bench: .venv/.ready  ## measure this machine, side by side with peers
 	@for file in benchmarks/*.py; do echo "== $$file"; .venv/bin/python $$file || exit; done
 
-soak: .venv/.ready  ## the hosted client against a faulty server, for minutes
+soak: .venv/.ready  ## the hosted client against a faulty server, and killed runs, for minutes
 	.venv/bin/pytest -m soak
 
 constraints: | $(UV)  ## refresh the pins of the developers' environment, and of the benchmark's peers
