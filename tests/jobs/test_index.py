@@ -253,6 +253,15 @@ def test_a_document_of_which_a_chunk_is_missing_is_written_again(embedder: FakeE
     assert store.count() == before
 
 
+@pytest.mark.parametrize("most", [2, 3, 1000])
+def test_more_rows_than_chroma_finds_at_once_are_found(
+    embedder: FakeEmbedder, store: OpenStore, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("chroma_twofold.rows.MOST_FOUND", most)
+    rows = index(embedder, store, [Item("book", TEXT), Item("tea", "Tea.")], chunk_tokens=12).rows
+    assert len({row.id for row in store.held(["book", "tea"])}) == rows == store.count()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
