@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),./.uv/bin/uv)
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.uv/bin:$(PATH)
 
-.PHONY: help demo test lint format bench soak constraints clean
+.PHONY: help demo test lint format bench soak kills constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -33,8 +33,11 @@ bench: .venv/.ready  ## measure this machine, side by side with peers
 	@for file in benchmarks/*.py; do echo "== $$file"; .venv/bin/python $$file || exit; done
 
 soak: .venv/.ready  ## the hosted client against a faulty server: nine minutes at a time, until all is done
-	SOAK_DONE=.venv/.soak SOAK_SECONDS=540 .venv/bin/pytest -q -m soak
+	SOAK_DONE=.venv/.soak SOAK_SECONDS=540 .venv/bin/pytest -q -m soak tests/hosted
 	@echo "$$(sort -u .venv/.soak | wc -l) of 100 pieces are done; remove .venv/.soak to begin anew"
+
+kills: .venv/.ready  ## 200 runs of `twofold index`, killed at random moments
+	.venv/bin/pytest -q -m soak tests/jobs
 
 constraints: | $(UV)  ## refresh the pins of the developers' environment, and of the benchmark's peers
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \

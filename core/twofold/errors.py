@@ -38,12 +38,18 @@ class TwofoldError(Exception):
 
 
 class InputError(TwofoldError, ValueError):
-    """An input that cannot be embedded. `index` is its place in the list that was passed, if it has one."""
+    """An input that cannot be embedded.
 
-    def __init__(self, message: str, *, index: int | None = None) -> None:
-        """Keep the index beside the message."""
+    Attributes:
+        index: its place in the list that was passed, if it has one.
+        spans: the numbers of the spans of that document, where they are what is wrong.
+    """
+
+    def __init__(self, message: str, *, index: int | None = None, spans: Sequence[int] = ()) -> None:
+        """Keep the places beside the message."""
         super().__init__(message)
         self.index = index
+        self.spans = tuple(spans)
 
     def renumber(self, places: Sequence[int]) -> None:
         """Count by the places in a longer list of which what was sent is a part, in the message too."""

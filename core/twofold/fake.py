@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,10 @@ FAKE_CARD = ModelCard(
     licence="Apache-2.0",
 )
 CONTEXT = 0.25
+KEPT_TEXTS = 10_000
+"""Texts of the calls that are remembered, the latest; so that a large corpus can be tried without filling memory."""
+
+KEPT_WORDS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,14 @@ class FakeBackend:
         counts = self.count_tokens([document.text for document in documents], task)
         fitting = enumerate(zip(documents, counts, strict=True))
         documents = [self._fit(index, document, count, task, truncate) for index, (document, count) in fitting]
-        self.calls.append(Call(tuple(document.text for document in documents), task.name, dimensions))
+        self._note(Call(tuple(document.text for document in documents), task.name, dimensions))
         side = CONTEXT * _hashed(f"task {task.name}")
-        rows = [
-            _hashed(document.text[start:end]) + CONTEXT * _hashed(document.text) + side
-            for document in documents
-            for start, end in document.spans
-        ]
+        rows = []
+        for document in documents:
+            whole = _hashed(document.text)
+            for start, end in document.spans:
+                own = whole if document.is_whole else _hashed(document.text[start:end])
+                rows.append(own + CONTEXT * whole + side)
         if report is not None:
             report(len(documents), sum(counts))
         return np.array(rows, np.float32).reshape(-1, self.card.width)
@@ -97,6 +103,11 @@ class FakeBackend:
         """Count words, the instruction's included."""
         return [len((task.prefix + text).split()) for text in texts]
 
+    def _note(self, call: Call) -> None:
+        self.calls.append(call)
+        while len(self.calls) > 1 and sum(len(one.texts) for one in self.calls) > KEPT_TEXTS:
+            del self.calls[0]
+
     def _fit(self, index: int, document: Document, count: int, task: Task, truncate: Truncate) -> Document:
         """`document` within the model's length; one of several spans may be longer, as windows would see to it."""
         if count <= self.card.max_tokens or len(document.spans) > 1:
@@ -113,6 +124,7 @@ def _hashed(text: str) -> FloatArray:
     return np.asarray(np.mean([_word(word) for word in words], axis=0), np.float32)
 
 
+@lru_cache(KEPT_WORDS)
 def _word(word: str) -> FloatArray:
     seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
     return np.random.default_rng(seed).standard_normal(FAKE_CARD.width, dtype=np.float32)

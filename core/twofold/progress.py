@@ -17,13 +17,13 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def reporting(total: int, title: str = "embedding", *, shown: bool = True) -> Iterator[Report]:
+def reporting(total: int | None, title: str = "embedding", *, shown: bool = True) -> Iterator[Report]:
     """Give a `Report` to call with the documents and tokens newly done, and show the rate and the time left.
 
-    A bar needs the extra `cli`; without it, and away from a terminal, lines are written. Nothing is shown
-    where it is not to be `shown` or there is nothing to do.
+    A bar needs the extra `cli`; without it, and away from a terminal, lines are written. A total of None is one that
+    nobody knows. Nothing is shown where it is not to be `shown` or there is nothing to do.
     """
-    if not shown or not total:
+    if not shown or total == 0:
         yield _silent
         return
     with _bar(total, title) if sys.stderr.isatty() and find_spec("rich") else _lines(total, title) as report:
@@ -35,7 +35,7 @@ def _silent(documents: int, tokens: int) -> None:
 
 
 @contextmanager
-def _bar(total: int, title: str) -> Iterator[Report]:
+def _bar(total: int | None, title: str) -> Iterator[Report]:
     from rich.console import Console  # noqa: PLC0415 - of the extra `cli`
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
@@ -58,7 +58,7 @@ def _bar(total: int, title: str) -> Iterator[Report]:
 
 
 @contextmanager
-def _lines(total: int, title: str) -> Iterator[Report]:
+def _lines(total: int | None, title: str) -> Iterator[Report]:
     tally = _Tally(total)
     last = time.monotonic()
 
@@ -67,7 +67,8 @@ def _lines(total: int, title: str) -> Iterator[Report]:
         tally.add(documents, tokens)
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES or tally.documents == total:
             last = time.monotonic()
-            sys.stderr.write(f"{title}: {tally.documents} of {total}, {tally.rate()}, {tally.left()}\n")
+            of = "" if total is None else f" of {total}"
+            sys.stderr.write(f"{title}: {tally.documents}{of}, {tally.rate()}{tally.left()}\n")
 
     yield report
 
@@ -75,7 +76,7 @@ def _lines(total: int, title: str) -> Iterator[Report]:
 class _Tally:
     """What is done so far, and how fast."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int | None) -> None:
         self.total, self.documents, self.tokens = total, 0, 0
         self.start = time.monotonic()
 
@@ -88,5 +89,8 @@ class _Tally:
         return f"{self.documents / seconds:,.0f} documents/s, {self.tokens / seconds:,.0f} tokens/s"
 
     def left(self) -> str:
+        """The time that is left, after a comma; empty where nobody knows how much there is."""
+        if self.total is None:
+            return ""
         seconds = (time.monotonic() - self.start) * (self.total - self.documents) / max(self.documents, 1)
-        return f"{seconds:.0f} s left"
+        return f", {seconds:.0f} s left"

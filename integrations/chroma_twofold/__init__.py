@@ -4,6 +4,7 @@ Importing this package registers the embedding function, so that a collection ma
 opened again.
 """
 
+from chroma_twofold.connect import connect
 from chroma_twofold.embedding import TwofoldEmbeddingFunction
 from chroma_twofold.rows import ChromaStore
 from chroma_twofold.store import aadd_documents, add_documents, aopen_collection, open_collection
@@ -14,5 +15,6 @@ __all__ = [
     "aadd_documents",
     "add_documents",
     "aopen_collection",
+    "connect",
     "open_collection",
 ]

@@ -1,21 +1,28 @@
-"""Where a Chroma store is, as one string: a folder, or the address of a server."""
+"""Where a Chroma store is, as one string: a folder, or the address of a server; and what goes wrong there."""
 
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
+from chroma_twofold.locking import lock, unlock
 from twofold import InputError, StoreError
 from twofold.adapters import extra
 
 with extra("chroma"):
     import chromadb
-    from chromadb.errors import ChromaError
+    import httpx
+    from chromadb.api.client import Client
+    from chromadb.config import Settings
+    from chromadb.errors import ChromaError, NotFoundError
 
 if TYPE_CHECKING:
-    from chromadb.api.client import Client
+    from collections.abc import Iterator, Sequence
+
+    from filelock import BaseFileLock
 
 HOST_AND_PORT = re.compile(r"[\w.-]+:\d+")
 
@@ -41,20 +48,60 @@ def is_there(address: str) -> bool:
 
 
 def connect(address: str) -> Client:
-    """A client of the folder, which is made where it is not there, or of the server at `address`.
+    """A client of the server at `address`, or of the folder, which is made where it is not there.
+
+    Other processes of ours cannot open a folder until the client is closed.
 
     Raises:
         InputError: an address that cannot be one.
-        StoreError: the folder cannot be opened, or no server answers.
+        StoreError: another process has the folder open, it cannot be opened, or no server answers.
     """
     check_address(address)
+    if "://" not in address:
+        return _open(_folder(address))
     try:
-        if "://" in address:
-            return cast("Client", chromadb.HttpClient(**_server(address)))
-        return cast("Client", chromadb.PersistentClient(_folder(address)))
+        return cast("Client", chromadb.HttpClient(**_server(address)))
     except (ChromaError, ValueError, OSError, RuntimeError) as error:
-        what = "no Chroma server answers at" if "://" in address else "Chroma cannot open the folder"
-        raise StoreError(f"{what} {address}: {error}") from None
+        raise StoreError(f"no Chroma server answers at {address}: {error}") from None
+
+
+class FolderClient(Client):
+    """Chroma's client of a folder, which other processes cannot open until this one is closed."""
+
+    def __init__(self, folder: Path, held: BaseFileLock) -> None:
+        """Open `folder`, whose lock is `held`."""
+        self._lock: BaseFileLock | None = held
+        super().__init__(settings=Settings(persist_directory=str(folder), is_persistent=True))
+
+    def close(self) -> None:
+        """Close it, and let others open the folder."""
+        super().close()
+        if self._lock is not None:
+            unlock(self._lock)
+            self._lock = None
+
+
+def _open(folder: Path) -> Client:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise StoreError(f"Chroma cannot open {str(folder)!r}: it is a file, and a store is a folder") from None
+    except OSError as error:
+        raise StoreError(f"Chroma cannot open the folder {str(folder)!r}: {error.strerror}") from None
+    held = lock(folder)
+    try:
+        return FolderClient(folder, held)
+    except BaseException as error:
+        unlock(held)
+        if not _is_chromas(error):
+            raise
+        raise StoreError(f"Chroma cannot open the folder {str(folder)!r}: {error}") from None
+
+
+def _is_chromas(error: BaseException) -> bool:
+    """Whether Chroma failed: by its own errors, by those that it lets through, or by a panic of its Rust part."""
+    ours = isinstance(error, ChromaError | ValueError | OSError | RuntimeError)
+    return ours or type(error).__name__ == "PanicException"
 
 
 def _folder(address: str) -> Path:
@@ -89,3 +136,18 @@ def close(client: Client) -> None:
         session = getattr(server, "_session", None)
         if session is not None:
             session.close()
+
+
+@contextmanager
+def asking(what: str = "Chroma failed", ids: Sequence[str] = ()) -> Iterator[None]:
+    """Turn an error of Chroma's, or of the way to it, into ours; `ids` are the rows that are not written then.
+
+    Raises:
+        StoreError: Chroma refused what it was asked inside the block, or did not answer.
+    """
+    try:
+        yield
+    except (NotFoundError, InputError):
+        raise
+    except (ChromaError, ValueError, httpx.HTTPError) as error:  # bad metadata is a ValueError
+        raise StoreError(f"{what}: {error}", failed=dict.fromkeys(ids, str(error))) from error

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import copy
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from chroma_twofold.connect import check_address, close, connect, is_there
+from chroma_twofold.connect import asking, check_address, close, connect, is_there
 from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction
-from twofold import InputError, StoreError
+from twofold import StoreError
 from twofold.adapters import DOCUMENT, Held, Hit, Row, Stored, done, extra
 
 with extra("chroma"):
-    import httpx
     from chromadb.api.models.CollectionCommon import CollectionCommon
     from chromadb.api.types import VectorIndexConfig
-    from chromadb.errors import ChromaError, NotFoundError
+    from chromadb.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from twofold import Embedder
     from twofold.adapters import FloatArray, Metadata
@@ -30,6 +28,9 @@ HNSW_SPACE = "hnsw:space"
 
 MAX_BATCH = 1000
 """Rows in one call: Chroma's own limit is some thousands, but a server also limits the bytes of a request."""
+
+MOST_FOUND = 10_000
+"""Rows that are asked for in one call by their document."""
 
 OWN_FUNCTIONS = (None, "default", TwofoldEmbeddingFunction.name())
 """Persisted functions beside which Chroma lets ours work; "default" is what a collection has that was made without."""
@@ -131,11 +132,23 @@ class ChromaStore:
         for some in await self._batches(len(documents)):
             keys = list(documents[some])
             with asking():
-                named = await done(self.collection.get(where={DOCUMENT: {"$in": keys}}, include=["metadatas"]))
                 alone = await done(self.collection.get(ids=keys, include=["metadatas"]))
-            rows = [*_held(named), *(row for row in _held(alone) if row.document == row.id)]
+            rows = [*await self._named(keys), *(row for row in _held(alone) if row.document == row.id)]
             found.update((row.id, row) for row in rows)
         return list(found.values())
+
+    async def _named(self, documents: Sequence[str]) -> list[Held]:
+        """Rows that name the documents, in parts: Chroma's SQL fails where 32,767 rows are found at once."""
+        found: list[Held] = []
+        where = {DOCUMENT: {"$in": list(documents)}}
+        while True:
+            with asking():
+                got = await done(
+                    self.collection.get(where=where, limit=MOST_FOUND, offset=len(found), include=["metadatas"])
+                )
+            found += _held(got)
+            if len(got["ids"]) < MOST_FOUND:
+                return found
 
     async def page(self, cursor: Any, limit: int) -> tuple[list[Held], Any]:
         """Rows in Chroma's own order; the cursor is an offset."""
@@ -232,18 +245,3 @@ class ChromaStore:
 
 def _held(got: Mapping[str, Any]) -> list[Held]:
     return [Held.from_fields(key, fields or {}) for key, fields in zip(got["ids"], got["metadatas"] or (), strict=True)]
-
-
-@contextmanager
-def asking(what: str = "Chroma failed", ids: Sequence[str] = ()) -> Iterator[None]:
-    """Turn an error of Chroma's, or of the way to it, into ours; `ids` are the rows that are not written then.
-
-    Raises:
-        StoreError: Chroma refused what it was asked inside the block, or did not answer.
-    """
-    try:
-        yield
-    except (NotFoundError, InputError):
-        raise
-    except (ChromaError, ValueError, httpx.HTTPError) as error:  # bad metadata is a ValueError
-        raise StoreError(f"{what}: {error}", failed=dict.fromkeys(ids, str(error))) from error

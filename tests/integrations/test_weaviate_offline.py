@@ -352,7 +352,7 @@ def test_queries_go_to_the_vector_that_is_named() -> None:
 
 
 @pytest.mark.parametrize("failing", [False, True])
-def test_old_chunks_are_removed_once_the_new_ones_are_written(failing: bool) -> None:
+def test_old_chunks_are_removed_before_the_new_ones_are_written(failing: bool) -> None:
     old = SimpleNamespace(uuid=object_id("chat#7"), properties={"twofold_id": "chat#7", "twofold_document": "chat"})
     answers = {"query.fetch_objects": SimpleNamespace(objects=[old]), "data.insert_many": refused(*[1][: int(failing)])}
     chats: Any = Collection(answers)
@@ -367,12 +367,13 @@ def test_old_chunks_are_removed_once_the_new_ones_are_written(failing: bool) -> 
         assert error.value.failed["chat#1"] == "no 1"
     else:
         assert add_documents(chats, "fake:", **given) == ["chat#0", "chat#1"]
-    assert len(chats.named("data.delete_many")) == (0 if failing else 1)
+    assert len(chats.named("data.delete_many")) == 1
     (sent,) = chats.named("data.insert_many")
     assert np.array_equal([one.vector for one in sent], FakeEmbedder().embed_chunks(["One. ", "Two."]))
     declared = {one.name: one.dataType for one in chats.named("config.add_property")}
     assert declared == {
-        **dict.fromkeys(("twofold_id", "twofold_document", "twofold_digest", "twofold_more", "date"), DataType.TEXT),
+        **dict.fromkeys(("twofold_id", "twofold_document", "twofold_digest", "twofold_source"), DataType.TEXT),
+        **dict.fromkeys(("twofold_more", "date"), DataType.TEXT),
         **dict.fromkeys(("twofold_start", "twofold_end", "twofold_rows"), DataType.INT),
         "odd": DataType.BOOL,
         "page": DataType.NUMBER,

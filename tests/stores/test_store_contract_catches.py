@@ -94,6 +94,13 @@ class Small(MemoryStore):
         super().upsert(rows[:1000], vectors[:1000])
 
 
+class Anonymous(MemoryStore):
+    """Forgets where documents came from."""
+
+    def held(self, documents: Any) -> list[Held]:
+        return [held._replace(source="") for held in super().held(documents)]
+
+
 class Untagged(MemoryStore):
     """Has no rows without a record."""
 
@@ -128,6 +135,7 @@ BROKEN = [
     ("what_was_paid_for_is_written", door(Forgetful)),
     ("search_ranks_by_cosine", door(Reversed)),
     ("rows_are_found_page_by_page", door(OnePage)),
+    ("a_row_keeps_its_version", door(Anonymous)),
     ("any_number_of_rows", door(Small)),
     ("the_async_client_writes_the_same", door(MemoryStore, astore=swapped)),
 ]

@@ -64,8 +64,8 @@ def demo(
 
 def _index(embedder: Embedder, collection: jobs.OpenStore, corpus: Sequence[Entry], stop: Any) -> None:
     counts = jobs.index(embedder, collection, as_items(corpus), progress=True, stop=stop)
-    if counts.left:
-        show.say(f"{counts.left:,} documents are left for the next run")
+    if counts.stopped:
+        show.say("the rest is left for the next run")
         raise typer.Exit(INTERRUPTED)
     done = counts.added + counts.updated
     said = (

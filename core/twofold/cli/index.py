@@ -43,11 +43,11 @@ def index(
         show.as_json(asdict(counts))
     else:
         show.line(said(counts))
-    if counts.left:
+    if counts.stopped:
         raise typer.Exit(INTERRUPTED)
 
 
 def said(counts: jobs.Counts) -> str:
     """What a run did, in a sentence."""
     done = f"{counts.added:,} added, {counts.updated:,} updated, {counts.skipped:,} unchanged"
-    return f"{done}, {counts.left:,} left for the next run" if counts.left else done
+    return f"{done}; the rest is left for the next run" if counts.stopped else done

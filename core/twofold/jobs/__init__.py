@@ -1,21 +1,28 @@
 """Long jobs over a store: index a corpus, search it, re-index what changed."""
 
-from twofold.jobs.corpus import Item, read_corpus
-from twofold.jobs.indexing import Counts, Cutting, Plan, index
+from twofold.jobs.chunking import Cutting
+from twofold.jobs.corpus import Item, Unreadable, read_corpus
+from twofold.jobs.estimating import Estimate, estimate
+from twofold.jobs.indexing import Counts, index
 from twofold.jobs.searching import search
+from twofold.jobs.verifying import Verified, verify
 from twofold.stores import Hit, OpenStore, Row, Store, open_store
 
 __all__ = [
     "Counts",
     "Cutting",
+    "Estimate",
     "Hit",
     "Item",
     "OpenStore",
-    "Plan",
     "Row",
     "Store",
+    "Unreadable",
+    "Verified",
+    "estimate",
     "index",
     "open_store",
     "read_corpus",
     "search",
+    "verify",
 ]

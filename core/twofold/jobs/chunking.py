@@ -1,28 +1,96 @@
-"""Cutting a text into chunks of a number of tokens, on the best borders there are, with exact spans."""
+"""Cutting a text into chunks of a number of tokens, on the best borders there are, with exact spans.
+
+A long text is cut into sections first, each of which is split, and late-chunked, by itself: memory does not grow with
+the text, and a model sees no more of it than a window anyway.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from twofold.documents import Document
 from twofold.errors import InputError
 from twofold.extras import extra
+from twofold.stores.rows import digest_of, text_digest
+from twofold.stores.writing import cut_policy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from twofold.documents import Span
     from twofold.embedder import Embedder
 
+SECTION = 1 << 16
+"""Characters of a section; a text that has no more is one."""
 
-def check_chunk_tokens(embedder: Embedder, chunk_tokens: int) -> None:
-    """Refuse chunks that the model can not take, or that have no room for text.
+BORDERS = ("\n\n", "\n", " ")
+"""Where a section ends, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How documents are cut: into chunks of at most `chunk_tokens`, embedded each in its document or each alone.
 
     Raises:
-        InputError: more tokens than the model's length, or no more than a short word and its frame have.
+        InputError: late chunking without a size of chunks.
     """
-    if chunk_tokens > embedder.card.max_tokens:
-        raise InputError(f"chunk_tokens={chunk_tokens}: {embedder.card.name} takes {embedder.card.max_tokens} tokens")
-    least = embedder.count_tokens(["word"])[0]
-    if chunk_tokens < least:
-        raise InputError(f"chunk_tokens={chunk_tokens}: one word has {least}, instruction and special tokens included")
+
+    chunk_tokens: int | None = None
+    late: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what means nothing."""
+        if self.late and self.chunk_tokens is None:
+            raise InputError("late_chunking needs chunk_tokens: how many tokens a chunk may have")
+
+    def check(self, embedder: Embedder) -> None:
+        """Refuse chunks that the model cannot take, or that have no room for text, and a splitter that is not there.
+
+        Raises:
+            InputError: more tokens than the model's length, or no more than a short word and its frame have.
+            MissingExtra: the extra `chunks` is not installed.
+        """
+        if self.chunk_tokens is None:
+            return
+        name, longest = embedder.card.name, embedder.card.max_tokens
+        if self.chunk_tokens > longest:
+            raise InputError(f"chunk_tokens={self.chunk_tokens}: {name} takes {longest} tokens")
+        least = embedder.count_tokens(["word"])[0]
+        if self.chunk_tokens < least:
+            raise InputError(
+                f"chunk_tokens={self.chunk_tokens}: one word has {least}, instruction and special tokens included"
+            )
+        with extra("chunks"):
+            import semantic_text_splitter  # noqa: F401, PLC0415 - optional
+
+    def is_long(self, text: str) -> bool:
+        """Whether a text is cut into sections."""
+        return self.chunk_tokens is not None and len(text) > SECTION
+
+    def digest(self, embedder: Embedder, text: str) -> str:
+        """What a document's vectors depend on: its text, its cutting, and how what is long is cut or windowed."""
+        policy = cut_policy(embedder, late=self.late) if self.late or self.chunk_tokens is None else []
+        sections = [SECTION] if self.is_long(text) else []
+        return digest_of(text_digest(text), self.chunk_tokens, self.late, policy, *sections)
+
+    def document(self, embedder: Embedder, text: str) -> Document:
+        """A text of one section, with the spans that each get a vector."""
+        if self.chunk_tokens is None:
+            return Document.whole(text)
+        return Document(text, split(embedder, text, self.chunk_tokens))
+
+
+def sections(text: str) -> Iterator[Span]:
+    """The sections of a text, one after the other; each ends where a paragraph, a line or a word does."""
+    start = 0
+    while start < len(text):
+        end = min(start + SECTION, len(text))
+        if end < len(text):
+            found = (text.rfind(border, start + SECTION // 2, end) + len(border) for border in BORDERS)
+            end = next((place for border, place in zip(BORDERS, found, strict=True) if place >= len(border)), end)
+        yield start, end
+        start = end
 
 
 def split(embedder: Embedder, text: str, chunk_tokens: int) -> tuple[Span, ...]:
@@ -40,4 +108,23 @@ def split(embedder: Embedder, text: str, chunk_tokens: int) -> tuple[Span, ...]:
         return embedder.count_tokens([piece])[0] if piece.strip() else 0
 
     found = TextSplitter.from_callback(count, chunk_tokens).chunk_indices(text)
-    return tuple((start, start + len(chunk)) for start, chunk in found)
+    return tuple((start, start + len(chunk)) for start, chunk in found if chunk.strip())
+
+
+def join(document: Document, numbers: Sequence[int]) -> Document:
+    """The document with its spans of these numbers joined to the span before them, or to the next one.
+
+    For spans in which no token begins, since a token reaches over their border: they add none to their neighbour.
+    """
+    lost = set(numbers)
+    spans: list[Span] = []
+    begin: int | None = None
+    for number, (start, end) in enumerate(document.spans):
+        if number not in lost:
+            spans.append((start if begin is None else begin, end))
+            begin = None
+        elif spans:
+            spans[-1] = spans[-1][0], end
+        elif begin is None:
+            begin = start
+    return Document(document.text, tuple(spans)) if spans else Document.whole(document.text)

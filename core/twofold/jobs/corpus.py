@@ -21,11 +21,34 @@ JSONL_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A document to index: its id, its text, and its fields."""
+    """A document to index.
+
+    Attributes:
+        id: any string, no two alike in a corpus.
+        text: all of it.
+        metadata: its fields.
+        source: where it comes from, a path for example; what has an id from one source is not overwritten from another.
+    """
 
     id: str
     text: str
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What should have been a document and cannot be read: a file in another encoding, a broken line.
+
+    Attributes:
+        id: that the document would have had.
+        reason: what is wrong with it.
+        source: where it is.
+    """
+
+    id: str
+    reason: str
+    source: str = ""
 
 
 def read_corpus(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Item]:

@@ -1,240 +1,238 @@
 """Indexing: what is new or changed is embedded and written, slice by slice, and what is there is left alone.
 
-A document's digest covers its text, its metadata and how it is cut. It is stored with each of its rows, so that a run
-knows what an earlier one finished, also where that one was killed in the middle of a document.
+A document's digest covers its text and how it is cut, then its metadata. It is stored with each of its rows, so that a
+run knows what an earlier one finished, also where that one was killed in the middle of a document.
 """
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Sized
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-from twofold.documents import Document, check_text
 from twofold.errors import InputError
-from twofold.jobs.chunking import check_chunk_tokens, split
+from twofold.jobs.chunking import Cutting
+from twofold.jobs.comparing import Work, by_document, check_item, check_source, compare, looks
+from twofold.jobs.corpus import Unreadable
+from twofold.jobs.pruning import count_gone, remove_gone
+from twofold.jobs.seen import Seen
+from twofold.jobs.setting_aside import DeadLetter, SettingAside
+from twofold.jobs.writing import Writer
 from twofold.progress import reporting
-from twofold.stores.checks import check_ids, check_metadata
+from twofold.stores.checks import check_id
 from twofold.stores.drivers import Calls, run
-from twofold.stores.lengths import check_lengths
 from twofold.stores.opening import checking
-from twofold.stores.rows import digest_of
-from twofold.stores.writing import Entry, cut_policy, writing
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Sequence
 
     from twofold.backend import Report
     from twofold.embedder import Embedder
+    from twofold.jobs.comparing import Task
     from twofold.jobs.corpus import Item
+    from twofold.jobs.setting_aside import OnError
     from twofold.stores.opened import OpenStore
-    from twofold.stores.rows import Held
 
-SECONDS = 3.0
-"""How long a slice is meant to take: what is lost by a kill, and how long a clean stop takes."""
-
-FIRST_TOKENS = 8192
-MAX_TOKENS = 1_000_000
-MAX_DOCUMENTS = 2000
+Prune: TypeAlias = "bool | Callable[[int, int], bool]"
+"""Whether to remove what left the corpus; or what is asked that, with the documents and the rows that it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Counts:
-    """What a run did, in documents; `rows` and `tokens` of those that were written."""
+    """What a run did, in documents, `rows` and `tokens` apart.
+
+    Attributes:
+        added: written for the first time.
+        updated: written in place of an earlier version, or of one that is there in part.
+        refiled: only their metadata had changed: it was written, and nothing embedded.
+        skipped: there, unchanged.
+        blank: without a visible character; they have no rows.
+        set_aside: could not be embedded.
+        rows, tokens: of those that were added and updated.
+        gone: in the collection and not in the corpus; None where the run was cut short, and nobody looked.
+        pruned: of these, removed.
+        stopped: whether the run was cut short by `stop`; another one goes on after it.
+    """
 
     added: int = 0
     updated: int = 0
+    refiled: int = 0
     skipped: int = 0
+    blank: int = 0
+    set_aside: int = 0
     rows: int = 0
     tokens: int = 0
-    left: int = 0
-    """Documents that a stop left for the next run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A document that is to be written."""
-
-    item: Item
-    digest: str
-    tokens: int
-    before: tuple[str, ...]
-    """The ids of the rows that an earlier version has in the store."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cutting:
-    """How documents are cut: into chunks of at most `chunk_tokens`, embedded each in its document or each alone.
-
-    Raises:
-        InputError: late chunking without a size of chunks.
-    """
-
-    chunk_tokens: int | None = None
-    late: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what means nothing."""
-        if self.late and self.chunk_tokens is None:
-            raise InputError("late_chunking needs chunk_tokens: how many tokens a chunk may have")
-
-    def document(self, embedder: Embedder, text: str) -> Document:
-        """The text with the spans that each get a vector."""
-        if self.chunk_tokens is None:
-            return Document.whole(text)
-        return Document(text, split(embedder, text, self.chunk_tokens))
-
-    def digest(self, embedder: Embedder, item: Item) -> str:
-        """The version of an item that is cut so: its text, its fields, and how what is long is cut or windowed."""
-        long = cut_policy(embedder, late=self.late) if self.late or self.chunk_tokens is None else []
-        return digest_of(item.text, dict(item.metadata), self.chunk_tokens, self.late, long)
-
-
-class Plan:
-    """What indexing `items` into `store` would do; `run` does it.
-
-    Everything that can be wrong with an item is said here, before the first one is embedded.
-
-    Attributes:
-        pending: the documents to write, in the order of `items`.
-        skipped: how many are there already, unchanged.
-
-    Raises:
-        InputError: an item that cannot be embedded or stored, or an id that is there twice; named by its id.
-    """
-
-    def __init__(
-        self, embedder: Embedder, store: OpenStore, items: Iterable[Item], cutting: Cutting | None = None
-    ) -> None:
-        """Read what the store holds, and compare."""
-        self.embedder, self.store, self.cutting = embedder, store, cutting or Cutting()
-        run(checking(store.store, Calls(embedder)))
-        if self.cutting.chunk_tokens is not None:
-            check_chunk_tokens(embedder, self.cutting.chunk_tokens)
-        wanted = _checked(items)
-        held = _by_document(store)
-        digests = [self.cutting.digest(embedder, item) for item in wanted]
-        changed = [
-            (item, digest) for item, digest in zip(wanted, digests, strict=True) if not _done(held[item.id], digest)
-        ]
-        self.skipped = len(wanted) - len(changed)
-        tokens = self._count([item for item, _ in changed])
-        self.pending = [
-            Pending(item, digest, count, tuple(row.id for row in held[item.id]))
-            for (item, digest), count in zip(changed, tokens, strict=True)
-        ]
-
-    def run(self, *, report: Report | None = None, stop: Callable[[], bool] | None = None) -> Counts:
-        """Embed and write what is pending; `stop` is asked before each slice, and ends the run cleanly.
-
-        Raises:
-            StoreError, ProviderError: what was embedded before is written; another run continues after it.
-        """
-        counts, budget, done = Counts(skipped=self.skipped), FIRST_TOKENS, 0
-        while done < len(self.pending) and not (stop is not None and stop()):
-            some = _take(self.pending, done, budget)
-            started = time.monotonic()
-            rows = self._write(some)
-            tokens = sum(pending.tokens for pending in some)
-            updated = sum(bool(pending.before) for pending in some)
-            counts = replace(
-                counts,
-                added=counts.added + len(some) - updated,
-                updated=counts.updated + updated,
-                rows=counts.rows + rows,
-                tokens=counts.tokens + tokens,
-            )
-            done += len(some)
-            budget = _next_budget(tokens, time.monotonic() - started)
-            if report is not None:
-                report(len(some), tokens)
-        return replace(counts, left=len(self.pending) - done)
-
-    def _write(self, some: Sequence[Pending]) -> int:
-        """Embed a slice and write its rows; how many."""
-        return len(run(writing(self.store.store, Calls(self.embedder), [self._entry(pending) for pending in some])))
-
-    def _entry(self, pending: Pending) -> Entry:
-        document = self.cutting.document(self.embedder, pending.item.text)
-        return Entry(
-            pending.item.id,
-            document,
-            [pending.item.metadata] * len(document.spans),
-            pending.digest,
-            chunked=self.cutting.chunk_tokens is not None,
-            late=self.cutting.late or self.cutting.chunk_tokens is None,
-        )
-
-    def _count(self, items: Sequence[Item]) -> list[int]:
-        counts = self.embedder.count_tokens([item.text for item in items]) if items else []
-        if self.cutting.chunk_tokens is None:
-            check_lengths(self.embedder, [item.id for item in items], dict(enumerate(counts)))
-        return counts
+    gone: int | None = None
+    pruned: int = 0
+    stopped: bool = False
 
 
 def index(
     embedder: Embedder,
     store: OpenStore,
-    items: Iterable[Item],
+    items: Iterable[Item | Unreadable],
     *,
     chunk_tokens: int | None = None,
     late_chunking: bool = False,
+    on_error: OnError = "stop",
+    dead_letters: str | os.PathLike[str] | None = None,
+    prune: Prune = False,
+    force: bool = False,
+    take_over: bool = False,
     progress: bool = False,
     stop: Callable[[], bool] | None = None,
 ) -> Counts:
     """Index `items` into `store`: what is there unchanged is skipped, what changed replaced, and a killed run resumed.
 
+    The corpus is read once, some thousand documents at a time; memory does not grow with it. Of each such part all
+    that can be checked is checked before the first text of it is embedded. A reader sees a document's old version,
+    then what of that is to be overwritten, then the new one, never rows of both (see `twofold.stores.writing`); one
+    of more than `chunking.SECTION` characters that is cut grows section by section, and each of its rows says how many
+    there will be.
+
     Args:
         embedder: the one that `store` was opened with.
         store: see `twofold.stores.open_store`.
-        items: see `twofold.jobs.corpus.read_corpus`.
+        items: see `twofold.jobs.corpus.read_corpus`; any iterable.
         chunk_tokens: cut documents into chunks of at most so many tokens, instruction and special tokens included.
         late_chunking: embed each chunk in its document, not alone.
+        on_error: "stop" at the first document that cannot be embedded, or "skip" it.
+        dead_letters: a file for the ids, reasons and sources of those that were skipped, a line of JSON each.
+        prune: remove what is in the collection and not in the corpus; never after a run that was cut short or that set
+            documents aside. A function is asked first, with the numbers of documents and of rows.
+        force: write documents again that are there unchanged.
+        take_over: write over documents that came from another source.
         progress: draw a bar.
-        stop: asked before each slice of a few seconds; True ends the run cleanly.
+        stop: asked before each slice of a second or two; True ends the run cleanly.
 
     Raises:
-        InputError, StoreError, ProviderError: see `Plan` and `Plan.run`.
+        InputError: an option; or, unless it is skipped, a document that cannot be embedded or stored, an id that comes
+            twice or that belongs to another source; named by its id, its number in the corpus in `index`.
+        StoreError, ProviderError: what was embedded before is written; another run continues after it.
     """
-    plan = Plan(embedder, store, items, Cutting(chunk_tokens, late_chunking))
-    with reporting(len(plan.pending), "indexing", shown=progress) as report:
-        return plan.run(report=report, stop=stop)
+    cutting = Cutting(chunk_tokens, late_chunking)
+    cutting.check(embedder)
+    run(checking(store.store, Calls(embedder)))
+    total = len(items) if isinstance(items, Sized) else None
+    with (
+        SettingAside(on_error, dead_letters) as aside,
+        Seen() as seen,
+        reporting(total, "indexing", shown=progress) as report,
+    ):
+        job = Indexing(embedder, store, cutting, aside, seen, report=report, force=force, take_over=take_over)
+        for look in looks(items):
+            if job.counts.stopped or (stop is not None and stop()):
+                job.counts.stopped = True
+                break
+            job.take(look, stop)
+        return job.end(prune)
 
 
-def _checked(items: Iterable[Item]) -> list[Item]:
-    wanted = list(items)
-    check_ids([item.id for item in wanted])
-    for index, item in enumerate(wanted):
+class Indexing:
+    """One run; `take` parts of the corpus, then `end`."""
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        store: OpenStore,
+        cutting: Cutting,
+        aside: SettingAside,
+        seen: Seen,
+        *,
+        report: Report,
+        force: bool,
+        take_over: bool,
+    ) -> None:
+        self.embedder, self.store, self.cutting, self.aside, self.seen = embedder, store, cutting, aside, seen
+        self.force, self.take_over = force, take_over
+        self.counts = Counts()
+        self._rows = 0
+        """Rows that the corpus has in the store."""
+        self._report = report
+        self._writer = Writer(embedder, store, cutting, self._set_aside, self._report)
+
+    def take(self, look: Sequence[tuple[int, Item | Unreadable]], stop: Callable[[], bool] | None) -> None:
+        """Do what a part of the corpus needs; `stop` is asked before each slice."""
+        tasks = self._tasks(look)
+        pending = self._writer.counted([task for task in tasks if task.work is Work.EMBEDDING])
+        self._without_embedding([task for task in tasks if task.work is not Work.EMBEDDING])
+        for some in self._writer.slices(pending):
+            if stop is not None and stop():
+                self.counts.stopped = True
+                return
+            for task, rows in self._writer.write(some, stop):
+                self._count(task, rows)
+            self.counts.stopped = self.counts.stopped or self._writer.stopped
+
+    def end(self, prune: Prune) -> Counts:
+        """Look for what left the corpus, and remove it where that is wanted."""
+        self.counts.set_aside = self.aside.count
+        if self.counts.stopped:
+            return self.counts
+        self.counts.gone = 0
+        if self.store.count() > self._rows:
+            self.counts.gone, rows = count_gone(self.store, self.seen)
+            if self.counts.gone and prune and not self.aside.count:
+                self._prune(prune, rows)
+        return self.counts
+
+    def _prune(self, prune: Prune, rows: int) -> None:
+        if not self._rows:
+            raise InputError(
+                f"the corpus has no documents, so that prune would remove all {self.counts.gone} of the collection: "
+                "to do that, remove the collection"
+            )
+        if prune is True or (callable(prune) and prune(self.counts.gone or 0, rows)):
+            remove_gone(self.store, self.seen)
+            self.counts.pruned = self.counts.gone or 0
+
+    def _tasks(self, look: Sequence[tuple[int, Item | Unreadable]]) -> list[Task]:
+        """The documents of a part that can be worked on."""
+        good = [(place, item) for place, item in look if self._passes(place, item)]
+        held = by_document(self.store.held([item.id for _, item in good])) if good else by_document(())
+        tasks = []
+        for place, item in good:
+            assert not isinstance(item, Unreadable)  # noqa: S101 - those do not pass
+            task = compare(self.embedder, self.cutting, place, item, held[item.id], force=self.force)
+            try:
+                if not self.take_over:
+                    check_source(task)
+            except InputError as error:
+                self._rows += len(task.before)
+                self._set_aside(place, item, str(error))
+            else:
+                self._rows += 0 if task.work is Work.REMOVAL else len(task.before)
+                tasks.append(task)
+        return tasks
+
+    def _passes(self, place: int, item: Item | Unreadable) -> bool:
         try:
-            check_metadata(item.metadata, keeps_lists=False)
-            check_text(item.text)
+            check_id(item.id, place)
+            earlier = self.seen.add(item.id, item.source)
+            check_item(item, earlier)
         except InputError as error:
-            raise InputError(f"document {item.id!r}: {error}", index=index) from None
-    return wanted
+            self._set_aside(place, item, str(error))
+            return False
+        return True
 
+    def _set_aside(self, place: int, item: Item | Unreadable, reason: str) -> None:
+        self.aside.put(DeadLetter(str(item.id), reason, item.source), place)
 
-def _by_document(store: OpenStore) -> defaultdict[str, list[Held]]:
-    held: defaultdict[str, list[Held]] = defaultdict(list)
-    for row in store.scan():
-        held[row.document].append(row)
-    return held
+    def _without_embedding(self, tasks: Sequence[Task]) -> None:
+        refiled = [task for task in tasks if task.work is Work.FIELDS]
+        self._writer.refile(refiled)
+        self.store.delete([row.id for task in tasks if task.work is Work.REMOVAL for row in task.before])
+        blank = sum(not task.digest for task in tasks)
+        self.counts.refiled += len(refiled)
+        self.counts.blank += blank
+        self.counts.skipped += len(tasks) - len(refiled) - blank
+        if tasks:
+            self._report(len(tasks), 0)
 
-
-def _done(rows: Sequence[Held], digest: str) -> bool:
-    """Whether every row of this version is there, and none of another."""
-    return bool(rows) and len(rows) == rows[0].rows and all(row.digest == digest for row in rows)
-
-
-def _take(pending: Sequence[Pending], start: int, budget: int) -> Sequence[Pending]:
-    """The documents from `start` on that `budget` tokens hold; one at least."""
-    end, tokens = start, 0
-    while end < min(len(pending), start + MAX_DOCUMENTS) and (end == start or tokens + pending[end].tokens <= budget):
-        tokens += pending[end].tokens
-        end += 1
-    return pending[start:end]
-
-
-def _next_budget(tokens: int, seconds: float) -> int:
-    """As many tokens as `SECONDS` should take, going by the last slice."""
-    return int(min(max(tokens * SECONDS / max(seconds, 1e-6), 1), MAX_TOKENS))
+    def _count(self, task: Task, rows: int) -> None:
+        self.counts.added += not task.before
+        self.counts.updated += bool(task.before)
+        self.counts.rows += rows
+        self.counts.tokens += task.tokens
+        self._rows += rows - len(task.before)

@@ -107,7 +107,7 @@ class SpansOverTokens:
 
     def sequences(self, target: int) -> list[TokenSequence]:
         """The document as one sequence, or as windows; span k of it gives row target + k."""
-        ranges = [self._range(number, span) for number, span in enumerate(self.document.spans)]
+        ranges = self._ranges()
         if len(self.ids) <= self.limits.window:
             return [self._sequence(0, len(self.keys), range(len(ranges)), ranges, target)]
         chosen: dict[tuple[int, int], list[int]] = {}
@@ -116,17 +116,20 @@ class SpansOverTokens:
             chosen.setdefault(self._best(number, tokens, windows), []).append(number)
         return [self._sequence(*window, numbers, ranges, target) for window, numbers in sorted(chosen.items())]
 
-    def _range(self, number: int, span: tuple[int, int]) -> tuple[int, int]:
-        """The tokens of the text, from and to, that the span holds."""
-        start, end = np.searchsorted(self.keys, span)
-        if start == end:
+    def _ranges(self) -> list[tuple[int, int]]:
+        """For each span the tokens of the text, from and to, that it holds."""
+        ranges = np.searchsorted(self.keys, np.asarray(self.document.spans))
+        empty = np.flatnonzero(ranges[:, 0] == ranges[:, 1]).tolist()
+        if empty:
+            span = self.document.spans[empty[0]]
             text = self.document.text[slice(*span)]
             raise InputError(
-                f"span {number} of document {self.index}, {span}, has no token of its own: {text[:40]!r}. "
+                f"span {empty[0]} of document {self.index}, {span}, has no token of its own: {text[:40]!r}. "
                 "Join it with its neighbour",
                 index=self.index,
+                spans=empty,
             )
-        return int(start), int(end)
+        return [(int(start), int(end)) for start, end in ranges]
 
     @property
     def _room(self) -> int:

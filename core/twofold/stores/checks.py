@@ -105,12 +105,25 @@ def check_ids(ids: Sequence[str]) -> None:
         InputError: an id that is empty, not a string, or there twice.
     """
     for index, key in enumerate(ids):
-        if not isinstance(key, str) or not key:
-            raise InputError(f"id {index} is {key!r}: expected a string that is not empty", index=index)
+        check_id(key, index)
     twice = [key for key, count in Counter(ids).items() if count > 1]
     if twice:
         index = ids.index(twice[0], ids.index(twice[0]) + 1)
         raise InputError(f"id {twice[0]!r} is there twice ({len(twice)} such ids): the last would win", index=index)
+
+
+def check_id(key: object, index: int) -> None:
+    """Refuse an id that no store keeps.
+
+    Raises:
+        InputError: it is empty, not a string, or has no UTF-8 form.
+    """
+    if not isinstance(key, str) or not key:
+        raise InputError(f"id {index} is {key!r}: expected a string that is not empty", index=index)
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"id {index}, {key!r}, has a lone surrogate, which no store keeps", index=index) from None
 
 
 def check_metadata(metadata: Any, *, keeps_lists: bool) -> None:

@@ -134,7 +134,7 @@ async def _prove(store: Store, calls: Calls, *, adopt: bool) -> None:
     stored = list(await done(store.get([row.id for row in rows])))
     if any(not one.row.text.strip() for one in stored):
         raise StoreError(f"collection {store.name!r} has rows without text, so that its vectors cannot be checked")
-    cosine = min([await _agreement(calls, own) for own in _by_document(stored)], default=-1.0)
+    cosine = min([await agreement(calls, own) for own in _by_document(stored)], default=-1.0)
     if cosine < CANARY_COSINE:
         raise SpaceMismatch(
             f"collection {store.name!r} was not written by this embedder: its documents, embedded again, have a cosine "
@@ -148,15 +148,15 @@ def _by_document(stored: Sequence[Stored]) -> Iterator[list[Stored]]:
         yield list(own)
 
 
-async def _agreement(calls: Calls, stored: Sequence[Stored]) -> float:
-    """The lowest cosine of one document's vectors with what they are made of now, alone or late-chunked."""
+async def agreement(calls: Calls, stored: Sequence[Stored]) -> float:
+    """The lowest cosine of one document's vectors with what its rows give now, alone or else late-chunked."""
     vectors = np.stack([one.vector for one in stored]).astype(np.float32)
     rows = [one.row for one in stored]
     alone = np.concatenate(await done(calls.embed_late([Document.whole(row.text) for row in rows])))
     if vectors.shape != alone.shape:
         return -1.0
     best = _cosines(vectors, alone)
-    if len(rows) > 1 or rows[0].document != rows[0].id:
+    if best < CANARY_COSINE and (len(rows) > 1 or rows[0].document != rows[0].id):
         (late,) = await done(calls.embed_late([_rebuilt(rows)]))
         best = max(best, _cosines(vectors, late))
     return best

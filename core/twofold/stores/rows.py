@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from twofold.documents import Span
     from twofold.vectors import FloatArray
@@ -22,7 +22,13 @@ OWN_PREFIX = "twofold_"
 """Metadata fields that start with this are Twofold's own; users' fields may not."""
 
 DOCUMENT, START, END = "twofold_document", "twofold_start", "twofold_end"
-DIGEST, ROWS = "twofold_digest", "twofold_rows"
+DIGEST, ROWS, SOURCE = "twofold_digest", "twofold_rows", "twofold_source"
+
+ROWS_AT_ONCE = 1000
+"""Rows in one call of the store; those of a document are in one wherever they fit, so that it changes all at once."""
+
+HASHED = 1 << 20
+"""Characters of a text that are hashed at once."""
 
 Scalar: TypeAlias = "str | int | float | bool"
 Value: TypeAlias = "Scalar | list[str] | list[int] | list[float] | list[bool]"
@@ -43,6 +49,7 @@ class Row:
         metadata: the user's fields, none of them starting with `twofold_`.
         digest: the version of the document; empty where nobody keeps count of versions.
         rows: how many rows that version has.
+        source: where the document came from; empty where nobody said.
     """
 
     id: str
@@ -52,6 +59,7 @@ class Row:
     metadata: Metadata
     digest: str = ""
     rows: int = 1
+    source: str = ""
 
     def fields(self) -> dict[str, Value]:
         """Everything but the id and the text, flat: what a store keeps as metadata."""
@@ -63,6 +71,8 @@ class Row:
             DIGEST: self.digest,
             ROWS: self.rows,
         }
+        if self.source:
+            own[SOURCE] = self.source
         return {**self.metadata, **own}
 
     @classmethod
@@ -77,6 +87,7 @@ class Row:
             metadata={name: value for name, value in fields.items() if not name.startswith(OWN_PREFIX)},
             digest=held.digest,
             rows=held.rows,
+            source=held.source,
         )
 
 
@@ -87,11 +98,13 @@ class Held(NamedTuple):
     document: str
     digest: str
     rows: int
+    source: str = ""
 
     @classmethod
     def from_fields(cls, id: str, fields: Mapping[str, Any]) -> Held:  # noqa: A002 - the stores' word
-        """Read the fields that `Row.fields` gave; `DOCUMENT`, `DIGEST` and `ROWS` are all that is needed."""
-        return cls(id, str(fields.get(DOCUMENT) or id), str(fields.get(DIGEST) or ""), int(fields.get(ROWS) or 1))
+        """Read the fields that `Row.fields` gave; `DOCUMENT`, `DIGEST`, `ROWS` and `SOURCE` are all that is needed."""
+        document, digest = str(fields.get(DOCUMENT) or id), str(fields.get(DIGEST) or "")
+        return cls(id, document, digest, int(fields.get(ROWS) or 1), str(fields.get(SOURCE) or ""))
 
 
 class Hit(NamedTuple):
@@ -109,5 +122,36 @@ class Stored(NamedTuple):
 
 
 def digest_of(*parts: object) -> str:
-    """Thirty-two hexadecimal digits that name a version of a document; what JSON cannot say counts as its string."""
+    """Thirty-two hexadecimal digits of anything; what JSON cannot say counts as its string."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def text_digest(text: str) -> str:
+    """Thirty-two hexadecimal digits of a text of any length, which is never copied whole."""
+    digest = hashlib.sha256()
+    for start in range(0, len(text), HASHED):
+        digest.update(text[start : start + HASHED].encode())
+    return digest.hexdigest()[:32]
+
+
+def version_digest(content: str, fields: object) -> str:
+    """The digest of a version: of what is embedded and how it is cut, then, after a point, of the fields beside it."""
+    return f"{content}.{digest_of(fields)[:16]}"
+
+
+def content_of(digest: str) -> str:
+    """The part of a version's digest by which its vectors stay as they are."""
+    return digest.partition(".")[0]
+
+
+def by_documents(rows: Sequence[Row]) -> Iterator[slice]:
+    """Slices of up to `ROWS_AT_ONCE` rows that part a document only where it has more; its rows stand together."""
+    start = end = 0
+    for number in range(1, len(rows) + 1):
+        if number == len(rows) or rows[number].document != rows[number - 1].document:
+            if number - start > ROWS_AT_ONCE and end > start:
+                yield slice(start, end)
+                start = end
+            end = number
+    if end > start:
+        yield slice(start, end)

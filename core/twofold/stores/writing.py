@@ -15,7 +15,7 @@ from twofold.stores.checks import check_documents
 from twofold.stores.drivers import done
 from twofold.stores.lengths import checking_lengths
 from twofold.stores.opening import checking
-from twofold.stores.rows import Row, digest_of
+from twofold.stores.rows import Row, by_documents, digest_of, text_digest, version_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +45,10 @@ class Entry:
         digest: its version.
         chunked: whether its rows are "<id>#<number>", not "<id>".
         late: whether each chunk is embedded in its document, not alone.
+        source: where the document came from.
+        first: the number of its first row, and
+        offset: where it begins in the document, in characters, where this is a part of a long one;
+        rows_of_all: how many rows that one has.
     """
 
     id: str
@@ -53,6 +57,10 @@ class Entry:
     digest: str = ""
     chunked: bool = False
     late: bool = True
+    source: str = ""
+    first: int = 0
+    offset: int = 0
+    rows_of_all: int | None = None
 
     def units(self) -> list[Document]:
         """What goes through the model at once: the document, or each of its chunks alone."""
@@ -72,12 +80,13 @@ class Entry:
                 id=f"{self.id}#{number}" if self.chunked else self.id,
                 document=self.id,
                 text=text[start:end],
-                span=(start, end),
+                span=(self.offset + start, self.offset + end),
                 metadata=metadata,
                 digest=self.digest,
-                rows=len(spans),
+                rows=self.rows_of_all or len(spans),
+                source=self.source,
             )
-            for number, ((start, end), metadata) in enumerate(zip(spans, self.metadatas, strict=True))
+            for number, ((start, end), metadata) in enumerate(zip(spans, self.metadatas, strict=True), self.first)
         ]
 
 
@@ -132,8 +141,7 @@ async def adding(
 async def writing(store: Store, calls: Calls, entries: Sequence[Entry]) -> list[str]:
     """Embed a slice and write its rows in place of those that its documents had; the ids of the rows written.
 
-    The collection's record is the caller's to check. What a document's readers see in between: its new rows are written
-    before its old ones go, so that for a moment both are there, never neither.
+    The collection's record is the caller's to check. What readers see in between: see `replacing`.
 
     Raises:
         InputError: a document that cannot be embedded, named by its id.
@@ -152,17 +160,30 @@ async def writing(store: Store, calls: Calls, entries: Sequence[Entry]) -> list[
 
 
 async def replacing(store: Store, documents: Sequence[str], rows: Sequence[Row], vectors: FloatArray | None) -> None:
-    """Write the rows of `documents`, then remove those that these had before and have no more.
+    """Remove the rows that `documents` had before and have no more, then write those that they have now.
+
+    A reader sees the old version, then what of it is to be overwritten, then the new one: never rows of two versions,
+    where the store takes a call's rows all at once and a document has no more than `ROWS_AT_ONCE`. A document that is
+    cut otherwise than before, so that no row keeps its id, is away for the time of a call. A run that is killed in
+    between leaves a version whose rows are fewer than each of them says; the next one writes it again.
 
     Raises:
-        StoreError: rows that were not written; older ones are left then.
+        StoreError: rows that were not written; those that they would have replaced are left.
     """
     before = await done(store.held(documents)) if documents else []
-    if rows and vectors is not None:
-        await done(store.upsert(rows, vectors))
     stale = {row.id for row in before}.difference(row.id for row in rows)
     if stale:
         await done(store.delete(sorted(stale)))
+    if rows and vectors is not None:
+        for some in by_documents(rows):
+            try:
+                await done(store.upsert(rows[some], vectors[some]))
+            except StoreError as refused:
+                refused.failed = {
+                    **dict.fromkeys((row.id for row in rows[some.stop :]), str(refused)),
+                    **refused.failed,
+                }
+                raise
 
 
 async def embedding(calls: Calls, entries: Sequence[Entry]) -> tuple[dict[int, FloatArray], ProviderError | None]:
@@ -171,7 +192,7 @@ async def embedding(calls: Calls, entries: Sequence[Entry]) -> tuple[dict[int, F
     An array has shape (rows of the entry, dimensions). The error counts entries; raise it once what is there is kept.
 
     Raises:
-        InputError: an entry that cannot be embedded, named by its id.
+        InputError: an entry that cannot be embedded, named by its id; `index` is its place.
     """
     units = [(index, unit) for index, entry in enumerate(entries) for unit in entry.units()]
     failure: ProviderError | None = None
@@ -182,7 +203,7 @@ async def embedding(calls: Calls, entries: Sequence[Entry]) -> tuple[dict[int, F
         if error.index is None:
             raise
         place = units[error.index][0]
-        raise InputError(f"document {entries[place].id!r}: {error}", index=place) from None
+        raise InputError(f"document {entries[place].id!r}: {error}", index=place, spans=error.spans) from None
     except ProviderError as error:
         done_units, failure = error.partial, error
     found: dict[int, list[FloatArray]] = defaultdict(list)
@@ -201,12 +222,13 @@ async def embedding(calls: Calls, entries: Sequence[Entry]) -> tuple[dict[int, F
 
 
 def version(embedder: Embedder, given: Checked) -> str:
-    """The digest of a document as it is indexed: its text, fields and spans, and how what is long is cut."""
+    """The digest of a document as it is indexed: its text and spans and how what is long is cut, and its fields."""
     document = given.document
     if document is None:
         return ""
     fields = [dict(metadata) for metadata in given.metadatas]
-    return digest_of(document.text, document.spans, fields, given.chunked, cut_policy(embedder, late=given.chunked))
+    policy = cut_policy(embedder, late=given.chunked)
+    return version_digest(digest_of(text_digest(document.text), document.spans, given.chunked, policy), fields)
 
 
 def cut_policy(embedder: Embedder, *, late: bool) -> list[object]:

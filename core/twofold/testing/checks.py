@@ -75,3 +75,12 @@ def skip(reason: str) -> NoReturn:
     import pytest  # noqa: PLC0415 - needed only by those who run these tests with it
 
     pytest.skip(reason)
+
+
+def refuses(error: type[Exception], act: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+    """Fail where `act` does not raise `error`."""
+    try:
+        act(*arguments, **options)
+    except error:
+        return
+    raise AssertionError(f"{error.__name__} was not raised")

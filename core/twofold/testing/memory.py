@@ -96,4 +96,4 @@ class MemoryStore:
         """Nothing is open."""
 
     def _all(self) -> list[Held]:
-        return [Held(row.id, row.document, row.digest, row.rows) for row, _ in self._rows.values()]
+        return [Held(row.id, row.document, row.digest, row.rows, row.source) for row, _ in self._rows.values()]

@@ -19,14 +19,12 @@ from twofold.documents import Document
 from twofold.errors import BlankWarning, InputError, ProviderUnavailable, SpaceMismatch, StoreError
 from twofold.stores.faces import aadd_documents, add_documents, aopen_collection, open_collection
 from twofold.stores.opened import OpenStore
-from twofold.stores.rows import Row
-from twofold.testing.checks import check, skip
+from twofold.stores.rows import Held, Row
+from twofold.testing.checks import check, refuses, skip
 from twofold.testing.embedder import FakeEmbedder
 from twofold.testing.store_door import DOCUMENTS, LATE, METADATAS, Failing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from twofold.stores.rows import Stored
     from twofold.stores.store import Store
     from twofold.testing.store_door import StoreDoor
@@ -66,7 +64,7 @@ class StoreContract:
         name, store, embedder = self._new(fill=True)
         open_collection(self.door.store(name), embedder, create=False)
         check(store.count() == 6, f"{store.count()} rows, not 6")
-        _refuses(StoreError, open_collection, self.door.store(f"{name}x"), embedder, create=False)
+        refuses(StoreError, open_collection, self.door.store(f"{name}x"), embedder, create=False)
         check(not OpenStore(self.door.store(f"{name}x")).find(), "a collection was made that was not to be made")
 
     def test_another_space_is_refused_before_anything_is_embedded(self) -> None:
@@ -74,8 +72,8 @@ class StoreContract:
         name, store, _ = self._new(fill=True)
         for options in ({"dimensions": 16}, {"document_task": "topic"}, {"document_instruction": "Say: "}):
             other = FakeEmbedder(**options)
-            _refuses(SpaceMismatch, open_collection, self.door.store(name), other, adopt=True)
-            _refuses(SpaceMismatch, self._add, store.store, other)
+            refuses(SpaceMismatch, open_collection, self.door.store(name), other, adopt=True)
+            refuses(SpaceMismatch, self._add, store.store, other)
             check(not other.calls, "texts were embedded in a space that is refused")
         check(store.count() == 6, "rows were written in a space that is refused")
 
@@ -84,17 +82,17 @@ class StoreContract:
         _, store, embedder = self._new()
         other = FakeEmbedder(document_task="topic")
         store.stamp(other.record().to_json())
-        _refuses(SpaceMismatch, self._add, store.store, embedder)
+        refuses(SpaceMismatch, self._add, store.store, embedder)
         check(store.count() == 0, "rows of one space stand under the record of another")
 
     def test_a_collection_without_a_record_is_adopted_once_it_is_proved(self) -> None:
         """Whole rows and late rows; another model's are refused, and nothing is written before."""
         name, store, embedder = self._new(fill=True)
         self.door.forget(name)
-        _refuses(StoreError, open_collection, self.door.store(name), embedder)
-        _refuses(StoreError, self._add, self._found(name), embedder)
+        refuses(StoreError, open_collection, self.door.store(name), embedder)
+        refuses(StoreError, self._add, self._found(name), embedder)
         other = FakeEmbedder(document_task="topic")
-        _refuses(SpaceMismatch, open_collection, self.door.store(name), other, adopt=True)
+        refuses(SpaceMismatch, open_collection, self.door.store(name), other, adopt=True)
         open_collection(self.door.store(name), embedder, adopt=True)
         self._add(self._found(name), embedder)
         check(store.count() == 6, f"{store.count()} rows, not 6")
@@ -152,7 +150,7 @@ class StoreContract:
         for ids, documents in ((["a", "a"], ["x", "y"]), (["a", "b"], ["x", "word " * 600]), (["a", ""], ["x", "y"])):
             _, store, embedder = self._new()
             embedder.calls.clear()
-            _refuses(InputError, add_documents, store.store, embedder, ids=ids, documents=documents)
+            refuses(InputError, add_documents, store.store, embedder, ids=ids, documents=documents)
             check(not embedder.calls and store.count() == 0, "something was done before the input was refused")
 
     def test_what_was_paid_for_is_written(self) -> None:
@@ -194,6 +192,15 @@ class StoreContract:
         check(store.get(["nowhere"]) == [], "a row that is not there was found")
         store.delete(["c#0", "nowhere"])
         check(store.count() == 5, f"{store.count()} rows, not 5")
+
+    def test_a_row_keeps_its_version_and_its_source(self) -> None:
+        """By them a job knows what is there, and whose it is."""
+        _, store, embedder = self._new()
+        row = Row(id="a", document="a", text="Tea.", span=(0, 4), metadata={}, digest="1.2", rows=3, source="/x/é.txt")
+        store.upsert([row], embedder.embed_documents(["Tea."]))
+        (held,) = store.held(["a"])
+        check(held == Held("a", "a", "1.2", 3, "/x/é.txt"), f"held() says {held}")
+        check(store.get(["a"])[0].row == row, "the row is another one when it is read")
 
     def test_any_number_of_rows_is_written(self) -> None:
         """The store splits them to what it takes at once."""
@@ -239,11 +246,3 @@ class StoreContract:
     def _alike(self, stored: FloatArray, wanted: FloatArray, what: str) -> None:
         cosine = float(stored @ wanted / np.linalg.norm(stored) / np.linalg.norm(wanted))
         check(1 - cosine <= self.door.tolerance, f"the vector of {what} is another's: a cosine of {cosine}")
-
-
-def _refuses(error: type[Exception], act: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-    try:
-        act(*arguments, **options)
-    except error:
-        return
-    raise AssertionError(f"{error.__name__} was not raised")

@@ -1,0 +1,158 @@
+"""A long document into the store, section by section; what an earlier run has written of it is left alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from twofold.documents import Document
+from twofold.errors import InputError
+from twofold.jobs.chunking import join, sections
+from twofold.stores.drivers import Calls, run
+from twofold.stores.rows import ROWS_AT_ONCE
+from twofold.stores.writing import Entry, embedding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from twofold.embedder import Embedder
+    from twofold.errors import RequestRefused
+    from twofold.jobs.chunking import Cutting
+    from twofold.jobs.comparing import Task
+    from twofold.stores.opened import OpenStore
+
+SECONDS = 1.5
+"""How long a slice is meant to take: what is lost by a kill, and how long a clean stop takes."""
+
+FIRST_TOKENS = 4096
+MAX_TOKENS = 1_000_000
+
+OF_THE_DOCUMENT = frozenset({400, 413, 422})
+"""Statuses by which a hosted model refuses a text, not the caller."""
+
+Spans: TypeAlias = "NDArray[np.int32]"
+
+
+class Pace:
+    """How many `tokens` a slice may have to take about `SECONDS`, going by those before."""
+
+    def __init__(self) -> None:
+        self.tokens = FIRST_TOKENS
+
+    def learn(self, tokens: int, seconds: float) -> None:
+        """Take note of a slice."""
+        if tokens:
+            self.tokens = int(min(max(tokens * SECONDS / max(seconds, 1e-6), 1), MAX_TOKENS))
+
+
+def is_of_the_document(error: InputError | RequestRefused) -> bool:
+    """Whether an error is a document's own, so that others may do better."""
+    return isinstance(error, InputError) or error.status in OF_THE_DOCUMENT
+
+
+def entry_of(task: Task, cutting: Cutting, document: Document) -> Entry:
+    """A document, or a part of one, as it is to be written."""
+    chunked = cutting.chunk_tokens is not None
+    return Entry(
+        task.item.id,
+        document,
+        [task.item.metadata] * len(document.spans),
+        task.digest,
+        chunked=chunked,
+        late=cutting.late or not chunked,
+        source=task.item.source,
+    )
+
+
+class LongDocument:
+    """One that is cut into sections. Its text is held once, its spans as whole numbers, its vectors a part at a time.
+
+    Attributes:
+        rows: how many it has.
+        tokens: of what was embedded.
+        stopped: whether it was left in the middle.
+    """
+
+    def __init__(self, embedder: Embedder, store: OpenStore, cutting: Cutting, task: Task, pace: Pace) -> None:
+        """Find its chunks; nothing is embedded yet."""
+        self.embedder, self.store, self.cutting, self.task, self._pace = embedder, store, cutting, task, pace
+        self.tokens, self.stopped = 0, False
+        text = task.item.text
+        self._cuts: dict[tuple[int, int], Spans] = {
+            (start, end): np.asarray(cutting.document(embedder, text[start:end]).spans, np.int32)
+            for start, end in sections(text)
+            if text[start:end].strip()
+        }
+
+    @property
+    def rows(self) -> int:
+        """How many it has."""
+        return sum(map(len, self._cuts.values()))
+
+    def write(self, stop: Callable[[], bool] | None) -> Iterator[int]:
+        """Remove the rows of another version, then write what is missing; gives the tokens of each part that is.
+
+        Raises:
+            InputError, StoreError, ProviderError: what was written stays, and another run goes on after it.
+        """
+        while not self.stopped:
+            try:
+                yield from self._write(stop)
+            except _Joined:  # there are fewer rows than each of those that are written says
+                continue
+            return
+
+    def _write(self, stop: Callable[[], bool] | None) -> Iterator[int]:
+        rows, first = self.rows, 0
+        there = {row.id for row in self.task.before if row.digest == self.task.digest and row.rows == rows}
+        self.store.delete([row.id for row in self.task.before if row.id not in there])
+        for section, spans in self._cuts.items():
+            for part in self._parts(len(spans)):
+                if stop is not None and stop():
+                    self.stopped = True
+                    return
+                entry = replace(self._entry(section, spans[part]), first=first + part.start, rows_of_all=rows)
+                if not all(row.id in there for row in entry.rows()):
+                    yield self._write_part(section, entry)
+            first += len(spans)
+
+    def _parts(self, count: int) -> Iterator[slice]:
+        """What is embedded at once: a section where its chunks are to know it, else the chunks that `SECONDS` hold."""
+        start = 0
+        while start < count:
+            size = count if self.cutting.late else max(1, self._pace.tokens // (self.cutting.chunk_tokens or 1))
+            yield slice(start, min(start + size, count))
+            start += size
+
+    def _entry(self, section: tuple[int, int], spans: Spans) -> Entry:
+        document = Document.from_spans(self.task.item.text[slice(*section)], spans.tolist())
+        return replace(entry_of(self.task, self.cutting, document), offset=section[0])
+
+    def _write_part(self, section: tuple[int, int], entry: Entry) -> int:
+        """Embed and write some rows; how many tokens they have."""
+        started = time.monotonic()
+        try:
+            vectors, failure = run(embedding(Calls(self.embedder), [entry]))
+        except InputError as error:
+            if not error.spans or not self.cutting.late or entry.document is None:
+                raise
+            self._cuts[section] = np.asarray(join(entry.document, error.spans).spans, np.int32)
+            raise _Joined from None
+        if failure is not None:
+            raise failure
+        rows = entry.rows()
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            self.store.upsert(rows[start : start + ROWS_AT_ONCE], vectors[0][start : start + ROWS_AT_ONCE])
+        tokens = sum(self.embedder.count_tokens([unit.text for unit in entry.units()]))
+        self._pace.learn(tokens, time.monotonic() - started)
+        self.tokens += tokens
+        return tokens
+
+
+class _Joined(Exception):
+    """Chunks of a section without a token of their own were joined to their neighbours: the document has fewer rows."""

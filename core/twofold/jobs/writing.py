@@ -1,0 +1,187 @@
+"""Documents of a job into the store: counted, embedded and written in slices of a second or two."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from twofold.documents import too_long
+from twofold.errors import InputError, RequestRefused
+from twofold.jobs.chunking import join
+from twofold.jobs.long import LongDocument, Pace, entry_of, is_of_the_document
+from twofold.stores.drivers import Calls, run
+from twofold.stores.lengths import refuses
+from twofold.stores.rows import ROWS_AT_ONCE
+from twofold.stores.writing import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from twofold.backend import Report
+    from twofold.embedder import Embedder
+    from twofold.jobs.chunking import Cutting
+    from twofold.jobs.comparing import Task
+    from twofold.jobs.corpus import Item
+    from twofold.stores.opened import OpenStore
+    from twofold.stores.rows import Row
+    from twofold.stores.writing import Entry
+
+MAX_DOCUMENTS = 2000
+
+SetAside: TypeAlias = "Callable[[int, Item, str], None]"
+"""What is told of a document that cannot be embedded: its place, itself, and why. It may raise."""
+
+
+class Writer:
+    """Writes documents, and finds out how many at a time.
+
+    Attributes:
+        stopped: whether a long document was left in the middle, since `stop` said so.
+    """
+
+    def __init__(
+        self, embedder: Embedder, store: OpenStore, cutting: Cutting, set_aside: SetAside, report: Report
+    ) -> None:
+        self.embedder, self.store, self.cutting = embedder, store, cutting
+        self._set_aside, self._report = set_aside, report
+        self.stopped = False
+        self._calls = Calls(embedder)
+        self._pace = Pace()
+
+    # -- before anything is embedded ----------------------------------------------------------------------------------
+
+    def counted(self, tasks: Sequence[Task]) -> list[Task]:
+        """The documents with their lengths, without those that are too long."""
+        short = [task for task in tasks if not self.cutting.is_long(task.item.text)]
+        counts = self.embedder.count_tokens([task.item.text for task in short]) if short else []
+        tokens = {task.place: count for task, count in zip(short, counts, strict=True)}
+        limit = self.embedder.card.max_tokens
+        fitting = []
+        for task in tasks:
+            count = tokens.get(task.place, 0)
+            if self.cutting.chunk_tokens is None and count > limit and refuses(self.embedder):
+                way_out = "cut documents into chunks (chunk_tokens), or set truncate='end'"
+                self._set_aside(
+                    task.place, task.item, str(too_long(f"document {task.item.id!r}", count, limit, way_out=way_out))
+                )
+            else:
+                fitting.append(replace(task, tokens=count))
+        return fitting
+
+    def slices(self, tasks: Sequence[Task]) -> Iterator[list[Task]]:
+        """Documents that take about `SECONDS` together, going by those before; a long one comes alone."""
+        start = 0
+        while start < len(tasks):
+            end, tokens = start, 0
+            while end < min(len(tasks), start + MAX_DOCUMENTS):
+                task = tasks[end]
+                full = tokens + task.tokens > self._pace.tokens or self.cutting.is_long(task.item.text)
+                if end > start and full:
+                    break
+                tokens += task.tokens
+                end += 1
+                if self.cutting.is_long(task.item.text):
+                    break
+            yield list(tasks[start:end])
+            start = end
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def write(self, tasks: Sequence[Task], stop: Callable[[], bool] | None = None) -> Iterator[tuple[Task, int]]:
+        """Embed and write a slice; each document that is there now, with the number of its rows.
+
+        Raises:
+            InputError: a document that cannot be embedded, unless it is set aside.
+            StoreError, ProviderError: what was embedded is written.
+        """
+        if len(tasks) == 1 and self.cutting.is_long(tasks[0].item.text):
+            yield from self._write_long(tasks[0], stop)
+            return
+        started = time.monotonic()
+        entries = self._entries(tasks)
+        self._write_entries({task.place: task for task in tasks}, entries)
+        tokens = sum(task.tokens for task in tasks)
+        self._pace.learn(tokens, time.monotonic() - started)
+        self._report(len(tasks), tokens)
+        for task in tasks:
+            if (entry := entries.get(task.place)) is not None and entry.document is not None:
+                yield task, len(entry.document.spans)
+
+    def refile(self, tasks: Sequence[Task]) -> None:
+        """Write the metadata of documents whose vectors stay as they are."""
+        owners = {row.id: task for task in tasks for row in task.before}
+        ids = list(owners)
+        for start in range(0, len(ids), ROWS_AT_ONCE):
+            stored = self.store.get(ids[start : start + ROWS_AT_ONCE])
+            if stored:
+                rows = [_refiled(one.row, owners[one.row.id]) for one in stored]
+                self.store.upsert(rows, np.stack([one.vector for one in stored]))
+
+    def _write_long(self, task: Task, stop: Callable[[], bool] | None) -> Iterator[tuple[Task, int]]:
+        document = LongDocument(self.embedder, self.store, self.cutting, task, self._pace)
+        try:
+            for tokens in document.write(stop):
+                self._report(0, tokens)
+        except (InputError, RequestRefused) as error:
+            if not is_of_the_document(error):
+                raise
+            self._put(task, f"document {task.item.id!r}: {error}")
+            return
+        self.stopped = document.stopped
+        if document.rows and not document.stopped:
+            self._report(1, 0)
+            yield replace(task, tokens=document.tokens), document.rows
+
+    def _entries(self, tasks: Sequence[Task]) -> dict[int, Entry]:
+        """What is to be written, by its place; a text in which there is no chunk is set aside."""
+        entries = {}
+        for task in tasks:
+            try:
+                document = self.cutting.document(self.embedder, task.item.text)
+            except InputError as error:
+                self._put(task, f"document {task.item.id!r}: {error}")
+            else:
+                entries[task.place] = entry_of(task, self.cutting, document)
+        return entries
+
+    def _write_entries(self, tasks: dict[int, Task], entries: dict[int, Entry]) -> None:
+        """Write `entries`; of those that are set aside nothing is left in it."""
+        while entries:
+            places = list(entries)
+            try:
+                run(writing(self.store.store, self._calls, list(entries.values())))
+            except InputError as error:
+                if error.index is None:
+                    raise
+                place = places[error.index]
+                if not self._joined(tasks[place], entries, error):
+                    del entries[place]
+                    self._put(tasks[place], str(error))
+            except RequestRefused as error:
+                if not is_of_the_document(error) or not (error.partial or len(places) == 1):
+                    raise
+                for number, reason in error.failed.items():
+                    del entries[places[number]]
+                    self._put(tasks[places[number]], f"document {tasks[places[number]].item.id!r}: {reason}")
+                return
+            else:
+                return
+
+    def _put(self, task: Task, reason: str) -> None:
+        self._set_aside(task.place, task.item, reason)
+
+    def _joined(self, task: Task, entries: dict[int, Entry], error: InputError) -> bool:
+        """Whether chunks without a token of their own were what was wrong; they are joined to their neighbours now."""
+        document = entries[task.place].document
+        if not error.spans or document is None or not self.cutting.late:
+            return False
+        entries[task.place] = entry_of(task, self.cutting, join(document, error.spans))
+        return True
+
+
+def _refiled(row: Row, task: Task) -> Row:
+    item = task.item
+    return replace(row, metadata=item.metadata, digest=task.digest, source=item.source or row.source)

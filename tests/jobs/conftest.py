@@ -1,0 +1,28 @@
+"""Stores for jobs: one in memory for what is the same everywhere, Chroma's where its files matter."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from twofold.stores import OpenStore, open_collection
+from twofold.testing import FakeEmbedder, MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def embedder() -> FakeEmbedder:
+    return FakeEmbedder()
+
+
+@pytest.fixture
+def memory(embedder: FakeEmbedder) -> Iterator[OpenStore]:
+    store = MemoryStore("jobs", uuid.uuid4().hex)
+    open_collection(store, embedder)
+    embedder.calls.clear()
+    yield OpenStore(store)
+    del MemoryStore.places[store.key]

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from twofold import Embedder, InputError
+from twofold.jobs import Item, Unreadable, estimate, index
+
+if TYPE_CHECKING:
+    from twofold.stores import OpenStore
+    from twofold.testing import FakeEmbedder
+
+BOOK = "\n\n".join(f"Page {number} tells of ships and fog." for number in range(20))
+ITEMS = [Item("book", BOOK, source="/c/book"), Item("a", "Tea."), Item("b", "Ink."), Item("blank", " ")]
+
+
+@pytest.mark.parametrize("options", [{}, {"chunk_tokens": 8}, {"chunk_tokens": 8, "late_chunking": True}])
+def test_what_is_counted_is_what_a_run_does(embedder: FakeEmbedder, memory: OpenStore, options: dict[str, Any]) -> None:
+    index(embedder, memory, [Item("a", "Tea."), Item("b", "Ink.", {"n": 1})], **options)
+    bad: list[Item | Unreadable] = [*ITEMS, Unreadable("c", "broken"), Item("a", "twice")]
+    found = estimate(embedder, memory, bad, **options)
+    before = memory.count()
+    counts = index(embedder, memory, bad, on_error="skip", **options)
+    assert (found.embedded, found.chunks) == (counts.added, counts.rows)
+    assert (found.embedded, found.tokens, memory.count()) == (1, counts.tokens, before + counts.rows)
+    assert (found.refiled, found.skipped, found.blank, found.set_aside) == (1, 1, 1, 2)
+    assert found.first_refused == "document 'c': broken"
+    assert found.tokens_a_second is not None
+    assert found.seconds == pytest.approx(found.tokens / found.tokens_a_second)
+    other = [Item("book", "Another.", source="/d/book")]
+    assert estimate(embedder, memory, other, **options).set_aside == 1
+    assert estimate(embedder, memory, other, take_over=True, **options).embedded == 1
+    assert estimate(embedder, memory, ITEMS, force=True, **options).embedded == 3
+
+
+def test_a_collection_that_is_not_there_has_nothing(embedder: FakeEmbedder) -> None:
+    found = estimate(embedder, None, [*ITEMS, Item("long", "word " * 600)])
+    assert (found.embedded, found.set_aside, found.skipped) == (3, 1, 0)
+    assert estimate(embedder, None, []).seconds is None
+    with pytest.raises(InputError, match="late_chunking needs chunk_tokens"):
+        estimate(embedder, None, ITEMS, late_chunking=True)
+
+
+def test_a_hosted_model_is_not_tried() -> None:
+    embedder = Embedder("jina:jina-embeddings-v3", api_key="unused", base_url="http://127.0.0.1:9/v1")
+    found = estimate(embedder, None, ITEMS)
+    assert (found.embedded, found.seconds) == (3, None)
+    assert found.tokens > 100

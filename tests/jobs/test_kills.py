@@ -1,0 +1,57 @@
+"""Runs that are killed at any moment: nothing is lost, nothing doubled, and no reader sees two versions as one."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from processes import CHUNK_TOKENS, Child, Corpus, indexing
+from twofold.jobs import Counts, index, open_store, verify
+from twofold.jobs.comparing import by_document
+from twofold.testing import FakeEmbedder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DOCUMENTS = 60
+KILLS_A_VERSION = 4
+
+
+@pytest.mark.parametrize("kills", [24, pytest.param(176, marks=pytest.mark.soak)])
+def test_killed_runs_lose_nothing(tmp_path: Path, kills: int) -> None:
+    address, embedder = f"chroma:{tmp_path}", FakeEmbedder()
+    chance = random.Random(kills)
+    killed = version = 0
+    seconds = 1.0
+    while killed < kills:
+        corpus = Corpus(DOCUMENTS, version)
+        for _ in range(KILLS_A_VERSION):
+            started = time.monotonic()
+            child = Child(indexing, address, corpus)
+            child.started()
+            time.sleep(chance.random() * seconds)
+            child.kill()
+            if child.result() is None:
+                killed += 1
+            else:  # it was quicker
+                seconds = time.monotonic() - started
+            _check_versions(address, embedder)
+        with open_store(address, "docs", embedder) as store:
+            index(embedder, store, corpus.items(), chunk_tokens=CHUNK_TOKENS)
+            assert index(embedder, store, corpus.items(), chunk_tokens=CHUNK_TOKENS) == Counts(
+                skipped=DOCUMENTS, gone=0
+            )
+            found = verify(embedder, store, sample=DOCUMENTS)
+        assert (found.documents, found.broken, found.changed_ids, found.lost_ids) == (DOCUMENTS, 0, (), ())
+        version += 1
+
+
+def _check_versions(address: str, embedder: FakeEmbedder) -> None:
+    """What a reader sees between a kill and the next run."""
+    with open_store(address, "docs", embedder) as store:
+        for document, rows in by_document(store.scan()).items():
+            assert len({row.digest for row in rows}) == 1, f"{document} has rows of two versions"
+            assert len(rows) <= rows[0].rows

@@ -1,0 +1,109 @@
+"""Documents that are cut into sections, and chunks in which no token begins."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from twofold import Document, InputError
+from twofold.jobs import Counts, Item, index
+from twofold.jobs.chunking import join, sections, split
+from twofold.testing import FakeEmbedder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from twofold.stores import OpenStore
+    from twofold.vectors import FloatArray
+
+TEXT = "\n\n".join(f"The keeper of lighthouse {number} counts ships. Fog comes in at nine." for number in range(60))
+
+
+@pytest.fixture(autouse=True)
+def short_sections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twofold.jobs.chunking.SECTION", 500)
+
+
+def versions(store: OpenStore) -> set[tuple[str, int]]:
+    return {(row.digest, row.rows) for row in store.scan()}
+
+
+def test_sections_cover_a_text_and_end_where_a_paragraph_does() -> None:
+    found = list(sections(TEXT))
+    assert (found[0][0], found[-1][1]) == (0, len(TEXT))
+    assert all(end == start for (_, end), (start, _) in pairwise(found))
+    assert all(TEXT[:end].endswith("\n\n") for _, end in found[:-1])
+    assert [end - start for start, end in sections("x" * 1200)] == [500, 500, 200]
+    words = TEXT.replace("\n\n", " ")
+    assert all(words[:end].endswith(" ") for _, end in list(sections(words))[:-1])
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_long_document_is_written_section_by_section(embedder: FakeEmbedder, memory: OpenStore, late: bool) -> None:
+    options: dict[str, Any] = {"chunk_tokens": 8, "late_chunking": late}
+    counts = index(embedder, memory, [Item("a", "Tea."), Item("book", TEXT, {"n": 1}), Item("b", "Ink.")], **options)
+    rows = [one.row for one in memory.get([row.id for row in memory.held(["book"])])]
+    assert counts == Counts(added=3, rows=len(rows) + 2, tokens=counts.tokens, gone=0)
+    assert counts.tokens >= len(TEXT.split())
+    assert {row.rows for row in rows} == {len(rows)}
+    assert all(TEXT[slice(*row.span)] == row.text for row in rows)
+    ordered = sorted(rows, key=lambda row: row.span)
+    assert [row.id for row in ordered] == [f"book#{number}" for number in range(len(rows))]
+    assert " ".join(row.text for row in ordered).split() == TEXT.split()
+    start, end = next(sections(TEXT))
+    spans = split(embedder, TEXT[start:end], 8)
+    first = [one.vector for one in memory.get([f"book#{number}" for number in range(len(spans))])]
+    alone = embedder.embed_documents([TEXT[slice(*span)] for span in spans])
+    expected = embedder.embed_late([Document(TEXT[start:end], spans)])[0] if late else alone
+    assert first == pytest.approx(expected)
+    embedder.calls.clear()
+    assert index(embedder, memory, [Item("book", TEXT, {"n": 1})], **options).skipped == 1
+    assert not embedder.calls
+    assert index(embedder, memory, [Item("book", TEXT[:1000])], **options).updated == 1
+    assert len(versions(memory)) == 3
+
+
+def test_a_long_document_that_was_left_in_the_middle_goes_on(embedder: FakeEmbedder, memory: OpenStore) -> None:
+    options: dict[str, Any] = {"chunk_tokens": 8, "late_chunking": True}
+    asked = iter([False, False, False, False, True])
+    assert index(embedder, memory, [Item("book", TEXT)], stop=lambda: next(asked), **options) == Counts(stopped=True)
+    there = memory.count()
+    assert there > 0
+    done = [text for call in embedder.calls for text in call.texts]
+    embedder.calls.clear()
+    counts = index(embedder, memory, [Item("book", TEXT)], **options)
+    assert not {text for call in embedder.calls for text in call.texts} & set(done)
+    assert (counts.updated, counts.rows) == (1, memory.count())
+    assert memory.count() > there
+
+
+class Dropping(FakeEmbedder):
+    """A tokenizer that has no token for the letter x."""
+
+    def embed_late(self, documents: Iterable[Document], **options: Any) -> list[FloatArray]:
+        documents = list(documents)
+        for place, document in enumerate(documents):
+            lost = [n for n, (start, end) in enumerate(document.spans) if not document.text[start:end].strip("x \n")]
+            if lost and not document.is_whole:
+                raise InputError("no token of its own", index=place, spans=lost)
+        return super().embed_late(documents, **options)
+
+
+@pytest.mark.parametrize("text", ["x x x a b c x x d e x x", "x x x", TEXT + "\n\nx x x x x x\n\n" + TEXT])
+def test_chunks_without_a_token_of_their_own_join_their_neighbours(memory: OpenStore, text: str) -> None:
+    embedder = Dropping()
+    counts = index(embedder, memory, [Item("a", "b c d"), Item("u", text)], chunk_tokens=2, late_chunking=True)
+    rows = [one.row for one in memory.get([row.id for row in memory.held(["u"])])]
+    assert counts.added == 2
+    assert {row.rows for row in rows} == {len(rows)}
+    assert " ".join(row.text for row in sorted(rows, key=lambda row: row.span)).split() == text.split()
+    assert index(embedder, memory, [Item("a", "b c d"), Item("u", text)], chunk_tokens=2, late_chunking=True).skipped
+
+
+def test_joined_chunks_go_to_the_one_before_or_to_the_first_that_stays() -> None:
+    document = Document.from_spans("ab cd ef gh", [(0, 2), (3, 5), (6, 8), (9, 11)])
+    assert join(document, [0, 2]).spans == ((0, 8), (9, 11))
+    assert join(document, [3]).spans == ((0, 2), (3, 5), (6, 11))
+    assert join(document, [0, 1, 2, 3]).is_whole

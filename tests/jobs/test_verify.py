@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from twofold import InputError, SpaceMismatch
+from twofold.jobs import Item, index, open_store, verify
+from twofold.testing import FakeEmbedder
+
+if TYPE_CHECKING:
+    from twofold.stores import OpenStore
+
+BOOK = "\n\n".join(f"Page {number} tells of ships and fog." for number in range(20))
+ITEMS = [Item("book", BOOK), *(Item(f"d{number}", f"Ship number {number} came in at nine.") for number in range(40))]
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_sound_collection(embedder: FakeEmbedder, memory: OpenStore, late: bool) -> None:
+    index(embedder, memory, ITEMS, chunk_tokens=8, late_chunking=late)
+    found = verify(embedder, memory)
+    assert found.sound
+    assert (found.documents, found.rows, found.sampled) == (41, memory.count(), 41)
+    assert (found.unchecked, found.searched) == (0, found.found)
+    assert verify(embedder, memory, sample=5, seed=1) == verify(embedder, memory, sample=5, seed=1)
+    with pytest.raises(InputError, match="sample=0"):
+        verify(embedder, memory, sample=0)
+    with pytest.raises(SpaceMismatch):
+        verify(FakeEmbedder(document_task="topic"), memory)
+
+
+def test_rows_that_are_missing_or_of_two_versions_are_named(embedder: FakeEmbedder, memory: OpenStore) -> None:
+    index(embedder, memory, ITEMS, chunk_tokens=8)
+    memory.delete(["book#1"])
+    (stored,) = memory.get(["d0#0"])
+    other = type(stored.row)(id="d0#9", document="d0", text="x", span=(0, 1), metadata={}, digest="other")
+    memory.upsert([other], stored.vector[None])
+    found = verify(embedder, memory)
+    assert (found.broken, found.broken_ids, found.sound) == (2, ("book", "d0"), False)
+    index(embedder, memory, ITEMS, chunk_tokens=8)
+    assert verify(embedder, memory).sound
+
+
+def test_vectors_of_something_else_are_named(embedder: FakeEmbedder, memory: OpenStore) -> None:
+    index(embedder, memory, ITEMS)
+    (stored,) = memory.get(["d3"])
+    memory.upsert([stored.row], np.roll(stored.vector, 1)[None])
+    found = verify(embedder, memory)
+    assert (found.changed_ids, found.sound) == (("d3",), False)
+
+
+FILL = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from test_verify import ITEMS_ON_DISK
+from twofold.jobs import index, open_store
+from twofold.testing import FakeEmbedder
+embedder = FakeEmbedder()
+with open_store(f"chroma:{sys.argv[1]}", "docs", embedder) as store:
+    index(embedder, store, ITEMS_ON_DISK)
+"""
+ITEMS_ON_DISK = [Item(f"d{number}", f"Ship number {number} came in at nine.") for number in range(2500)]
+
+
+def test_a_search_structure_that_was_deleted_is_noticed_and_made_again_by_force(tmp_path: Path) -> None:
+    folder = str(Path(__file__).parent)
+    subprocess.run([sys.executable, "-c", FILL, str(tmp_path), folder], check=True, timeout=300)
+    (structure,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+    shutil.rmtree(structure)
+    embedder = FakeEmbedder()
+    with open_store(f"chroma:{tmp_path}", "docs", embedder) as store:
+        damaged = verify(embedder, store)
+        assert not damaged.sound
+        assert damaged.found < damaged.searched
+        assert damaged.broken == 0
+        index(embedder, store, ITEMS_ON_DISK, force=True)
+        assert verify(embedder, store).sound

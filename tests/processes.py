@@ -1,0 +1,102 @@
+"""Jobs in processes of their own, forked from one that has imported everything, so that many of them are cheap."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from twofold.errors import StoreError
+from twofold.jobs import Item, index, long, open_store, search
+from twofold.testing import FakeEmbedder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from multiprocessing.connection import Connection
+
+SENTENCE = (
+    "Keeper{0} counts{0} ships{0} of{1}. Fog{0} comes{0} in{0} at{0} nine{1}. Nobody{0} answers{0} radio{0} in{1}."
+)
+"""No two chunks are alike: of many equal vectors HNSW makes islands that searches do not leave, whoever writes them."""
+
+CHUNK_TOKENS = 8
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["processes", "chroma_twofold", "chromadb.api.rust", "semantic_text_splitter"])
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Documents of one to six sentences; every third one changes from version to version, in its length too."""
+
+    documents: int
+    version: int = 0
+
+    def items(self) -> list[Item]:
+        """The documents."""
+        return [self._item(number) for number in range(self.documents)]
+
+    def _item(self, number: int) -> Item:
+        version = self.version if number % 3 == self.version % 3 else 0
+        sentences = 1 + (number + 5 * version) % 6
+        return Item(f"d{number}", "\n\n".join(SENTENCE.format(f"{number}x{n}", version) for n in range(sentences)))
+
+
+class Child:
+    """One job: its process, and what came of it."""
+
+    def __init__(self, work: Callable[..., Any], *arguments: Any) -> None:
+        """Start it."""
+        self._there, here = _context.Pipe(duplex=False)
+        self._process = _context.Process(target=_run, args=(here, work, arguments), daemon=True)
+        self._process.start()
+        here.close()
+
+    def started(self) -> None:
+        """Wait until it has opened its store, or was refused it."""
+        assert self._there.poll(120), "a child does not start"
+
+    def kill(self) -> None:
+        """Kill it where it is, if it has not ended."""
+        assert self._process.pid is not None
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)
+        self._process.join(60)
+
+    def result(self) -> Any:
+        """What it gave, or the `StoreError` that it was refused by; None where it died."""
+        try:
+            said = self._there.recv()
+            while said == "opened":
+                said = self._there.recv()
+        except EOFError:
+            said = None
+        self._process.join(60)
+        return said
+
+
+def _run(here: Connection, work: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    try:
+        here.send(work(lambda: here.send("opened"), *arguments))
+    except StoreError as error:
+        here.send(error)
+
+
+def indexing(opened: Callable[[], None], address: str, corpus: Corpus, slice_tokens: int = 200) -> Any:
+    """Index a corpus into the collection `docs`, in small slices."""
+    long.FIRST_TOKENS = long.MAX_TOKENS = slice_tokens
+    embedder = FakeEmbedder()
+    with open_store(address, "docs", embedder) as store:
+        opened()
+        return index(embedder, store, corpus.items(), chunk_tokens=CHUNK_TOKENS)
+
+
+def searching(opened: Callable[[], None], address: str) -> Any:
+    """Ask the collection `docs` a few questions."""
+    embedder = FakeEmbedder()
+    with open_store(address, "docs", embedder, create=False) as store:
+        opened()
+        return [len(search(embedder, store, f"lighthouse {number}", limit=3)) for number in range(20)]
