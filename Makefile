@@ -36,7 +36,7 @@ soak: .venv/.ready  ## the hosted client against a faulty server: nine minutes a
 	SOAK_DONE=.venv/.soak SOAK_SECONDS=540 .venv/bin/pytest -q -m soak tests/hosted
 	@echo "$$(sort -u .venv/.soak | wc -l) of 100 pieces are done; remove .venv/.soak to begin anew"
 
-kills: .venv/.ready  ## 200 runs of `twofold index`, killed at random moments
+kills: .venv/.ready  ## 176 more runs of `twofold index`, killed at random moments
 	.venv/bin/pytest -q -m soak tests/jobs
 
 constraints: | $(UV)  ## refresh the pins of the developers' environment, and of the benchmark's peers
