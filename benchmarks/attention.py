@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that all torch code uses
 
 from twofold.local.kernels import alibi_bias, alibi_slopes, attend_batch
-from twofold.local.packing import Batch
+from twofold.local.packing import LEAST_TOKENS, Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ def engine(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor | None) -> Callable[[
     batch = Batch(torch.zeros(len(qkv), dtype=torch.long), [length] * count)
 
     def run() -> Tensor:
-        attended = attend_batch(qkv, batch, slopes, grouped=q.dtype == torch.bfloat16)
+        attended = attend_batch(qkv, batch, slopes, LEAST_TOKENS if q.dtype == torch.bfloat16 else None)
         return attended.view(count, length, heads, width).transpose(1, 2)
 
     return run

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal, TypeAlias
 
-from twofold.errors import DimensionsWarning, InputError
+from twofold.errors import DimensionsWarning, InputError, LicenceWarning
 
 Pooling: TypeAlias = Literal["mean", "cls", "last", "other"]
 AUTO = "auto"
@@ -108,6 +108,13 @@ class ModelCard:
         if overlap >= window:
             raise InputError(f"late_overlap={overlap}: it must be less than the window of {window} tokens")
         return window, overlap
+
+
+@cache
+def warn_terms(card: ModelCard) -> None:
+    """Warn once for each model of what its licence asks, where that is more than to keep the notice."""
+    if card.terms:
+        warnings.warn(f"the weights of {card.name} are {card.licence}: {card.terms}", LicenceWarning, stacklevel=2)
 
 
 @cache

@@ -17,8 +17,8 @@ HOSTS = {"chroma_twofold": "chromadb", "langchain_twofold": "langchain_core", "w
 HOSTS |= {"llama_index_twofold": "llama_index"}
 
 FLOORS = [
-    {"errors", "extras", "models", "documents", "offsets", "vectors", "space", "keys", "settings", "arguments"}
-    | {"progress", "backend", "cards", "wires"},
+    {"errors", "extras", "models", "documents", "offsets", "vectors", "space", "keys", "settings"}
+    | {"option", "arguments", "progress", "backend", "cards", "wires"},
     {"fake", "local", "hosted"},
     {"resolve"},
     {"assembly"},

@@ -18,6 +18,7 @@ from checkpoints import INSTRUCTIONS, TASKS, write_json
 from twofold import DeviceError, Document, Embedder, InputError, LicenceWarning
 from twofold.local import backend as local
 from twofold.local.files.checkpoint import Checkpoint
+from twofold.models import warn_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -303,7 +304,7 @@ def test_the_licence_of_v3_is_said_once_and_can_be_silenced(tmp_path: Any) -> No
     from checkpoints import v3_original
 
     folder = v3_original(tmp_path / "elsewhere").folder
-    local._SAID.clear()
+    warn_terms.cache_clear()
     with pytest.warns(LicenceWarning, match=r"CC-BY-NC-4.0: not for commercial use.*'jina:jina-embeddings-v3'"):
         Embedder(folder).embed_query("fog")
     with warnings.catch_warnings(action="error"):

@@ -15,7 +15,7 @@ from twofold.settings import options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twofold.settings import Option
+    from twofold.option import Option
 
 BARE_MODEL = "none"
 """The value of `--query-task` and `--document-task` that means no task at all."""

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from twofold.documents import span_counts
-from twofold.errors import DeviceError, LicenceWarning
+from twofold.errors import DeviceError
 from twofold.local.calibration import samples
 from twofold.local.device import choose_device, choose_dtype, is_out_of_memory
 from twofold.local.packing import Batch, batches, pool_offsets, slices
 from twofold.local.tokenizer import Tokenizer
 from twofold.local.windows import Limits, check_late
+from twofold.models import warn_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +77,7 @@ class LocalBackend:
         self.checkpoint = checkpoint
         self.device = choose_device(settings.device)
         self.dtype = choose_dtype(settings.dtype, self.device)
+        self.int8 = settings.dtype == "int8"
 
     @property
     def card(self) -> ModelCard:
@@ -90,14 +92,13 @@ class LocalBackend:
     @cached_property
     def loaded(self) -> Loaded:
         """The weights on the device: this process's copy, loaded by whoever needs it first."""
-        key = (self.checkpoint.signature, self.device, self.dtype, self.settings.dtype == "int8", *self._merged)
+        key = (self.checkpoint.signature, self.device, self.dtype, self.int8, *self._merged)
         with _LOADING:
             if key not in _LOADED:
-                _say_terms(self.card)
-                int8 = self.settings.dtype == "int8"
-                noted = samples(self.tokenizer, self.card) if int8 else ()
+                warn_terms(self.card)
+                noted = samples(self.tokenizer, self.card) if self.int8 else ()
                 load = self.checkpoint.load
-                encoder = load(self.device, self.dtype, int8=int8, samples=noted, merge=self._merged)
+                encoder = load(self.device, self.dtype, int8=self.int8, samples=noted, merge=self._merged)
                 _LOADED[key] = Loaded(encoder, threading.Lock())
             return _LOADED[key]
 
@@ -106,9 +107,8 @@ class LocalBackend:
         """The adapters of both sides, where a copy of the layers is to be kept for each."""
         if not self.settings.merge_adapters:
             return ()
-        settings = self.settings
-        tasks = self.card.side("query", settings.query_task), self.card.side("document", settings.document_task)
-        return tuple(sorted({task.adapter for task in tasks if task.adapter is not None}))
+        chosen = (("query", self.settings.query_task), ("document", self.settings.document_task))
+        return tuple(sorted({task.adapter for task in starmap(self.card.side, chosen) if task.adapter is not None}))
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -189,7 +189,7 @@ class LocalBackend:
     @property
     def precision(self) -> str:
         """What the weights are kept in: float32, bfloat16 or int8."""
-        return "int8" if self.settings.dtype == "int8" else str(self.dtype).removeprefix("torch.")
+        return "int8" if self.int8 else str(self.dtype).removeprefix("torch.")
 
     @property
     def batch_tokens(self) -> int:
@@ -240,8 +240,6 @@ class LocalBackend:
     def describe(self) -> dict[str, str]:
         """What runs where, for people: family, device, dtype, kernels, memory."""
         encoder = self.loaded.encoder
-        attention = "packed FlashAttention" if encoder.packed_kernel else "torch's kernel, runs of one length"
-        attention = "plain products, groups of nearly one length" if encoder.grouped else attention
         return {
             "folder": str(self.checkpoint.folder),
             "family": encoder.config.family,
@@ -250,17 +248,7 @@ class LocalBackend:
             "dtype": self.precision,
             "accuracy": ACCURACY[self.precision],
             "products": encoder.products,
-            "attention": attention,
+            "attention": encoder.attended,
             "weights in memory": f"{encoder.nbytes / 2**20:,.0f} MiB",
             "weights digest": self.weights_digest,
         }
-
-
-_SAID: set[str] = set()
-
-
-def _say_terms(card: ModelCard) -> None:
-    """Say once for each model what its licence asks, where that is more than to keep the notice."""
-    if card.terms and card.name not in _SAID:
-        _SAID.add(card.name)
-        warnings.warn(f"the weights of {card.name} are {card.licence}: {card.terms}", LicenceWarning, stacklevel=2)

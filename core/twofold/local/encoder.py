@@ -21,6 +21,7 @@ from twofold.local.kernels import (
     rotary_tables,
     rotate_,
 )
+from twofold.local.packing import LEAST_TOKENS
 from twofold.local.products import Plain
 
 if TYPE_CHECKING:
@@ -177,12 +178,21 @@ class Encoder:
         )
         self.slopes = alibi_slopes(config.heads).to(device) if config.positions == "alibi" else None
         self.packed_kernel = config.positions != "alibi" and can_pack(device, dtype, config.head_width)
-        self.grouped = device.type == "cpu" and dtype == torch.bfloat16
+        # int8 rounds a text alike in every batch where all texts go one way
+        least = LEAST_TOKENS if embedding.word_scale is None else 1
+        self.least_group = least if device.type == "cpu" and dtype == torch.bfloat16 else None
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors held."""
         return sum(tensor_bytes(tensor) for tensor in self.tensors())
+
+    @property
+    def attended(self) -> str:
+        """Which way attention goes, in words."""
+        if self.least_group is not None:
+            return "plain products, groups of nearly one length"
+        return "packed FlashAttention" if self.packed_kernel else "torch's kernel, runs of one length"
 
     @property
     def products(self) -> str:
@@ -231,7 +241,7 @@ class Encoder:
             rotate_(qkv[:, :2], *rotary)
         if self.packed_kernel:
             return attend_packed(qkv, batch).flatten(1)
-        return attend_batch(qkv, batch, self.slopes, grouped=self.grouped)
+        return attend_batch(qkv, batch, self.slopes, self.least_group)
 
     def mlp(self, layer: Layer, x: Tensor, adapter: str | None) -> Tensor:
         """X (T, H) and its MLP; by blocks of rows on a CPU."""

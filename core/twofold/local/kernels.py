@@ -36,9 +36,12 @@ def attend_packed(qkv: Tensor, batch: Batch) -> Tensor:
     return attended
 
 
-def attend_batch(qkv: Tensor, batch: Batch, slopes: Tensor | None, *, grouped: bool) -> Tensor:
-    """Each sequence's attention to itself: qkv (T, 3, N, D) -> (T, N * D); by groups where that is faster."""
-    parts = [(attend_group if grouped and group.pays else attend_runs)(qkv, group, slopes) for group in batch.groups]
+def attend_batch(qkv: Tensor, batch: Batch, slopes: Tensor | None, least: int | None) -> Tensor:
+    """Each sequence's attention to itself: qkv (T, 3, N, D) -> (T, N * D); by groups of at least so many tokens."""
+    parts = [
+        (attend_runs if least is None or not group.pays(least) else attend_group)(qkv, group, slopes)
+        for group in batch.groups
+    ]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -58,10 +58,9 @@ class Group:
         """Whether any is shorter."""
         return min(self.lengths) < self.longest
 
-    @property
-    def pays(self) -> bool:
+    def pays(self, least: int) -> bool:
         """Whether one call for all of them is faster than torch's kernel for each run of one length."""
-        return self.longest <= LONGEST and self.tokens >= LEAST_TOKENS
+        return self.longest <= LONGEST and self.tokens >= least
 
     @cached_property
     def real(self) -> Tensor:
