@@ -27,7 +27,7 @@ def test_a_server_is_a_store(tmp_path: Path) -> None:
         with open_store(address, "docs", embedder) as store:
             assert index(embedder, store, ITEMS).added == 3
         with open_store(address, "docs", embedder, create=False) as store:
-            assert index(embedder, store, ITEMS) == Counts(skipped=3)
+            assert index(embedder, store, ITEMS) == Counts(skipped=3, gone=0)
             assert [hit.row.id for hit in search(embedder, store, ITEMS[1].text, limit=1)] == ["b"]
         with pytest.raises(SpaceMismatch), open_store(address, "docs", FakeEmbedder(dimensions=8)):
             pass
@@ -78,7 +78,7 @@ def test_what_is_no_folder_is_refused(address: str) -> None:
 def test_a_folder_that_cannot_be_one_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with (
-        pytest.raises(StoreError, match="Chroma cannot open the folder"),
+        pytest.raises(StoreError, match="it is a file, and a store is a folder"),
         open_store(f"chroma:{tmp_path / 'file'}", "docs", FakeEmbedder()),
     ):
         pass

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CACHE_KIB = 16_384
+CACHE_KIB = 4096
 
 
 def scratch() -> sqlite3.Connection:
@@ -22,7 +22,7 @@ def scratch() -> sqlite3.Connection:
 class Seen:
     """Ids and their sources, and the ids of rows that are to go, in a temporary file that goes with it.
 
-    A million ids take about 100 MB of the temporary folder, 16 MiB of memory, and some seconds in all.
+    A million ids of 16 characters, with their sources, take 46 MB of the temporary folder and 4 MiB of memory.
     """
 
     def __init__(self) -> None:
