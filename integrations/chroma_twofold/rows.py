@@ -212,6 +212,21 @@ class ChromaStore:
         with asking():
             return int(await done(self.collection.count()))
 
+    async def names(self) -> list[str]:
+        """Every collection of the tenant and database."""
+        if self.client is None and self._address is not None:
+            if not is_there(self._address):
+                return []
+            self.client = connect(self._address)
+        with asking():
+            found = await done(self.client.list_collections())
+        return sorted(one if isinstance(one, str) else one.name for one in found)
+
+    async def drop(self) -> None:
+        """Remove it from its database."""
+        with asking(f"Chroma cannot remove the collection {self.name!r}"):
+            await done(self.client.delete_collection(self.name))
+
     def close(self) -> None:
         """Close the client that was opened for an address."""
         if self._address is not None and self.client is not None:
