@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from chroma_twofold.catalogue import Catalogue
 from chroma_twofold.connect import asking, check_address, close, connect, is_there
 from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction
 from twofold import StoreError
@@ -36,7 +37,7 @@ OWN_FUNCTIONS = (None, "default", TwofoldEmbeddingFunction.name())
 """Persisted functions beside which Chroma lets ours work; "default" is what a collection has that was made without."""
 
 
-class ChromaStore:
+class ChromaStore(Catalogue):
     """See `twofold.stores.Store`. Its record is a field of the collection's metadata.
 
     Args:
@@ -211,21 +212,6 @@ class ChromaStore:
         """How many rows there are."""
         with asking():
             return int(await done(self.collection.count()))
-
-    async def names(self) -> list[str]:
-        """Every collection of the tenant and database."""
-        if self.client is None and self._address is not None:
-            if not is_there(self._address):
-                return []
-            self.client = connect(self._address)
-        with asking():
-            found = await done(self.client.list_collections())
-        return sorted(one if isinstance(one, str) else one.name for one in found)
-
-    async def drop(self) -> None:
-        """Remove it from its database."""
-        with asking(f"Chroma cannot remove the collection {self.name!r}"):
-            await done(self.client.delete_collection(self.name))
 
     def close(self) -> None:
         """Close the client that was opened for an address."""
