@@ -1,29 +1,36 @@
-"""One embedder with two sides, query and document, plugged into every vector store."""
+"""One embedder with two sides, query and document, plugged into every vector store.
 
-from twofold.documents import Document
-from twofold.embedder import Embedder
-from twofold.errors import (
-    BlankWarning,
-    DeadlineExceeded,
-    DeviceError,
-    DimensionsWarning,
-    InputError,
-    LicenceWarning,
-    MissingExtra,
-    ModelError,
-    OutputError,
-    ProviderError,
-    ProviderUnavailable,
-    RequestRefused,
-    ResponseInvalid,
-    SpaceMismatch,
-    StoreError,
-    TwofoldError,
-    TwofoldWarning,
-)
-from twofold.models import ModelCard, Task
-from twofold.settings import Settings
-from twofold.space import Space, SpaceRecord
+A name is imported when it is first asked for, so that the command line answers before NumPy is loaded.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twofold.documents import Document
+    from twofold.embedder import Embedder
+    from twofold.errors import (
+        BlankWarning,
+        DeadlineExceeded,
+        DeviceError,
+        DimensionsWarning,
+        InputError,
+        LicenceWarning,
+        MissingExtra,
+        ModelError,
+        OutputError,
+        ProviderError,
+        ProviderUnavailable,
+        RequestRefused,
+        ResponseInvalid,
+        SpaceMismatch,
+        StoreError,
+        TwofoldError,
+        TwofoldWarning,
+    )
+    from twofold.models import ModelCard, Task
+    from twofold.settings import Settings
+    from twofold.space import Space, SpaceRecord
 
 __all__ = [
     "BlankWarning",
@@ -52,11 +59,31 @@ __all__ = [
     "TwofoldWarning",
 ]
 
+_HOMES = {
+    "Document": "documents",
+    "Embedder": "embedder",
+    "ModelCard": "models",
+    "Settings": "settings",
+    "Space": "space",
+    "SpaceRecord": "space",
+    "Task": "models",
+}
+"""Where a name lives; every other one is an error or a warning."""
 
-def __getattr__(name: str) -> str:
-    """`__version__`, read from the installed distribution when it is asked for."""
+
+def __getattr__(name: str) -> Any:
+    """A public name, from where it lives; `__version__`, from the installed distribution."""
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415
 
         return version("twofold")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"twofold.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """What is there, whether it was asked for or not."""
+    return sorted({*globals(), *__all__})

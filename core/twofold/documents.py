@@ -5,10 +5,12 @@ A plain text is a document with one span over all of it, so late chunking is the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from operator import index as whole_number
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+from unicodedata import category
 
 from twofold.errors import InputError
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 Span: TypeAlias = tuple[int, int]
 """Character offsets of a piece of a text, `text[start:end]`."""
+
+INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
+"""Unicode's categories of what is not seen: control and format characters (NUL, a byte order mark), white space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +36,9 @@ class Document:
     spans: tuple[Span, ...]
 
     def __post_init__(self) -> None:
-        """Refuse spans that can not hold a token."""
+        """Refuse spans that cannot hold a token."""
         check_text(self.text)
+        object.__setattr__(self, "spans", tuple(_span(number, span) for number, span in enumerate(_listed(self.spans))))
         if not self.spans:
             raise InputError("a document needs at least one span")
         for number, (start, end) in enumerate(self.spans):
@@ -40,7 +46,7 @@ class Document:
                 raise InputError(
                     f"span {number}, ({start}, {end}), is empty or lies outside of its {len(self.text)} characters"
                 )
-            if self.text[start:end].isspace():
+            if is_blank(self.text[start:end]):
                 raise InputError(f"span {number}, ({start}, {end}), is blank: leave it out, it has no meaning to embed")
 
     @property
@@ -56,7 +62,10 @@ class Document:
 
     @classmethod
     def from_chunks(cls, chunks: Iterable[str]) -> Document:
-        """Consecutive chunks of one document, joined as they are: keep the white space between them in the chunks."""
+        """Consecutive chunks of one document, joined as they are.
+
+        The white space between them belongs to them: of "a" and "b" the document is "ab", one word.
+        """
         if not (chunks := check_texts(chunks, "chunk")):
             raise InputError("a document needs at least one chunk")
         ends = [0, *accumulate(map(len, chunks))]
@@ -65,7 +74,19 @@ class Document:
     @classmethod
     def from_spans(cls, text: str, spans: Iterable[Span]) -> Document:
         """Any spans of `text`, in any order; they may overlap, and need not cover it."""
-        return cls(text, tuple(_span(number, span) for number, span in enumerate(spans)))
+        return cls(text, spans)  # type: ignore[arg-type] # it becomes a tuple there
+
+
+def _listed(spans: Iterable[Span]) -> Iterable[Span]:
+    """The spans, if they can be listed.
+
+    Raises:
+        InputError: they cannot.
+    """
+    try:
+        return iter(spans)
+    except TypeError:
+        raise InputError(f"expected a list of spans (start, end), got {_kind(spans)}") from None
 
 
 def _span(number: int, span: Span) -> Span:
@@ -85,7 +106,7 @@ def check_text(text: object, index: int | None = None, name: str = "text") -> st
     which = name if index is None else f"{name} {index}"
     if not isinstance(text, str):
         raise InputError(f"{which} is of type {type(text).__name__}, not a string", index=index)
-    if not text or text.isspace():
+    if is_blank(text):
         raise InputError(
             f"{which} is {'blank' if text else 'empty'}: leave it out, it has no meaning to embed", index=index
         )
@@ -100,19 +121,48 @@ def check_text(text: object, index: int | None = None, name: str = "text") -> st
     return text
 
 
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to be seen in `text`: nothing at all, or white space, control and format characters."""
+    return all(category(character) in INVISIBLE for character in text)
+
+
 def check_texts(texts: Iterable[str], name: str = "text") -> list[str]:
     """Return `texts` as a list, each one checked, the first bad one named by its index.
 
+    An array or a column of strings (NumPy's, pandas', Arrow's) is taken as its values.
+
     Raises:
-        InputError: `texts` is one string, or no list, or a text in it can not be embedded.
+        InputError: `texts` is one string, a table or a mapping, or no list, or a text in it cannot be embedded.
     """
     if isinstance(texts, str | bytes):
-        raise InputError(f"a list of {name}s is wanted, not one: pass [{name}]")
+        raise InputError(f"expected a list of {name}s, got one: pass [{name}]")
+    if isinstance(texts, Mapping):
+        raise InputError(f"expected a list of {name}s, got {_kind(texts)}: pass list({name}s.values())")
+    if hasattr(texts, "columns"):
+        raise InputError(f"expected a list of {name}s, got {_kind(texts)}: pass one of its columns")
+    if len(shape := getattr(texts, "shape", (0,))) != 1:
+        raise InputError(f"expected a list of {name}s, got an array of shape {tuple(shape)}: pass one dimension of it")
     try:
-        items = list(texts)
+        items = _values(texts)
     except TypeError:
-        raise InputError(f"a list of {name}s is wanted, not {type(texts).__name__}") from None
+        raise InputError(f"expected a list of {name}s, got {_kind(texts)}") from None
     return [check_text(item, index, name) for index, item in enumerate(items)]
+
+
+def _values(texts: Any) -> list[Any]:
+    """What is in an array as Python's own values; Arrow's arrays hold values of their own kinds."""
+    for method in ("to_pylist", "tolist"):
+        if callable(convert := getattr(texts, method, None)):
+            return list(convert())
+    return list(texts)
+
+
+def _kind(thing: object) -> str:
+    """Its type, in words."""
+    if thing is None:
+        return "None"
+    name = type(thing).__name__
+    return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
 
 
 def check_documents(documents: Iterable[Document]) -> list[Document]:
@@ -122,11 +172,11 @@ def check_documents(documents: Iterable[Document]) -> list[Document]:
         InputError: no list, or one of them is no `Document`, named by its index.
     """
     if isinstance(documents, Document):
-        raise InputError("a list of documents is wanted, not one: pass [document]")
+        raise InputError("expected a list of documents, got one: pass [document]")
     try:
         items = list(documents)
     except TypeError:
-        raise InputError(f"a list of documents is wanted, not {type(documents).__name__}") from None
+        raise InputError(f"expected a list of documents, got {_kind(documents)}") from None
     for index, item in enumerate(items):
         if not isinstance(item, Document):
             raise InputError(f"document {index} is of type {type(item).__name__}, not a Document", index=index)

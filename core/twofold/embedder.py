@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 from twofold import vectors
 from twofold.assembly import Assembled
 from twofold.documents import Document, check_documents, check_texts, span_counts
-from twofold.errors import ProviderError
+from twofold.errors import InputError, ProviderError
 from twofold.models import AUTO
 from twofold.progress import reporting
 from twofold.space import CANARIES, SpaceRecord
@@ -26,6 +27,24 @@ if TYPE_CHECKING:
 
 def _whole(texts: Iterable[str]) -> list[Document]:
     return [Document.whole(text) for text in check_texts(texts)]
+
+
+def _as_record(record: object) -> SpaceRecord:
+    if not isinstance(record, SpaceRecord):
+        raise InputError(
+            f"expected a SpaceRecord, got {type(record).__name__}: read one by SpaceRecord.from_json, or compare two "
+            "spaces by space.differences"
+        )
+    return record
+
+
+@contextmanager
+def _naming_chunks() -> Iterator[None]:
+    """Call the spans of the one document what the caller gave: chunks."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(re.sub(r"\bspan (\d+) of document 0\b", r"chunk \1", str(error)), index=error.index) from None
 
 
 def _split(rows: FloatArray, documents: Sequence[Document]) -> list[FloatArray]:
@@ -61,8 +80,9 @@ class Embedder(Assembled):
 
         Raises:
             SpaceMismatch: they are of another space; the message names both and what differs.
+            InputError: it is no record.
         """
-        record.require(self.space, self._canaries)
+        _as_record(record).require(self.space, self._canaries)
 
     async def arecord(self) -> SpaceRecord:
         """`record`, without holding up the event loop."""
@@ -70,9 +90,9 @@ class Embedder(Assembled):
 
     async def acheck(self, record: SpaceRecord) -> None:
         """`check`, without holding up the event loop."""
-        space = (await self._ready()).space
-        canaries = await self._acanaries() if record.space.relation(space) == "unproven" else None
-        record.require(space, lambda: self._canaries() if canaries is None else canaries)
+        stored, space = _as_record(record), (await self._ready()).space
+        canaries = await self._acanaries() if stored.space.relation(space) == "unproven" else None
+        stored.require(space, lambda: self._canaries() if canaries is None else canaries)
 
     def count_tokens(self, texts: Iterable[str], *, task: str | None = AUTO) -> list[int]:
         """The length of each text in tokens as the model sees it; "auto" counts it as a document."""
@@ -110,9 +130,11 @@ class Embedder(Assembled):
     def embed_chunks(self, chunks: Iterable[str]) -> FloatArray:
         """The vectors of the consecutive chunks of ONE document, late-chunked, shape (n, dimensions).
 
-        The whole document goes through the model, so each chunk knows its context. Chunks are joined as they are.
+        The whole document goes through the model, so each chunk knows its context. Chunks are joined as they are: the
+        white space between them belongs to them, since "a" and "b" alone make one word, "ab".
         """
-        return self._embed([Document.from_chunks(chunks)], self.document_task)
+        with _naming_chunks():
+            return self._embed([Document.from_chunks(chunks)], self.document_task)
 
     def embed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
         """The vectors of each document's spans, late-chunked: a list of arrays of shape (n_spans, dimensions)."""
@@ -139,7 +161,8 @@ class Embedder(Assembled):
 
     async def aembed_chunks(self, chunks: Iterable[str]) -> FloatArray:
         """`embed_chunks`, without holding up the event loop."""
-        return await self._aembed([Document.from_chunks(chunks)], (await self._loaded()).document_task)
+        with _naming_chunks():
+            return await self._aembed([Document.from_chunks(chunks)], (await self._loaded()).document_task)
 
     async def aembed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
         """`embed_late`, without holding up the event loop."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from chroma_twofold.catalogue import Catalogue
 from chroma_twofold.connect import asking, check_address, close, connect, is_there
 from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction
 from twofold import StoreError
@@ -36,7 +37,7 @@ OWN_FUNCTIONS = (None, "default", TwofoldEmbeddingFunction.name())
 """Persisted functions beside which Chroma lets ours work; "default" is what a collection has that was made without."""
 
 
-class ChromaStore:
+class ChromaStore(Catalogue):
     """See `twofold.stores.Store`. Its record is a field of the collection's metadata.
 
     Args:

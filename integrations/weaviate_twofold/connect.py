@@ -1,15 +1,15 @@
-"""Where a server is, as one string, and what a collection is called there."""
+"""Where a server is, as one string, what a collection is called there, and which there are."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from twofold import InputError
-from twofold.adapters import extra
+from twofold.adapters import done, extra
 from weaviate_twofold.objects import refusals
 
 with extra("weaviate"):
@@ -68,3 +68,20 @@ def connect(address: str) -> WeaviateClient:
             grpc_secure=secure,
             auth_credentials=Auth.api_key(key) if key else None,
         )
+
+
+class Catalogue:
+    """What a store can do beyond one collection; see `twofold.stores.catalogue`."""
+
+    name: str
+    _client: Any
+
+    async def names(self) -> list[str]:
+        """Every collection of the server, of whoever made it."""
+        with refusals("collections cannot be listed"):
+            return sorted(await done(self._client.collections.list_all(simple=True)))
+
+    async def drop(self) -> None:
+        """Remove the collection from its server."""
+        with refusals(f"collection {self.name!r} was not removed"):
+            await done(self._client.collections.delete(self.name))

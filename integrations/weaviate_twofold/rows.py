@@ -8,7 +8,7 @@ import numpy as np
 
 from twofold import InputError, StoreError
 from twofold.adapters import DOCUMENT, Hit, Stored, done, extra
-from weaviate_twofold.connect import class_name, connect
+from weaviate_twofold.connect import Catalogue, class_name, connect
 from weaviate_twofold.making import arguments
 from weaviate_twofold.objects import PIECE, Sending, object_id, refusals
 from weaviate_twofold.properties import HELD, held_of, object_of, properties_for, row_of
@@ -31,7 +31,7 @@ MOST = 10_000
 """Objects that a server gives for one query (its QUERY_MAXIMUM_RESULTS, where nobody changes it)."""
 
 
-class WeaviateStore:
+class WeaviateStore(Catalogue):
     """See `twofold.adapters.Store`. Its record is in the description of a property; see `weaviate_twofold.record`.
 
     Args:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
-from twofold.cli.app import app
-from twofold.cli.options import FLAGS
+from twofold.cli.app import COMMANDS, Loaded, flags_of
+from twofold.cli.options import READING
+from twofold.settings import options
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined] # it is a group
+SHARED = {option.name for option in options()} | set(READING)
+"""Flags that are described once, below the table."""
+
+
+def flag(name: str) -> str:
+    return f"`--{name.replace('_', '-')}`"
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_is_documented(name: str) -> None:
-    assert f"| `twofold {name}` | {COMMANDS[name].help} |" in README
+def test_every_command_is_documented_with_its_own_flags(name: str) -> None:
+    own = ", ".join(flag(word) for word in flags_of(Loaded()[name]) if word not in SHARED)
+    assert f"| `twofold {name}` | {COMMANDS[name].help} | {own} |" in README
 
 
-@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("name", sorted(SHARED))
 def test_every_option_is_documented(name: str) -> None:
-    assert f"`--{name.replace('_', '-')}`" in README
+    assert flag(name) in README

@@ -9,33 +9,35 @@ import pytest
 import typer
 
 from twofold import Embedder, Settings
-from twofold.cli.app import app
-from twofold.cli.options import embedder_options, make_embedder
+from twofold.cli.app import COMMANDS, Loaded
+from twofold.cli.collection import options_of
+from twofold.cli.options import embedder_options, given_options, make_embedder
 from twofold.demo.asking import MODEL
 
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined] # it is a group
+LOADED: dict[str, Any] = dict(Loaded())
 OWN = {"demo": {"model": MODEL, "truncate": "end"}}
 
 
-@pytest.mark.parametrize("command", ["embed", "index", "search", "doctor", "demo"])
+@pytest.mark.parametrize("command", ["embed", "index", "search", "plot", "doctor", "demo"])
 def test_each_command_that_embeds_has_them_all(command: str) -> None:
-    parameters = {parameter.name: parameter for parameter in COMMANDS[command].params}
+    parameters = {parameter.name: parameter for parameter in LOADED[command].params}
     for field in fields(Settings):
         parameter = parameters[field.name]
         if field.name == "model" and command == "doctor":
             assert parameter.param_type_name == "argument"
         else:
             assert f"--{field.name.replace('_', '-')}" in parameter.opts
+            assert parameter.envvar == f"TWOFOLD_{field.name.upper()}"
         default = None if field.default is MISSING else field.default
         assert parameter.default == OWN.get(command, {}).get(field.name, default)
 
 
-def test_every_command_and_every_option_says_what_it_is() -> None:
-    assert sorted(COMMANDS) == ["demo", "doctor", "embed", "index", "models", "search"]
-    for command in COMMANDS.values():
-        assert command.help
-        for parameter in command.params:
-            assert parameter.help, (command.name, parameter.name)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_every_option_says_what_it_is(name: str) -> None:
+    command = LOADED[name]
+    assert command.help.split("\n")[0] == COMMANDS[name].help
+    for parameter in command.params:
+        assert parameter.help, (name, parameter.name)
 
 
 def test_the_values_reach_the_embedder() -> None:
@@ -73,6 +75,39 @@ def test_the_values_reach_the_embedder() -> None:
     )
 
 
+def test_only_what_was_given_is_given() -> None:
+    seen: list[dict[str, Any]] = []
+
+    @given_options
+    def command(word: str, *, given: dict[str, Any]) -> None:
+        seen.append({"word": word, **given})
+
+    single = typer.Typer()
+    single.command()(command)
+    for flags in ("", " --truncate error --dimensions 8"):
+        single(f"hello{flags}".split(), standalone_mode=False)
+    assert seen == [{"word": "hello"}, {"word": "hello", "truncate": "error", "dimensions": 8}]
+
+
 def test_none_is_the_bare_model_on_either_side() -> None:
     settings = make_embedder(model="fake:", query_task="none", document_task="topic").settings
     assert (settings.query_task, settings.document_task) == (None, "topic")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"dimensions": 16, "normalize": False},
+        {"query_task": None, "document_task": "topic"},
+        {"query_instruction": "Say: ", "document_instruction": ""},
+    ],
+)
+def test_a_space_says_the_options_that_make_it(given: dict[str, Any]) -> None:
+    space = Embedder("fake:", **given).space
+    assert Embedder(**options_of(space)).space == space
+
+
+def test_a_hosted_space_says_its_provider() -> None:
+    space = Embedder("jina:jina-embeddings-v3", dimensions=512, api_key="k").space
+    assert Embedder(**options_of(space), api_key="k").space == space

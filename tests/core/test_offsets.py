@@ -118,7 +118,7 @@ def test_chunks_out_of_order_are_refused() -> None:
         ("text", ["text", " "], None, "chunk 1 is blank"),
         (" ", ["a"], None, "text is blank"),
         ("text", ["te", "xt"], [0], "1 hints for 2 chunks"),
-        ("text", "text", None, "a list of chunks is wanted"),
+        ("text", "text", None, "expected a list of chunks"),
     ],
 )
 def test_bad_input(text: str, pieces: list[str], hints: list[int | None] | None, message: str) -> None:

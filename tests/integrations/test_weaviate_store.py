@@ -11,6 +11,7 @@ import pytest
 from twofold import Embedder, StoreError, jobs
 from twofold.adapters import Held, Row, open_collection
 from twofold.stores import find_store, open_store
+from twofold.stores.catalogue import collection_names, drop_collection
 from twofold.testing import FakeEmbedder
 from weaviate_twofold import TwofoldVectorizer, WeaviateStore, add_documents, demo
 from weaviate_twofold import open_collection as open_native
@@ -151,3 +152,14 @@ def test_the_demo_asks_through_it(weaviate_server: WeaviateServer, monkeypatch: 
     assert answers[0][0] == wanted[0][0]
     with weaviate_server.connect() as client:
         assert not [name for name in client.collections.list_all() if name.startswith("TwofoldDemo")]
+
+
+def test_collections_are_listed_and_removed(weaviate_server: WeaviateServer, weaviate_name: str) -> None:
+    address, embedder = f"weaviate:{weaviate_server.url}", FakeEmbedder()
+    assert weaviate_name not in collection_names(address)
+    with open_store(address, weaviate_name, embedder) as opened:
+        write(opened, [row("a", "text")])
+        assert weaviate_name in collection_names(address)
+        drop_collection(opened.store)
+        assert not opened.find()
+    assert weaviate_name not in collection_names(address)

@@ -1,42 +1,82 @@
 """The command `twofold`. Needs the extra `cli`; each command says itself which others it needs.
 
 Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 used wrongly,
-130 interrupted.
+3 done but for documents that were set aside, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import warnings
-from contextlib import suppress
 
-from twofold.errors import TwofoldError
-from twofold.extras import extra
-
-FAILED, INTERRUPTED = 1, 130
+FAILED, MISUSED, SET_ASIDE, INTERRUPTED = 1, 2, 3, 130
 
 
 def main() -> None:
     """Run the command line and exit; an error of Twofold's is one message, without a traceback."""
+    import signal  # noqa: PLC0415 - Ctrl-C is seen to before anything else is imported
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    from twofold.cli.interrupts import leave_soon, leaving  # noqa: PLC0415
+
+    with leaving():
+        code = _run()
+        if code == INTERRUPTED:
+            leave_soon()
+        sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code of the command that the arguments name."""
+    import warnings  # noqa: PLC0415
+
+    from twofold.cli.say import say  # noqa: PLC0415
+    from twofold.errors import TwofoldError  # noqa: PLC0415
+    from twofold.extras import extra  # noqa: PLC0415
+
+    if sys.stdout is None:
+        say("twofold: standard output is closed")
+        return FAILED
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # whatever the terminal's encoding lacks is escaped
+            stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
-        warnings.showwarning = _say_warning
+        warnings.showwarning = lambda message, *_, **__: say(f"twofold: {message}")
         try:
             with extra("cli"):
-                from twofold.cli.app import app  # noqa: PLC0415 - without the extra, only this line is missed
-
-            app(prog_name="twofold")
+                from twofold.cli.app import command_line  # noqa: PLC0415 - without the extra, only this is missed
+            command_line()(prog_name="twofold")
+            sys.stdout.flush()
+        except SystemExit as stop:
+            return _ended(stop.code)
         except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
-        except BrokenPipeError:  # whoever read our output has gone: `twofold models | head -3`
-            with suppress(OSError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(FAILED)
+            return INTERRUPTED
         except (TwofoldError, OSError) as error:
-            sys.stderr.write(f"twofold: {error}\n")
-            sys.exit(FAILED)
+            return _failed(error)
+    return 0
 
 
-def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """Show what was warned of, not the line of code that did."""
-    sys.stderr.write(f"twofold: {message}\n")
+def _ended(code: object) -> int:
+    """The exit code, once what was written is out: a full disk is said here, not by the interpreter's end."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return _failed(error)
+    return code if isinstance(code, int) else FAILED if code else 0
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong, and the exit code for it."""
+    from twofold.cli.say import discard_output, say  # noqa: PLC0415
+    from twofold.errors import InputError  # noqa: PLC0415
+
+    if isinstance(error, OSError):
+        discard_output()  # what is still to be written would fail again
+        if isinstance(error, BrokenPipeError):  # whoever read our output has gone: `twofold models | head -3`
+            return FAILED
+        name = f"{error.filename}: " if error.filename else ""
+        say(f"twofold: {name}{error.strerror or error}")
+    else:
+        say(f"twofold: {error}")
+    return MISUSED if isinstance(error, InputError) else FAILED

@@ -13,6 +13,7 @@ from twofold import jobs
 from twofold.cli import FAILED, INTERRUPTED, show
 from twofold.cli.interrupts import stopping
 from twofold.cli.options import JsonOption, embedder_options
+from twofold.cli.say import line, say
 from twofold.demo.asking import MODEL, as_items, ask, collection_name, measure, with_bundled_weights
 from twofold.demo.corpus import standard_library
 from twofold.demo.doors import ask_through, compare, door_names, pool
@@ -36,11 +37,11 @@ NAMES = ", ".join(door_names())
 @embedder_options(model=MODEL, truncate="end")
 def demo(
     embedder: Embedder,
-    store: Annotated[Path, typer.Option(help="The folder of the Chroma store.")] = Path("demo-store"),
+    folder: Annotated[Path, typer.Option(help="The folder of the Chroma store.")] = Path("demo-store"),
     through: Annotated[str | None, typer.Option(help=f"Ask through {NAMES} or {ALL} as well.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Index the documentation of Python's standard library into Chroma, ask it questions, measure the answers."""
+    """Index the documentation of Python's standard library, ask it questions, measure."""
     names = door_names()
     if through not in {None, ALL, *names}:
         raise typer.BadParameter(f"--through {through}: it must be one of {NAMES}, {ALL}")
@@ -48,7 +49,7 @@ def demo(
     corpus = standard_library()
     with (
         stopping() as stop,
-        jobs.open_store(f"chroma:{store}", collection_name(embedder), embedder) as collection,
+        jobs.open_store(f"chroma:{folder}", collection_name(embedder), embedder) as collection,
     ):
         _index(embedder, collection, corpus, stop)
         answered = ask(embedder, collection, load_questions())
@@ -65,13 +66,13 @@ def demo(
 def _index(embedder: Embedder, collection: jobs.OpenStore, corpus: Sequence[Entry], stop: Any) -> None:
     counts = jobs.index(embedder, collection, as_items(corpus), progress=True, stop=stop)
     if counts.stopped:
-        show.say("the rest is left for the next run")
+        say("the rest is left for the next run")
         raise typer.Exit(INTERRUPTED)
     done = counts.added + counts.updated
     said = (
         f"{done:,} of {len(corpus):,} documents indexed" if done else f"all {len(corpus):,} documents are there already"
     )
-    show.say(f"{said}: {embedder.space.tag}")
+    say(f"{said}: {embedder.space.tag}")
 
 
 def _ask_doors(
@@ -80,12 +81,12 @@ def _ask_doors(
     """What each door answers, against the core's answers, and the seconds that it took; and whether all answered."""
     agreements, all_answered = {}, True
     for door in doors:
-        show.say(f"asking through {door}")
+        say(f"asking through {door}")
         started = time.monotonic()
         try:
             answers = ask_through(door, embedder, pool(answered, corpus), [one.question.text for one in answered])
         except TwofoldError as error:
-            show.say(f"{door} was not asked: {error}")
+            say(f"{door} was not asked: {error}")
             all_answered = False
             continue
         agreements[door] = compare(answered, answers), time.monotonic() - started
@@ -98,9 +99,9 @@ def _print(answered: Sequence[Answered], agreements: dict[str, tuple[Agreement, 
         for one in answered[:SHOWN]
     )
     show.table(("question", "answers"), rows)
-    show.line(f"{len(answered)} questions, each with the names that answer it:")
+    line(f"{len(answered)} questions, each with the names that answer it:")
     for name, value in measure(answered).items():
-        show.line(f"{name} {value:.2f}")
+        line(f"{name} {value:.2f}")
     if agreements:
         show.table(
             ("through", "same answers", "largest difference of a score", "seconds", ""),

@@ -16,7 +16,7 @@ MARKS = {True: "ok", False: "WRONG", None: ""}
 
 @embedder_options(model_argument=True)
 def doctor(embedder: Embedder, as_json: JsonOption = False) -> None:
-    """Check a model: its files, licence, device and kernels, and whether its vectors are the published ones."""
+    """Check a model: files, licence, device, and whether its vectors are the published ones."""
     findings = list(examine(embedder))
     if as_json:
         show.as_json([asdict(finding) for finding in findings])

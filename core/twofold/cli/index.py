@@ -4,50 +4,133 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from twofold import jobs
-from twofold.cli import INTERRUPTED, show
+from twofold.cli import FAILED, INTERRUPTED, SET_ASIDE, show
+from twofold.cli.corpus import left_out
 from twofold.cli.interrupts import stopping
-from twofold.cli.options import CollectionOption, JsonOption, StoreOption, embedder_options
+from twofold.cli.options import CollectionOption, JsonOption, StoreOption, embedder_options, reading_options
+from twofold.cli.say import line, say
 from twofold.embedder import Embedder
+from twofold.jobs import Reading
+
+if TYPE_CHECKING:
+    from twofold.jobs import Corpus, Estimate, OpenStore, Verified
 
 
 @embedder_options()
+@reading_options
 def index(
-    paths: Annotated[
-        list[Path], typer.Argument(help="Folders and files of text, Markdown, JSONL.", show_default=False)
-    ],
+    paths: Annotated[list[Path], typer.Argument(help="Folders and files.", show_default=False)],
     *,
     store: StoreOption,
     collection: CollectionOption,
     embedder: Embedder,
+    reading: Reading,
     chunk_tokens: Annotated[int | None, typer.Option(help="Cut documents into chunks of so many tokens.")] = None,
     late_chunking: Annotated[bool, typer.Option(help="Embed each chunk in its document.")] = False,
+    on_error: Annotated[
+        Literal["stop", "skip"], typer.Option(help="At a document that cannot be embedded: stop, or set it aside.")
+    ] = "stop",
+    dead_letters: Annotated[Path | None, typer.Option(help="A file for what is set aside, with the reasons.")] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove what is in the collection and not in the files.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write again what is unchanged, too.")] = False,
+    take_over: Annotated[bool, typer.Option("--take-over", help="Write over what came from another source.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check rows, vectors and the search afterwards.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Index a corpus: unchanged documents are skipped, changed ones replaced, a killed run continues."""
-    with stopping() as stop, jobs.open_store(store, collection, embedder) as opened:
-        counts = jobs.index(
-            embedder,
-            opened,
-            jobs.read_corpus(paths),
-            chunk_tokens=chunk_tokens,
-            late_chunking=late_chunking,
-            progress=True,
-            stop=stop,
-        )
-    if as_json:
-        show.as_json(asdict(counts))
-    else:
-        show.line(said(counts))
+    """Index a corpus: what is unchanged is skipped, what changed replaced, a killed run continues."""
+    with stopping() as stop:
+        corpus = jobs.read_corpus(paths, reading)  # all that can be said of the options, before anything is made
+        cutting = jobs.Cutting(chunk_tokens, late_chunking)
+        cutting.check(embedder)
+        shared: dict[str, Any] = {"chunk_tokens": chunk_tokens, "late_chunking": late_chunking}
+        shared |= {"force": force, "take_over": take_over}
+        if dry_run:
+            _tell_estimate(_estimated(embedder, store, collection, corpus, shared), corpus, as_json=as_json)
+            return
+        own: dict[str, Any] = {"on_error": on_error, "dead_letters": dead_letters, "prune": prune}
+        with jobs.open_store(store, collection, embedder) as opened:
+            counts = jobs.index(embedder, opened, corpus, **shared, **own, progress=True, stop=stop)
+            verified = jobs.verify(embedder, opened) if verify and not counts.stopped else None
+    _tell(counts, corpus, verified, as_json=as_json)
     if counts.stopped:
         raise typer.Exit(INTERRUPTED)
+    if verified is not None and not verified.sound:
+        raise typer.Exit(FAILED)
+    if counts.set_aside:
+        raise typer.Exit(SET_ASIDE)
 
 
 def said(counts: jobs.Counts) -> str:
     """What a run did, in a sentence."""
-    done = f"{counts.added:,} added, {counts.updated:,} updated, {counts.skipped:,} unchanged"
-    return f"{done}; the rest is left for the next run" if counts.stopped else done
+    parts = [f"{counts.added:,} added, {counts.updated:,} updated, {counts.skipped:,} unchanged"]
+    for number, what in (
+        (counts.refiled, "with new metadata alone"),
+        (counts.blank, "blank"),
+        (counts.set_aside, "set aside"),
+        (counts.pruned, "removed"),
+    ):
+        if number:
+            parts.append(f"{number:,} {what}")
+    if counts.gone and not counts.pruned:
+        parts.append(f"{counts.gone:,} in the collection and no longer in the files (--prune removes them)")
+    return ", ".join(parts) + ("; the rest is left for the next run" if counts.stopped else "")
+
+
+def _tell(counts: jobs.Counts, corpus: Corpus, verified: Verified | None, *, as_json: bool) -> None:
+    if as_json:
+        checked = {} if verified is None else {"verified": {**asdict(verified), "sound": verified.sound}}
+        show.as_json({**asdict(counts), "left_out": dict(corpus.skipped), **checked})
+        return
+    if passed := left_out(corpus):
+        say(f"left out: {passed}")
+    line(said(counts))
+    if verified is not None:
+        _tell_verified(verified)
+
+
+def _tell_verified(found: Verified) -> None:
+    line(f"{found.documents:,} documents, {found.rows:,} rows; {found.sampled:,} documents were looked at")
+    for what, ids in (
+        ("are not whole", found.broken_ids),
+        ("have other vectors than the embedder makes now", found.changed_ids),
+        ("are not found by their own vectors", found.lost_ids),
+    ):
+        if ids:
+            line(f"WRONG: these {what}: {', '.join(ids)}")
+
+
+def _estimated(embedder: Embedder, address: str, name: str, corpus: Corpus, options: dict[str, Any]) -> Estimate:
+    """What a run would do, with the collection as it is, if it is there."""
+    opened: OpenStore = jobs.OpenStore.connect(address, name)
+    try:
+        return jobs.estimate(embedder, opened if opened.find() else None, corpus, **options)
+    finally:
+        opened.close()
+
+
+def _tell_estimate(found: Estimate, corpus: Corpus, *, as_json: bool) -> None:
+    if as_json:
+        show.as_json({**asdict(found), "seconds": found.seconds, "left_out": dict(corpus.skipped)})
+        return
+    line(f"{found.embedded:,} documents to embed, as {found.chunks:,} rows of {found.tokens:,} tokens")
+    line(f"{found.skipped:,} unchanged, {found.refiled:,} with new metadata alone, {found.blank:,} blank")
+    if found.seconds is not None:
+        line(f"about {_duration(found.seconds)}")
+    if passed := left_out(corpus):
+        line(f"left out: {passed}")
+    if found.set_aside:
+        line(f"{found.set_aside:,} cannot be indexed; the first: {found.first_refused}")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

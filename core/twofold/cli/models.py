@@ -6,13 +6,13 @@ from dataclasses import asdict
 
 from twofold.cards import CARDS
 from twofold.cli import show
-from twofold.cli.options import JsonOption  # noqa: TC001 - typer reads it
+from twofold.cli.options import JsonOption
 
 COLUMNS = ("model", "width", "tokens", "query task", "document task", "cut to", "licence")
 
 
 def models(as_json: JsonOption = False) -> None:
-    """List the models that Twofold knows; a checkpoint of another one is known by its own files."""
+    """List the models that Twofold knows; another is known by its checkpoint's files."""
     if as_json:
         show.as_json([asdict(card) for card in CARDS.values()])
         return

@@ -2,40 +2,96 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twofold import jobs
 from twofold.cli import show
-from twofold.cli.options import CollectionOption, JsonOption, StoreOption, embedder_options
-from twofold.embedder import Embedder
+from twofold.cli.collection import embedder_of, found_collection
+from twofold.cli.files import input_lines, is_terminal
+from twofold.cli.filters import check_limit, parse_filters, search_filtered
+from twofold.cli.options import CollectionOption, Given, JsonOption, StoreOption, given_options
+from twofold.cli.say import line, say
+from twofold.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from twofold.stores import Hit
 
 SHOWN = 160
 """Characters of a found text that the table shows."""
+PROMPT = "question> "
 
 
-@embedder_options()
+@given_options
 def search(
-    text: Annotated[str, typer.Argument(help="The question.", show_default=False)],
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Questions; without any they are asked for, or read from standard input.")
+    ] = None,
     *,
     store: StoreOption,
     collection: CollectionOption,
-    embedder: Embedder,
+    given: Given,
     limit: Annotated[int, typer.Option(help="How many rows.")] = 10,
+    filter_: Annotated[
+        list[str] | None, typer.Option("--filter", help="Only rows with this field of metadata: field=value.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Search a collection, best first, with the cosine of each row."""
-    with jobs.open_store(store, collection, embedder, create=False) as opened:
-        hits = jobs.search(embedder, opened, text, limit)
-    if as_json:
-        show.as_json([{"score": hit.score, **asdict(hit.row)} for hit in hits])
-        return
-    show.table(("score", "id", "text"), ((f"{hit.score:.4f}", hit.row.id, shorten(hit.row.text)) for hit in hits))
+    """Search a collection, best first, with the cosine of each row.
+
+    The model and its options are those that the collection was written with. JSON is a line for each question.
+    """
+    check_limit(limit)
+    wanted = parse_filters(filter_ or [])
+    with found_collection(store, collection) as opened:
+        embedder = embedder_of(opened, given)
+
+        def answer(text: str) -> None:
+            hits = search_filtered(opened, embedder.embed_query(text), limit, wanted)
+            show.as_json([{"score": hit.score, **asdict(hit.row)} for hit in hits]) if as_json else _print(hits)
+
+        if texts:
+            for text in texts:
+                if len(texts) > 1 and not as_json:
+                    line(text)
+                answer(text)
+        else:
+            _converse(answer)
 
 
-def shorten(text: str) -> str:
+def _converse(answer: Callable[[str], None]) -> None:
+    """Answer what is typed, question after question; one that cannot be asked does not end it."""
+    for text in _typed() if is_terminal() else (text for _, text in input_lines()):
+        try:
+            answer(text)
+        except InputError as error:
+            say(f"twofold: {error}")
+
+
+def _typed() -> Iterator[str]:
+    """What is typed at a prompt, with the history of the terminal, until its end (Ctrl-D)."""
+    with suppress(ImportError):  # Windows has none
+        import readline  # noqa: F401, PLC0415 - to have it is to use it
+    while True:
+        try:
+            text = input(PROMPT)
+        except EOFError:
+            line("")
+            return
+        if text.strip():
+            yield text
+
+
+def _print(hits: list[Hit]) -> None:
+    rows = ((f"{hit.score:.4f}", hit.row.id, shorten(hit.row.text)) for hit in hits)
+    show.table(("score", "id", "text"), rows)
+
+
+def shorten(text: str, most: int = SHOWN) -> str:
     """The beginning of a text, on one line."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= SHOWN else f"{flat[: SHOWN - 1]}…"
+    flat = " ".join(text[: 4 * most].split())
+    return flat if len(flat) <= most else f"{flat[: most - 1]}…"

@@ -1,43 +1,40 @@
-"""Tables and numbers on standard output: for eyes on a terminal, at their full width in a pipe."""
+"""Tables and JSON on standard output: for eyes on a terminal, at their full width in a pipe."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from twofold.cli.say import line, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 PIPE_WIDTH = 1000
+_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON leaves as it is and a terminal, or a reader of lines, does not."""
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table, every cell as it is."""
+    """Print a table, every cell as it is but for control characters."""
+    from rich import box  # noqa: PLC0415 - 0.1 s that help and JSON do without
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        drawn.add_column(column, overflow="fold")
+        drawn.add_column(plain(column), overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(plain(cell)) for cell in row))
     console.print(drawn)
 
 
-def line(text: str) -> None:
-    """Print a line of data."""
-    sys.stdout.write(f"{text}\n")
-
-
 def as_json(value: Any) -> None:
-    """Print a value as JSON on one line."""
-    line(json.dumps(value, ensure_ascii=False))
-
-
-def say(text: str) -> None:
-    """Tell the user something that is no data, on standard error."""
-    sys.stderr.write(f"{text}\n")
+    """Print a value as JSON on one line; ASCII alone where standard output has not every character."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
+    text = json.dumps(value, ensure_ascii=not encoding.startswith("utf"))
+    line(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))

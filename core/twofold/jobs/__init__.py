@@ -1,7 +1,7 @@
 """Long jobs over a store: index a corpus, search it, re-index what changed."""
 
 from twofold.jobs.chunking import Cutting
-from twofold.jobs.corpus import Item, Unreadable, read_corpus
+from twofold.jobs.corpus import Corpus, Item, Reading, Unreadable, read_corpus
 from twofold.jobs.estimating import Estimate, estimate
 from twofold.jobs.indexing import Counts, index
 from twofold.jobs.searching import search
@@ -9,12 +9,14 @@ from twofold.jobs.verifying import Verified, verify
 from twofold.stores import Hit, OpenStore, Row, Store, open_store
 
 __all__ = [
+    "Corpus",
     "Counts",
     "Cutting",
     "Estimate",
     "Hit",
     "Item",
     "OpenStore",
+    "Reading",
     "Row",
     "Store",
     "Unreadable",

@@ -1,22 +1,26 @@
-"""A corpus on disk: folders and files of text, Markdown or JSONL, read in a fixed order."""
+"""A corpus on disk: folders and files, read in a fixed order, each document with an id that stays the same."""
 
 from __future__ import annotations
 
-import json
+import os
+from collections import Counter
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
-from twofold.errors import InputError
+from twofold.errors import InputError, MissingExtra
+from twofold.jobs.readers import READERS, Broken, Source, known_suffixes, reader_of
+from twofold.jobs.readers.source import NoField
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from twofold.stores.rows import Scalar
 
-TEXT_SUFFIXES = frozenset({".txt", ".text", ".md", ".markdown", ".rst"})
-JSONL_SUFFIXES = frozenset({".jsonl", ".ndjson"})
+NEEDED = {".html": "bs4", ".htm": "bs4", ".xhtml": "bs4", ".pdf": "pypdf", ".parquet": "pyarrow"}
+"""What reads a kind of file that the standard library does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,86 +55,180 @@ class Unreadable:
     source: str = ""
 
 
-def read_corpus(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Item]:
-    """The documents under `paths`, in order; a folder is read through, sorted by name, hidden files left out.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a corpus is read.
 
-    A text or Markdown file is one document. Its id is its path from the folder that was named, that folder's own name
-    first, so that it stays the same from wherever the command is run; blank files in a folder are passed over.
-    A JSONL file has one document a line: `text`, an `id` (a file's path and line where there is none), and any other
-    fields as metadata; a nested field is kept as JSON, a null one left out.
+    Attributes:
+        include: patterns (`*.md`, `guide/*`) of the files of a folder that are read, whatever their endings; all of a
+            known kind where there are none.
+        exclude: patterns of files and folders that are not.
+        encoding: of text; None is UTF-8.
+        id_root: the folder that ids are relative to; None is the paths as they are given.
+        text_field, id_field: which fields of a record (JSON, CSV, Parquet) are its text and its id.
 
     Raises:
-        InputError: a path that is not there, a folder without documents, or a file or line that can not be read; the
-            message names it.
+        InputError: no such encoding.
     """
-    for path in map(Path, paths):
-        if not path.exists():
-            raise InputError(f"{path} is not there")
-        root = path.resolve()
-        files = _files(root) if root.is_dir() else [root]
-        if not files:
-            kinds = " ".join(sorted(TEXT_SUFFIXES | JSONL_SUFFIXES))
-            raise InputError(f"folder {path} has no documents in it (files ending in {kinds})")
-        for file in files:
-            name = file.relative_to(root.parent).as_posix()
-            if file.suffix.lower() in JSONL_SUFFIXES:
-                yield from _read_lines(file, name)
-            elif (text := _read(file)).strip() or file == root:
-                yield Item(name, text)
+
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    encoding: str | None = None
+    id_root: Path | None = None
+    text_field: str = "text"
+    id_field: str = "id"
+
+    def __post_init__(self) -> None:
+        """Refuse an encoding that is none."""
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except LookupError:
+                raise InputError(f"unknown encoding {self.encoding!r}: utf-8, latin-1, cp1252 or utf-16, say") from None
 
 
-def _files(folder: Path) -> list[Path]:
-    """Every file that may hold documents, by path; links to folders are not followed."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in TEXT_SUFFIXES | JSONL_SUFFIXES
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-        and file.is_file()
-    )
+class Corpus:
+    """The documents under some paths; it may be read again and again.
+
+    Attributes:
+        skipped: how many files, or parts of them, the last reading passed over, by what they are.
+
+    Raises:
+        InputError: a path that is not there, or that is outside of the root of ids.
+        MissingExtra: a file that was named needs the extra `inputs`.
+    """
+
+    def __init__(self, paths: Iterable[str | os.PathLike[str]], reading: Reading | None = None) -> None:
+        """Look at the paths."""
+        self.paths, self.reading = [Path(path) for path in paths], reading or Reading()
+        self.skipped: Counter[str] = Counter()
+        for path in self.paths:
+            if not path.exists():
+                raise InputError(f"{path} is not there")
+            self._name(path)
+            if not path.is_dir() and (lacking := _lacking(self._source(path))):
+                raise MissingExtra(f"{lacking} is not installed: pip install 'twofold[inputs]'", name=lacking)
+
+    def __iter__(self) -> Iterator[Item | Unreadable]:
+        """The documents, in order, blank ones and those that cannot be read too.
+
+        Raises:
+            InputError: a folder without documents.
+        """
+        self.skipped.clear()
+        seen: set[str] = set()
+        for path in self.paths:
+            count = 0
+            for file in self._files(path) if path.is_dir() else (path,):
+                name = self._name(file)
+                if name in seen:
+                    count += 1
+                    continue
+                seen.add(name)
+                for item in self._read(self._source(file), name, named=file is path):
+                    count += 1
+                    yield item
+            if not count and path.is_dir():
+                kinds = " ".join(known_suffixes())
+                raise InputError(f"folder {path} has no documents in it (files ending in {kinds}){self._said()}")
+
+    def _read(self, source: Source, name: str, *, named: bool) -> Iterator[Item | Unreadable]:
+        where = source.path.absolute().as_posix()
+        try:
+            for found in reader_of(source)(source):
+                if isinstance(found, Broken):
+                    yield Unreadable(name + found.part, found.reason, where)
+                else:
+                    yield Item(found.id or name + found.part, found.text, found.metadata, where)
+        except NoField as error:
+            if named:
+                yield Unreadable(name, str(error), where)
+            else:
+                self.skipped[f"{source.suffix} files without a field {source.text_field!r}"] += 1
+        except InputError as error:
+            yield Unreadable(name, f"{source.path}: {error}", where)
+
+    def _files(self, folder: Path) -> Iterator[Path]:
+        """Every file of a folder that is read, sorted; links to folders are not followed, nothing hidden is read."""
+        for inside in _walk(folder, lambda inside: _matches(inside, self.reading.exclude), self.skipped):
+            file, source = folder / inside, self._source(folder / inside)
+            if _matches(inside, self.reading.exclude):
+                self.skipped["excluded files"] += 1
+            elif self.reading.include and not _matches(inside, self.reading.include):
+                self.skipped["files that are not included"] += 1
+            elif not self.reading.include and source.suffix not in READERS:
+                self.skipped[f"{file.suffix.lower()} files" if file.suffix else "files without an ending"] += 1
+            elif _lacking(source):
+                self.skipped[f"{source.suffix} files (pip install 'twofold[inputs]')"] += 1
+            else:
+                yield file
+
+    def _source(self, file: Path) -> Source:
+        reading = self.reading
+        return Source(file, reading.encoding, reading.text_field, reading.id_field)
+
+    def _name(self, path: Path) -> str:
+        """What the id of a file begins with: its path as it was given, or from the root of ids on."""
+        if self.reading.id_root is None:
+            return _encodable(Path(os.path.normpath(path)))
+        name = Path(os.path.relpath(path.absolute(), self.reading.id_root.absolute()))
+        if ".." in name.parts:
+            raise InputError(f"{path} is not under {self.reading.id_root}, which ids are relative to")
+        return _encodable(name)
+
+    def _said(self) -> str:
+        return "; it has " + ", ".join(f"{n:,} {what}" for what, n in self.skipped.items()) if self.skipped else ""
 
 
-def _read(file: Path) -> str:
+def read_corpus(paths: Iterable[str | os.PathLike[str]], reading: Reading | None = None) -> Corpus:
+    """The documents under `paths`, in order; a folder is read through, sorted by name, hidden files left out.
+
+    A text, Markdown or HTML file is one document, a page of a PDF is one, a record of JSON, JSONL, CSV, TSV or Parquet
+    is one; all of them may be gzipped. An id is the path as it is given (`docs/a.md`), or relative to
+    `reading.id_root`, with what tells a page or a record in it: its number, or a digest of its text. A record's own
+    `id` is taken as it is; its other fields are metadata, a nested one as JSON, a null one left out.
+
+    What cannot be read is an `Unreadable` in its place.
+
+    Raises:
+        InputError: see `Corpus`.
+        MissingExtra: HTML, PDF and Parquet need the extra `inputs`.
+    """
+    return Corpus(paths, reading)
+
+
+def _encodable(path: Path) -> str:
+    """A path as text; bytes in it that are no UTF-8 are escaped."""
+    return path.as_posix().encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def _lacking(source: Source) -> str | None:
+    """The library that reads a file, where it is not installed."""
+    needed = NEEDED.get(source.suffix)
+    return needed if needed is not None and find_spec(needed) is None else None
+
+
+def _matches(inside: Path, patterns: Sequence[str]) -> bool:
+    """Whether a pattern is that of the path in its folder, of its name, or of a folder that it lies in."""
+    names = {name for one in (inside, *inside.parents[:-1]) for name in (one.as_posix(), one.name)}
+    return any(fnmatch(name, pattern) for pattern in patterns for name in names)
+
+
+def _walk(
+    folder: Path, left_out: Callable[[Path], bool], skipped: Counter[str], inside: Path = Path()
+) -> Iterator[Path]:
+    """The files under a folder, by their paths in it, in the order of those."""
     try:
-        return _decode(file.read_bytes(), str(file))
-    except OSError as error:
-        raise InputError(f"{file} can not be read: {error.strerror}") from None
-
-
-def _decode(raw: bytes, where: str) -> str:
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{where} is not UTF-8: byte {raw[error.start]:#04x} at offset {error.start}") from None
-
-
-def _read_lines(file: Path, name: str) -> Iterator[Item]:
-    try:
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _parse(_decode(line, f"{file}, line {number}"), f"{file}, line {number}", f"{name}:{number}")
-    except OSError as error:
-        raise InputError(f"{file} can not be read: {error.strerror}") from None
-
-
-def _parse(line: str, where: str, name: str) -> Item:
-    try:
-        raw = json.loads(line, parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise InputError(f"{where} is not JSON: {error}") from None
-    if not isinstance(raw, dict) or not isinstance(raw.get("text"), str):
-        raise InputError(f'{where} is not an object with a string "text"')
-    key = raw.get("id", name)
-    if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
-        raise InputError(f'{where}: "id" is {key!r}; a string or a whole number is wanted')
-    fields = {field: value for field, value in raw.items() if field not in ("id", "text") and value is not None}
-    return Item(str(key), raw["text"], {field: _scalar(value) for field, value in fields.items()})
-
-
-def _scalar(value: Any) -> Scalar:
-    return value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+        entries = sorted(os.scandir(folder / inside), key=lambda entry: entry.name)
+    except OSError:
+        skipped["folders that cannot be read"] += 1
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        path = inside / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if not left_out(path):
+                yield from _walk(folder, left_out, skipped, path)
+        elif entry.is_file():
+            yield path

@@ -15,7 +15,7 @@ import torch
 from twofold.documents import span_counts
 from twofold.errors import DeviceError
 from twofold.local.calibration import samples
-from twofold.local.device import choose_device, choose_dtype, is_out_of_memory
+from twofold.local.device import ACCURACY, choose_device, choose_dtype, is_out_of_memory
 from twofold.local.packing import Batch, batches, pool_offsets, slices
 from twofold.local.tokenizer import Tokenizer
 from twofold.local.windows import Limits, check_late
@@ -36,12 +36,6 @@ if TYPE_CHECKING:
 CPU_TOKENS = 1536
 """Tokens in a batch on a CPU: activations stay in cache. From the sweep in `benchmarks/`."""
 GPU_TOKENS = 32_768
-ACCURACY = {
-    "float32": "within 1e-5 of transformers",
-    "bfloat16": "a cosine of 0.9999 to float32 is usual",
-    "int8": "a cosine of 0.998 to float32 was the lowest of MiniLM's, 0.999 of multilingual-e5-small's",
-}
-"""What was measured of each precision, on passages in many languages."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,13 @@ import torch
 
 from twofold.errors import DeviceError
 
+ACCURACY = {
+    "float32": "within 1e-5 of transformers",
+    "bfloat16": "a cosine of 0.9999 to float32 is usual",
+    "int8": "a cosine of 0.998 to float32 was the lowest of MiniLM's, 0.999 of multilingual-e5-small's",
+}
+"""What was measured of each precision, on passages in many languages."""
+
 
 def choose_device(name: str) -> torch.device:
     """The device asked for; "auto" is CUDA, then Apple's GPU, then the CPU.

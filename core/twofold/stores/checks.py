@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from twofold.documents import Document, check_text
+from twofold.documents import Document, is_blank
 from twofold.errors import BlankWarning, InputError
 from twofold.stores.rows import OWN_PREFIX
 
@@ -75,10 +75,10 @@ def as_document(item: Given) -> Document | None:
     if isinstance(item, Document):
         return item
     if isinstance(item, str):
-        return Document.whole(check_text(item)) if item.strip() else None
+        return None if is_blank(item) else Document.whole(item)
     if not isinstance(item, Sequence):
         raise InputError(f"expected a string, a list of chunks or a Document, got {type(item).__name__}")
-    blank = all(isinstance(chunk, str) and not chunk.strip() for chunk in item)
+    blank = all(isinstance(chunk, str) and is_blank(chunk) for chunk in item)
     return None if blank else Document.from_chunks(item)
 
 

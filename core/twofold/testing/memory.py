@@ -92,6 +92,14 @@ class MemoryStore:
         """How many rows there are."""
         return len(self._rows)
 
+    def names(self) -> list[str]:
+        """Every name at this address."""
+        return sorted(name for address, name in self.places if address == self.key[0])
+
+    def drop(self) -> None:
+        """Forget it."""
+        self.places.pop(self.key, None)
+
     def close(self) -> None:
         """Nothing is open."""
 

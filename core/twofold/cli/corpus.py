@@ -1,0 +1,34 @@
+"""A corpus as commands take it that index nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twofold.documents import is_blank
+from twofold.errors import InputError
+from twofold.jobs import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twofold.jobs import Corpus, Item
+
+
+def readable(corpus: Corpus) -> Iterator[Item]:
+    """Its documents; blank ones are counted among what it passes over.
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    for item in corpus:
+        if isinstance(item, Unreadable):
+            raise InputError(item.reason)
+        if is_blank(item.text):
+            corpus.skipped["blank documents"] += 1
+        else:
+            yield item
+
+
+def left_out(corpus: Corpus) -> str:
+    """What was passed over, in words: `3 .png files, 1 blank documents`; empty where nothing was."""
+    return ", ".join(f"{count:,} {what}" for what, count in corpus.skipped.most_common())

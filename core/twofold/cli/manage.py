@@ -1,0 +1,92 @@
+"""`twofold collections`, `info` and `drop`: the collections of a store."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from twofold.cli import FAILED, show
+from twofold.cli.collection import found_collection, record_of
+from twofold.cli.files import is_terminal
+from twofold.cli.health import examine
+from twofold.cli.options import CollectionArgument, JsonOption, StoreOption
+from twofold.cli.say import line, say
+from twofold.errors import InputError, TwofoldError
+from twofold.stores.catalogue import collection_names, drop_collection
+
+if TYPE_CHECKING:
+    from twofold.stores import OpenStore
+
+
+def collections(store: StoreOption, as_json: JsonOption = False) -> None:
+    """List the collections of a store, with their models and sizes."""
+    found = [_described(store, name) for name in collection_names(store)]
+    if as_json:
+        show.as_json(found)
+        return
+    columns = ("collection", "rows", "space")
+    show.table(columns, ((one["collection"], f"{one['rows']:,}", one["space"] or one["note"]) for one in found))
+
+
+def info(name: CollectionArgument, *, store: StoreOption, as_json: JsonOption = False) -> None:
+    """Show what a collection holds, and whether it is sound.
+
+    Sound is a collection whose documents are whole and whose rows are found by their own vectors; no model is needed.
+    """
+    with found_collection(store, name) as opened:
+        facts, faults = examine(opened)
+    if as_json:
+        show.as_json({**facts, "faults": faults})
+    else:
+        show.table(("what", "found"), ((key, _said(value)) for key, value in facts.items()))
+        for fault in faults:
+            line(f"WRONG: {fault}")
+        if not faults:
+            line("nothing is wrong")
+    if faults:
+        raise typer.Exit(FAILED)
+
+
+def drop(
+    name: CollectionArgument,
+    *,
+    store: StoreOption,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a collection, after a question."""
+    with found_collection(store, name) as opened:
+        rows = opened.count()
+        if not yes and not _agreed(name, rows):
+            say("nothing was removed")
+            raise typer.Exit(FAILED)
+        drop_collection(opened.store)
+    line(f"{name} is removed, with {rows:,} rows")
+
+
+def _agreed(name: str, rows: int) -> bool:
+    if not is_terminal():
+        raise InputError(
+            f"standard input is no terminal, so nobody can be asked: --yes removes {name} without a question"
+        )
+    sys.stderr.write(f"remove the collection {name!r} with its {rows:,} rows? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _described(address: str, name: str) -> dict[str, Any]:
+    """One line of the list; a collection that cannot be looked at does not hide the others."""
+    try:
+        with found_collection(address, name) as opened:
+            return {"collection": name, "rows": opened.count(), "space": _tag(opened), "note": ""}
+    except TwofoldError as error:
+        return {"collection": name, "rows": 0, "space": None, "note": str(error)}
+
+
+def _tag(store: OpenStore) -> str | None:
+    return record_of(store).space.tag if store.record() is not None else None
+
+
+def _said(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

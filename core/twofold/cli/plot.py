@@ -1,0 +1,93 @@
+"""`twofold plot`: a map of a collection, or the similarities of a few texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from twofold.cli.collection import embedder_of, found_collection
+from twofold.cli.files import whole_file
+from twofold.cli.options import Given, StoreOption, given_options, with_bare_tasks
+from twofold.cli.pictures import Points, draw_map, draw_similarities, form_of
+from twofold.cli.say import line
+from twofold.cli.search import shorten
+from twofold.errors import InputError
+
+if TYPE_CHECKING:
+    from twofold.embedder import Embedder
+    from twofold.stores import OpenStore
+
+MOST = 5000
+"""Rows of a map, unless another number is asked for."""
+NAME = 60
+"""Characters of a text that a picture shows."""
+
+
+@given_options
+def plot(
+    name: Annotated[str | None, typer.Argument(help="The collection; none with --text.", show_default=False)] = None,
+    *,
+    given: Given,
+    store: Annotated[StoreOption | None, typer.Option("--store", help="Where the collection is.")] = None,
+    output: Annotated[Path, typer.Option(help="A file ending in .png, .svg or .html.")] = Path("plot.png"),
+    color: Annotated[str | None, typer.Option(help="The field of metadata that colours the points.")] = None,
+    rows: Annotated[int, typer.Option(help="How many rows a map shows at most, spread over all.")] = MOST,
+    text: Annotated[list[str] | None, typer.Option(help="Draw the similarities of these texts instead.")] = None,
+) -> None:
+    """Draw a map of a collection, or the similarities of a few texts.
+
+    The map shows the two directions in which the vectors differ most (principal components). With --text it is a table
+    of cosines, of the collection's embedder or of the one that the options make. Needs the extra plot.
+    """
+    form = form_of(output)
+    if rows < 2:
+        raise InputError(f"--rows {rows}: it must be at least 2")
+    if text and len(text) < 2:
+        raise InputError("--text is there once: give two texts at least, each by its own --text")
+    if not text and (name is None or store is None):
+        raise InputError("nothing to draw: give a collection and --store, or texts by --text")
+    if text:
+        picture = draw_similarities(_embedder(store, name, given).embed_documents(text), _names(text), form)
+    else:
+        with found_collection(str(store), str(name)) as opened:
+            picture = draw_map(_points(opened, rows, color), form)
+    with whole_file(output) as stream:
+        stream.write(picture)
+    line(str(output))
+
+
+def _embedder(store: str | None, name: str | None, given: Given) -> Embedder:
+    if store is not None and name is not None:
+        with found_collection(store, name) as opened:
+            return embedder_of(opened, given)
+    if "model" not in given:
+        raise InputError("no model: give --model, or a collection and --store")
+    from twofold.embedder import Embedder  # noqa: PLC0415 - not for what is drawn of a collection
+
+    return Embedder(**with_bare_tasks(given))
+
+
+def _points(store: OpenStore, most: int, color: str | None) -> Points:
+    """Rows spread over all of a collection, with the values of the field that colours them."""
+    count = store.count()
+    if count < 2:
+        raise InputError(f"collection {store.name!r} has {count} rows: a map needs two at least")
+    step = -(-count // most)
+    ids = [row.id for number, row in enumerate(store.scan()) if number % step == 0]
+    stored = store.get(ids)
+    if color is not None and not any(color in one.row.metadata for one in stored):
+        fields = sorted({field for one in stored for field in one.row.metadata})
+        raise InputError(f"no row has a field {color!r}; there are {', '.join(map(repr, fields)) or 'none'}")
+    return Points(
+        title=f"{store.name}: {len(stored):,} of {count:,} rows",
+        vectors=[one.vector for one in stored],
+        names=[f"{one.row.id}: {shorten(one.row.text, NAME)}" for one in stored],
+        field=color,
+        values=None if color is None else [one.row.metadata.get(color) for one in stored],
+    )
+
+
+def _names(texts: list[str]) -> list[str]:
+    return [shorten(one, NAME) for one in texts]

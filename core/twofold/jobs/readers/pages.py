@@ -1,0 +1,76 @@
+"""HTML and PDF: what a reader of the page would read."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from twofold.errors import InputError
+from twofold.extras import extra
+from twofold.jobs.readers.source import Found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twofold.jobs.readers.source import Source
+
+UNREAD = ("script", "style", "noscript", "template", "svg", "head")
+"""Parts of a page that nobody reads."""
+BLOCKS = (
+    *("p", "div", "section", "article", "header", "footer", "main", "aside", "nav", "figure", "figcaption", "form"),
+    *("h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "dl", "dt", "dd", "table", "tr", "td", "th", "caption"),
+    *("blockquote", "pre", "hr", "br", "address", "details", "summary", "fieldset", "option"),
+)
+"""What stands on lines of its own; everything else is in the middle of a sentence."""
+
+
+def read_html(source: Source) -> Iterator[Found]:
+    """The page's text, paragraph by paragraph, with its title as a field.
+
+    Raises:
+        MissingExtra: Beautiful Soup is not installed.
+    """
+    with extra("inputs"):
+        from bs4 import BeautifulSoup  # noqa: PLC0415 - optional
+    with source.open() as stream:
+        raw = stream.read()
+    with warnings.catch_warnings(action="ignore"):  # that a file looks like a name, or like XML
+        page = BeautifulSoup(raw, "html.parser", from_encoding=source.encoding)
+    title = " ".join(page.title.get_text().split()) if page.title else ""
+    for part in page.find_all(UNREAD):
+        part.decompose()
+    for block in page.find_all(BLOCKS):
+        block.insert_before("\n")
+        block.insert_after("\n")
+    lines = (re.sub(r"[^\S\n]+", " ", line).strip() for line in page.get_text().split("\n"))
+    yield Found("\n".join(line for line in lines if line), {"title": title} if title else {})
+
+
+def read_pdf(source: Source) -> Iterator[Found]:
+    """One document a page, with its number, the count of pages and the title as fields.
+
+    Raises:
+        MissingExtra: pypdf is not installed.
+        InputError: a file that needs a password, or that is broken.
+    """
+    with extra("inputs"):
+        import pypdf  # noqa: PLC0415 - optional
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells of each small fault that it puts right
+    with source.open() as stream:
+        try:
+            yield from _pages(pypdf.PdfReader(stream))
+        except (InputError, GeneratorExit):
+            raise
+        except Exception as error:  # noqa: BLE001 - what a broken file makes pypdf raise is of many kinds
+            raise InputError(f"not a PDF that can be read: {error or type(error).__name__}") from None
+
+
+def _pages(reader: Any) -> Iterator[Found]:
+    if reader.is_encrypted and not reader.decrypt(""):
+        raise InputError("it needs a password")
+    title = str((reader.metadata or {}).get("/Title") or "").strip()
+    for number, page in enumerate(reader.pages, 1):
+        fields = {"page": number, "pages": len(reader.pages)} | ({"title": title} if title else {})
+        yield Found(page.extract_text(), fields, f"#page={number}")

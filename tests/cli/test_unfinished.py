@@ -1,0 +1,125 @@
+"""An output file appears whole or not at all, and what was paid for before a failure is used by the next run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from twofold import Embedder, InputError, ProviderUnavailable
+from twofold.cli.files import whole_file
+from twofold.cli.unfinished import Unfinished
+from twofold.fake import FakeBackend
+
+if TYPE_CHECKING:
+    from cli.conftest import Run
+
+TEXTS = [f"text number {number}" for number in range(9)]
+FLAGS = ("--model", "fake:", "--dimensions", "8")
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A model that fails at its third slice, two texts of three done; the texts that it was given."""
+    monkeypatch.setattr("twofold.cli.embed.SLICE_TOKENS", 9)  # three texts
+    seen: list[str] = []
+    whole = FakeBackend.embed
+
+    def embed(self: FakeBackend, documents: Any, *arguments: Any, **options: Any) -> Any:
+        if len(seen) == 6:
+            partial = dict(enumerate(whole(self, documents[:2], *arguments, **options)[:, None]))
+            seen.extend(document.text for document in documents[:2])
+            raise ProviderUnavailable("the provider is gone", partial=partial, failed={2: "gone"})
+        seen.extend(document.text for document in documents)
+        return whole(self, documents, *arguments, **options)
+
+    monkeypatch.setattr(FakeBackend, "embed", embed)
+    return seen
+
+
+@pytest.mark.parametrize("name", ["out.npy", "out.jsonl"])
+def test_another_run_goes_on_where_one_failed(twofold: Run, failing: list[str], name: str) -> None:
+    Path(name).write_text("what was there")
+    code, out, err = twofold("embed", *TEXTS, *FLAGS, "--output", name)
+    assert (code, out) == (1, "")
+    assert f"8 of 9 texts are in {name}.unfinished: run it again to go on" in err
+    assert Path(name).read_text() == "what was there"
+    assert sorted(path.name for path in Path.cwd().iterdir()) == [name, f"{name}.unfinished"]
+
+    code, _, err = twofold("embed", *TEXTS, *FLAGS, "--output", name)
+    assert code == 0, err
+    assert [path.name for path in Path.cwd().iterdir()] == [name]
+    assert failing == TEXTS  # each was embedded once
+    expected = Embedder("fake:", dimensions=8).embed_documents(TEXTS)
+    if name.endswith("npy"):
+        assert np.array_equal(np.load(name), expected)
+    else:
+        lines = list(map(json.loads, Path(name).read_text().splitlines()))
+        assert [line["id"] for line in lines] == [str(number) for number in range(9)]
+        assert np.array_equal(np.array([line["embedding"] for line in lines], np.float32), expected)
+
+
+def test_what_was_written_to_standard_output_is_said(twofold: Run, failing: list[str]) -> None:
+    code, out, err = twofold("embed", *TEXTS, *FLAGS)
+    assert code == 1
+    assert [json.loads(line)["id"] for line in out.splitlines()] == [str(number) for number in range(8)]
+    assert "8 of 9 texts were embedded" in err
+    assert len(failing) == 8
+
+
+def test_vectors_of_something_else_are_not_used(twofold: Run, failing: list[str]) -> None:
+    del failing
+    twofold("embed", *TEXTS, *FLAGS, "--output", "out.npy")
+    kept = Path("out.npy.unfinished").read_bytes()
+    for other in (["--task", "topic"], ["--query"], ["--dimensions", "16"], ["--truncate", "end"]):
+        code, _, err = twofold("embed", *TEXTS, *FLAGS, *other, "--output", "out.npy")
+        assert code == 2
+        assert "out.npy.unfinished is what another model or task left unfinished" in err
+    assert Path("out.npy.unfinished").read_bytes() == kept
+
+
+def test_a_record_that_a_kill_cut_off_is_passed_over(tmp_path: Path) -> None:
+    vectors = np.arange(12, dtype=np.float32).reshape(3, 4)
+    first = Unfinished(tmp_path / "x", {"space": "s"}, 4)
+    first.keep(["a", "b"], vectors[:2])
+    raw = first.path.read_bytes()
+    first.path.write_bytes(raw[:-5])
+    second = Unfinished(tmp_path / "x", {"space": "s"}, 4)
+    assert (second.has("a"), second.has("b")) == (True, False)
+    second.keep(["c", "b"], vectors[[2, 1]])
+    third = Unfinished(tmp_path / "x", {"space": "s"}, 4)
+    assert np.array_equal(third.vectors(["a", "b", "c"]), vectors)
+    with pytest.raises(InputError, match="another model or task"):
+        Unfinished(tmp_path / "x", {"space": "t"}, 4)
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    with whole_file(target) as stream:
+        stream.write(b"first")
+    target.chmod(0o640)
+    with pytest.raises(KeyboardInterrupt):
+        cut_short(target)
+    assert target.read_bytes() == b"first"
+    with whole_file(target) as stream:
+        stream.write(b"second")
+    assert target.read_bytes() == b"second"
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def cut_short(target: Path) -> None:
+    with whole_file(target) as stream:
+        stream.write(b"seco")
+        raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(os.name == "nt", reason="devices are POSIX's")
+def test_a_device_is_written_to() -> None:
+    with whole_file(Path("/dev/null")) as stream:
+        stream.write(b"gone")
+    assert not Path("/dev/null").is_file()
