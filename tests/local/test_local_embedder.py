@@ -139,7 +139,7 @@ def test_truncation_at_the_end_keeps_the_closing_token(
     np.testing.assert_allclose(got, want / np.linalg.norm(want), atol=1e-5)
 
 
-@pytest.mark.parametrize("text", ["a\x00b", "\x01\x02 fog", "\x00", "\u200b\u200d", "\x7f tab\there"])
+@pytest.mark.parametrize("text", ["a\x00b", "\x01\x02 fog", "fog\u200b\u200d", "\x7f tab\there"])
 @pytest.mark.parametrize("name", ["bert", "jina-v3"])
 def test_control_characters_are_accepted_and_deterministic(
     embedder: Callable[..., Embedder], name: str, text: str

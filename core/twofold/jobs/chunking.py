@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from twofold.documents import Document
+from twofold.documents import Document, is_blank
 from twofold.errors import InputError
 from twofold.extras import extra
 from twofold.stores.rows import digest_of, text_digest
@@ -105,10 +105,10 @@ def split(embedder: Embedder, text: str, chunk_tokens: int) -> tuple[Span, ...]:
         from semantic_text_splitter import TextSplitter  # noqa: PLC0415 - optional
 
     def count(piece: str) -> int:
-        return embedder.count_tokens([piece])[0] if piece.strip() else 0
+        return embedder.count_tokens([piece])[0] if not is_blank(piece) else 0
 
     found = TextSplitter.from_callback(count, chunk_tokens).chunk_indices(text)
-    return tuple((start, start + len(chunk)) for start, chunk in found if chunk.strip())
+    return tuple((start, start + len(chunk)) for start, chunk in found if not is_blank(chunk))
 
 
 def join(document: Document, numbers: Sequence[int]) -> Document:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from twofold.documents import check_text
+from twofold.documents import check_text, is_blank
 from twofold.errors import InputError
 from twofold.jobs.corpus import Unreadable
 from twofold.stores.checks import check_metadata
@@ -85,7 +85,7 @@ def check_item(item: Item | Unreadable, earlier: str | None) -> None:
         raise InputError(f"document {item.id!r}: {item.reason}")
     try:
         check_metadata(item.metadata, keeps_lists=False)
-        if not isinstance(item.text, str) or item.text.strip():
+        if not isinstance(item.text, str) or not is_blank(item.text):
             check_text(item.text)
     except InputError as error:
         raise InputError(f"document {item.id!r}: {error}") from None
@@ -103,7 +103,7 @@ def compare(
     embedder: Embedder, cutting: Cutting, place: int, item: Item, before: Sequence[Held], *, force: bool = False
 ) -> Task:
     """What `item` needs, where the store holds `before` of it."""
-    if not item.text.strip():
+    if is_blank(item.text):
         return Task(place, item, Work.REMOVAL if before else Work.NOTHING, "", before)
     content = cutting.digest(embedder, item.text)
     digest = version_digest(content, dict(item.metadata))

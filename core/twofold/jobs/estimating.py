@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from twofold.documents import is_blank
 from twofold.errors import InputError
 from twofold.jobs.chunking import Cutting, sections
 from twofold.jobs.comparing import Work, by_document, check_item, check_source, compare, looks
@@ -160,7 +161,7 @@ class _Estimating:
     def _count(self, task: Task) -> None:
         text, limit = task.item.text, self.embedder.card.max_tokens
         cut = [(0, len(text))] if self.cutting.chunk_tokens is None else sections(text)
-        parts = [text[start:end] for start, end in cut if text[start:end].strip()]
+        parts = [text[start:end] for start, end in cut if not is_blank(text[start:end])]
         tokens = sum(self.embedder.count_tokens(parts))
         if self.cutting.chunk_tokens is None and tokens > limit and refuses(self.embedder):
             raise InputError(f"document {task.item.id!r} has {tokens} tokens, the limit is {limit}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from twofold.documents import Document
+from twofold.documents import Document, is_blank
 from twofold.errors import InputError
 from twofold.jobs.chunking import join, sections
 from twofold.stores.drivers import Calls, run
@@ -86,7 +86,7 @@ class LongDocument:
         self._cuts: dict[tuple[int, int], Spans] = {
             (start, end): np.asarray(cutting.document(embedder, text[start:end]).spans, np.int32)
             for start, end in sections(text)
-            if text[start:end].strip()
+            if not is_blank(text[start:end])
         }
 
     @property

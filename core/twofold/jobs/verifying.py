@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from twofold.documents import is_blank
 from twofold.errors import InputError, StoreError
 from twofold.jobs.chunking import SECTION
 from twofold.jobs.seen import scratch
@@ -134,7 +135,7 @@ def _stored(store: OpenStore, ids: Sequence[str]) -> Sequence[Stored]:
 
 def _agrees(embedder: Embedder, stored: Sequence[Stored]) -> bool | None:
     """Whether a document's vectors are what its rows give now; None where that cannot be said."""
-    checkable = stored and len(stored) < MOST_ROWS and all(one.row.text.strip() for one in stored)
+    checkable = stored and len(stored) < MOST_ROWS and not any(is_blank(one.row.text) for one in stored)
     if not checkable or max(one.row.span[1] for one in stored) > SECTION:
         return None
     try:

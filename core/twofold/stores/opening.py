@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twofold.documents import Document
+from twofold.documents import Document, is_blank
 from twofold.errors import SpaceMismatch, StoreError
 from twofold.space import CANARY_COSINE, SpaceRecord, mismatch_message
 from twofold.stores.drivers import Calls, done, run
@@ -132,7 +132,7 @@ async def _prove(store: Store, calls: Calls, *, adopt: bool) -> None:
     documents = sorted({row.document for row in some})
     rows = await done(store.held(documents))
     stored = list(await done(store.get([row.id for row in rows])))
-    if any(not one.row.text.strip() for one in stored):
+    if any(is_blank(one.row.text) for one in stored):
         raise StoreError(f"collection {store.name!r} has rows without text, so that its vectors cannot be checked")
     cosine = min([await agreement(calls, own) for own in _by_document(stored)], default=-1.0)
     if cosine < CANARY_COSINE:

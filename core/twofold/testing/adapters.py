@@ -39,8 +39,8 @@ def _changed(option: Option) -> Any:
         return _SENSIBLE[option.name]
     if isinstance(option.default, bool):
         return not option.default
-    if isinstance(option.default, float):
-        return option.default / 80
+    if float in (option.hint, *get_args(option.hint)):
+        return (option.default or 400.0) / 80
     if option.least is not None:
         return option.least + 1
     kinds = [option.hint, *get_args(option.hint)]
