@@ -54,7 +54,7 @@ class HostedBackend:
         """
         self.provider, _, self._model = settings.model.partition(":")
         self.usage = Usage()
-        self._row, self._settings = PROVIDERS[self.provider], settings
+        self._row, self._settings = PROVIDERS[self.provider].row_of(self._model), settings
         self._known = self._row.find(self._model)
         self._proved: set[str | None] = set()
         self._sizes = Sizes()
