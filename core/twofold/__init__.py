@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         TwofoldError,
         TwofoldWarning,
     )
+    from twofold.estimate import Estimate, Price
     from twofold.models import ModelCard, Task
     from twofold.settings import Settings
     from twofold.space import Space, SpaceRecord
@@ -39,12 +40,14 @@ __all__ = [
     "DimensionsWarning",
     "Document",
     "Embedder",
+    "Estimate",
     "InputError",
     "LicenceWarning",
     "MissingExtra",
     "ModelCard",
     "ModelError",
     "OutputError",
+    "Price",
     "ProviderError",
     "ProviderUnavailable",
     "RequestRefused",
@@ -62,7 +65,9 @@ __all__ = [
 _HOMES = {
     "Document": "documents",
     "Embedder": "embedder",
+    "Estimate": "estimate",
     "ModelCard": "models",
+    "Price": "estimate",
     "Settings": "settings",
     "Space": "space",
     "SpaceRecord": "space",

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from twofold import vectors
 from twofold.assembly import Assembled
-from twofold.documents import Document, check_documents, check_texts, span_counts
+from twofold.backend import Requesting
+from twofold.documents import Document, check_documents, check_text, check_texts, span_counts
 from twofold.errors import InputError, ProviderError
+from twofold.estimate import Estimate
 from twofold.models import AUTO
 from twofold.progress import reporting
 from twofold.space import CANARIES, SpaceRecord
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from twofold.models import Task
     from twofold.settings import Truncate
     from twofold.vectors import FloatArray
+
+Side: TypeAlias = Literal["query", "document"]
 
 
 def _whole(texts: Iterable[str]) -> list[Document]:
@@ -102,6 +106,27 @@ class Embedder(Assembled):
     async def acount_tokens(self, texts: Iterable[str], *, task: str | None = AUTO) -> list[int]:
         """`count_tokens`, without holding up the event loop."""
         return await asyncio.to_thread(self.count_tokens, check_texts(texts), task=task)
+
+    def estimate(self, texts: Iterable[str | Document], *, side: Side = "document") -> Estimate:
+        """The requests and tokens that embedding `texts` would take, and its cost where the price is known.
+
+        Nothing is embedded and no key is needed; of a model that only its server knows, one word is asked, as ever. A
+        local model takes no requests and costs nothing.
+
+        Raises:
+            InputError: what embedding them would refuse.
+        """
+        items = check_texts(texts) if isinstance(texts, str) else list(texts)  # one string is refused there
+        documents = [
+            item if isinstance(item, Document) else Document.whole(check_text(item, index))
+            for index, item in enumerate(items)
+        ]
+        task = self.query_task if side == "query" else self.document_task
+        truncate = self._query_truncate if side == "query" else self.settings.truncate
+        if documents and isinstance(self.backend, Requesting):
+            return self.backend.estimate(documents, task, self.dimensions, truncate=truncate)
+        tokens = sum(self.backend.count_tokens([document.text for document in documents], task)) if documents else 0
+        return Estimate(texts=len(documents), requests=0, tokens=tokens, exact=True, cost=0.0)
 
     # -- embedding ----------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ HOSTS |= {"llama_index_twofold": "llama_index"}
 
 FLOORS = [
     {"errors", "extras", "models", "documents", "offsets", "vectors", "space", "keys", "settings"}
-    | {"option", "arguments", "progress", "backend", "cards", "wires"},
+    | {"option", "arguments", "estimate", "progress", "backend", "cards", "wires"},
     {"fake", "local", "hosted"},
     {"resolve"},
     {"assembly"},
