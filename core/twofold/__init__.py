@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from twofold.embedder import Embedder
     from twofold.errors import (
         BlankWarning,
+        CacheWarning,
         DeadlineExceeded,
         DeviceError,
         DimensionsWarning,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BlankWarning",
+    "CacheWarning",
     "DeadlineExceeded",
     "DeviceError",
     "DimensionsWarning",
