@@ -328,17 +328,6 @@ def test_jina_on_azure_is_jinas_api_at_an_address_of_ones_own(monkeypatch: pytes
 # -- SageMaker --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "aws-secret-canary",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-
-
 def sagemaker(exchange: Exchange) -> None:
     texts = [item["text"] if isinstance(item, dict) else item for item in exchange.body["data"]]
     width = exchange.body.get("parameters", {}).get("dimensions", 1024)

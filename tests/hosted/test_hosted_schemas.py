@@ -141,18 +141,6 @@ def test_azure_openai_wants_an_address() -> None:
 # -- Bedrock ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "aws-secret-canary",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    return monkeypatch
-
-
 async def test_titan_on_bedrock_takes_one_text_a_request(aws: pytest.MonkeyPatch) -> None:
     with SchemaServer(schemas.TITAN, schemas.titan, "/model/amazon.titan-embed-text-v2%3A0/invoke") as server:
         aws.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"http://127.0.0.1:{server.port}")
