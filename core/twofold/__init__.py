@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from twofold.embedder import Embedder
     from twofold.errors import (
         BlankWarning,
+        CacheWarning,
         DeadlineExceeded,
         DeviceError,
         DimensionsWarning,
@@ -28,23 +29,27 @@ if TYPE_CHECKING:
         TwofoldError,
         TwofoldWarning,
     )
+    from twofold.estimate import Estimate, Price
     from twofold.models import ModelCard, Task
     from twofold.settings import Settings
     from twofold.space import Space, SpaceRecord
 
 __all__ = [
     "BlankWarning",
+    "CacheWarning",
     "DeadlineExceeded",
     "DeviceError",
     "DimensionsWarning",
     "Document",
     "Embedder",
+    "Estimate",
     "InputError",
     "LicenceWarning",
     "MissingExtra",
     "ModelCard",
     "ModelError",
     "OutputError",
+    "Price",
     "ProviderError",
     "ProviderUnavailable",
     "RequestRefused",
@@ -62,7 +67,9 @@ __all__ = [
 _HOMES = {
     "Document": "documents",
     "Embedder": "embedder",
+    "Estimate": "estimate",
     "ModelCard": "models",
+    "Price": "estimate",
     "Settings": "settings",
     "Space": "space",
     "SpaceRecord": "space",

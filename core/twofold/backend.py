@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twofold.documents import Document
+    from twofold.estimate import Estimate
     from twofold.models import ModelCard, Task
     from twofold.settings import Truncate
     from twofold.vectors import FloatArray
@@ -67,3 +68,17 @@ class Backend(Protocol):
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
         """The length of each text as the model sees it, instruction and special tokens included."""
+
+
+@runtime_checkable
+class Requesting(Protocol):
+    """A backend that sends requests, and can say how many."""
+
+    def estimate(
+        self, documents: Sequence[Document], task: Task, dimensions: int, *, truncate: Truncate = "error"
+    ) -> Estimate:
+        """What `embed` would ask for; nothing is sent, and no key is needed.
+
+        Raises:
+            InputError: what `embed` would refuse.
+        """

@@ -175,14 +175,74 @@ COHERE = tuple(
     )
 )
 VOYAGE_TASKS = _tasks("query", "document")
+# docs.voyageai.com, Text Embeddings and Contextualized Chunk Embeddings, 2026-08
 VOYAGE = tuple(
     ModelCard(name, width, max_tokens, VOYAGE_TASKS, "query", "document", matryoshka=sizes)
     for name, width, max_tokens, sizes in (
         *(
             (name, 2048, 32_000, (256, 512, 1024, 2048))
-            for name in ("voyage-3.5", "voyage-3.5-lite", "voyage-3-large", "voyage-code-3")
+            for name in (
+                "voyage-4-large",
+                "voyage-4",
+                "voyage-4-lite",
+                "voyage-3.5",
+                "voyage-3.5-lite",
+                "voyage-3-large",
+                "voyage-code-3",
+                "voyage-context-4",
+                "voyage-context-3",
+            )
         ),
         ("voyage-finance-2", 1024, 32_000, ()),
         ("voyage-law-2", 1024, 16_000, ()),
     )
 )
+# ai.google.dev/gemini-api/docs/embeddings, 2026: the first takes a task's name, the second its text
+GEMINI_1 = ModelCard(
+    "gemini-embedding-001",
+    3072,
+    2048,
+    tasks=_tasks(
+        "RETRIEVAL_QUERY",
+        "RETRIEVAL_DOCUMENT",
+        "SEMANTIC_SIMILARITY",
+        "CLASSIFICATION",
+        "CLUSTERING",
+        "QUESTION_ANSWERING",
+        "FACT_VERIFICATION",
+        "CODE_RETRIEVAL_QUERY",
+    ),
+    query_task="RETRIEVAL_QUERY",
+    document_task="RETRIEVAL_DOCUMENT",
+    matryoshka=(768, 1536, 3072),
+)
+GEMINI_2 = ModelCard(
+    "gemini-embedding-2",
+    3072,
+    8192,
+    tasks=_sides("task: search result | query: ", "title: none | text: "),
+    query_task="query",
+    document_task="document",
+    matryoshka=(768, 1536, 3072),
+)
+# docs.mistral.ai/api/endpoint/embeddings, 2026: neither has a task
+MISTRAL = ModelCard("mistral-embed", 1024, 8192)
+CODESTRAL = ModelCard("codestral-embed", 3072, 8192, matryoshka=(256, 512, 1024, 1536, 3072))
+# docs.nomic.ai/atlas/models/text-embedding, 2026
+NOMIC = tuple(
+    ModelCard(
+        f"nomic-ai/nomic-embed-text-{version}",
+        768,
+        8192,
+        tasks=tuple(
+            Task(name, f"{name}: ") for name in ("search_query", "search_document", "classification", "clustering")
+        ),
+        query_task="search_query",
+        document_task="search_document",
+        matryoshka=sizes,
+        licence="Apache-2.0",
+    )
+    for version, sizes in (("v1", ()), ("v1.5", (64, 128, 256, 512, 768)))
+)
+# docs.aws.amazon.com/bedrock, Titan Text Embeddings, 2026
+TITAN = ModelCard("amazon.titan-embed-text-v2:0", 1024, 8192, matryoshka=(256, 512, 1024))

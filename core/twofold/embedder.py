@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twofold import vectors
-from twofold.assembly import Assembled
-from twofold.documents import Document, check_documents, check_texts, span_counts
-from twofold.errors import InputError, ProviderError
+from twofold.backend import Requesting
+from twofold.computing import Computing, split
+from twofold.documents import Document, check_documents, check_text, check_texts
+from twofold.errors import InputError
+from twofold.estimate import Estimate
 from twofold.models import AUTO
-from twofold.progress import reporting
 from twofold.space import CANARIES, SpaceRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from twofold.models import Task
-    from twofold.settings import Truncate
+    from twofold.lookup import Side
     from twofold.vectors import FloatArray
 
 
@@ -47,11 +46,7 @@ def _naming_chunks() -> Iterator[None]:
         raise InputError(re.sub(r"\bspan (\d+) of document 0\b", r"chunk \1", str(error)), index=error.index) from None
 
 
-def _split(rows: FloatArray, documents: Sequence[Document]) -> list[FloatArray]:
-    return np.split(rows, np.cumsum(span_counts(documents))[:-1]) if documents else []
-
-
-class Embedder(Assembled):
+class Embedder(Computing):
     """Text to vectors, with the query and the document side each sent as the model was trained for.
 
     Cheap to make: weights are loaded, and connections opened, at the first use, and loaded weights are shared by the
@@ -103,6 +98,28 @@ class Embedder(Assembled):
         """`count_tokens`, without holding up the event loop."""
         return await asyncio.to_thread(self.count_tokens, check_texts(texts), task=task)
 
+    def estimate(self, texts: Iterable[str | Document], *, side: Side = "document") -> Estimate:
+        """The requests and tokens that embedding `texts` would take, and its cost where the price is known.
+
+        Nothing is embedded and no key is needed; of a model that only its server knows, one word is asked, as ever. A
+        local model takes no requests and costs nothing, nor does what the cache has.
+
+        Raises:
+            InputError: what embedding them would refuse.
+        """
+        items = check_texts(texts) if isinstance(texts, str) else list(texts)  # one string is refused there
+        documents = [
+            item if isinstance(item, Document) else Document.whole(check_text(item, index))
+            for index, item in enumerate(items)
+        ]
+        task = self.query_task if side == "query" else self.document_task
+        if (lookup := self._look_up(documents, side)) is not None:
+            documents = list(lookup.missing.values())
+        if documents and isinstance(self.backend, Requesting):
+            return self.backend.estimate(documents, task, self.dimensions, truncate=self._truncate(side))
+        tokens = sum(self.backend.count_tokens([document.text for document in documents], task)) if documents else 0
+        return Estimate(texts=len(documents), requests=0, tokens=tokens, exact=True, cost=0.0)
+
     # -- embedding ----------------------------------------------------------------------------------------------------
 
     def embed_query(self, text: str) -> FloatArray:
@@ -111,11 +128,11 @@ class Embedder(Assembled):
         Raises:
             InputError: see `embed_documents`; a list is refused too.
         """
-        return self._embed([Document.whole(text)], self.query_task, truncate=self._query_truncate).reshape(-1)
+        return self._embed([Document.whole(text)], self.query_task, "query").reshape(-1)
 
     def embed_queries(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """The vectors of queries, shape (n, dimensions), in the order of `texts`."""
-        return self._embed(_whole(texts), self.query_task, progress, self._query_truncate)
+        return self._embed(_whole(texts), self.query_task, "query", progress)
 
     def embed_documents(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """The vectors of documents, shape (n, dimensions), in the order of `texts`.
@@ -125,7 +142,7 @@ class Embedder(Assembled):
                 not a string; named by its index, before any work.
             ProviderError: a hosted model failed; what was done is in its `partial`.
         """
-        return self._embed(_whole(texts), self.document_task, progress)
+        return self._embed(_whole(texts), self.document_task, "document", progress)
 
     def embed_chunks(self, chunks: Iterable[str]) -> FloatArray:
         """The vectors of the consecutive chunks of ONE document, late-chunked, shape (n, dimensions).
@@ -134,90 +151,55 @@ class Embedder(Assembled):
         white space between them belongs to them, since "a" and "b" alone make one word, "ab".
         """
         with _naming_chunks():
-            return self._embed([Document.from_chunks(chunks)], self.document_task)
+            return self._embed([Document.from_chunks(chunks)], self.document_task, "document")
 
     def embed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
         """The vectors of each document's spans, late-chunked: a list of arrays of shape (n_spans, dimensions)."""
         documents = check_documents(documents)
-        return _split(self._embed(documents, self.document_task, progress), documents)
+        return split(self._embed(documents, self.document_task, "document", progress), documents)
 
     def embed(self, texts: Iterable[str], *, task: str | None, progress: bool = False) -> FloatArray:
         """The vectors of `texts` under any task of the model, shape (n, dimensions); None is the bare model."""
-        return self._embed(_whole(texts), self.card.task(task), progress)
+        return self._embed(_whole(texts), self.card.task(task), None, progress)
 
     async def aembed_query(self, text: str) -> FloatArray:
         """`embed_query`, without holding up the event loop."""
         documents = [Document.whole(text)]
         task = (await self._loaded()).query_task
-        return (await self._aembed(documents, task, truncate=self._query_truncate)).reshape(-1)
+        return (await self._aembed(documents, task, "query")).reshape(-1)
 
     async def aembed_queries(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """`embed_queries`, without holding up the event loop."""
-        return await self._aembed(_whole(texts), (await self._loaded()).query_task, progress, self._query_truncate)
+        return await self._aembed(_whole(texts), (await self._loaded()).query_task, "query", progress)
 
     async def aembed_documents(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """`embed_documents`, without holding up the event loop."""
-        return await self._aembed(_whole(texts), (await self._loaded()).document_task, progress)
+        return await self._aembed(_whole(texts), (await self._loaded()).document_task, "document", progress)
 
     async def aembed_chunks(self, chunks: Iterable[str]) -> FloatArray:
         """`embed_chunks`, without holding up the event loop."""
         with _naming_chunks():
-            return await self._aembed([Document.from_chunks(chunks)], (await self._loaded()).document_task)
+            return await self._aembed([Document.from_chunks(chunks)], (await self._loaded()).document_task, "document")
 
     async def aembed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
         """`embed_late`, without holding up the event loop."""
         documents = check_documents(documents)
-        return _split(await self._aembed(documents, (await self._loaded()).document_task, progress), documents)
+        return split(
+            await self._aembed(documents, (await self._loaded()).document_task, "document", progress), documents
+        )
 
     async def aembed(self, texts: Iterable[str], *, task: str | None, progress: bool = False) -> FloatArray:
         """`embed`, without holding up the event loop."""
-        return await self._aembed(_whole(texts), (await self._loaded()).card.task(task), progress)
+        return await self._aembed(_whole(texts), (await self._loaded()).card.task(task), None, progress)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    @property
-    def _query_truncate(self) -> Truncate:
-        return self.settings.query_truncate or self.settings.truncate
-
-    def _embed(
-        self, documents: Sequence[Document], task: Task, progress: bool = False, truncate: Truncate | None = None
-    ) -> FloatArray:
-        if not documents:
-            return np.empty((0, self.dimensions), np.float32)
-        truncate = truncate or self.settings.truncate
-        with self._keeping_partial(), reporting(len(documents), shown=progress) as report:
-            raw = self.backend.embed(
-                documents, task, self.dimensions, truncate=truncate, report=report if progress else None
-            )
-        return self._finish(raw, documents)
-
-    async def _aembed(
-        self, documents: Sequence[Document], task: Task, progress: bool = False, truncate: Truncate | None = None
-    ) -> FloatArray:
-        if not documents:
-            return np.empty((0, self.dimensions), np.float32)
-        truncate = truncate or self.settings.truncate
-        with self._keeping_partial(), reporting(len(documents), shown=progress) as report:
-            raw = await self.backend.aembed(
-                documents, task, self.dimensions, truncate=truncate, report=report if progress else None
-            )
-        return self._finish(raw, documents)
-
-    @contextmanager
-    def _keeping_partial(self) -> Iterator[None]:
-        """Finish what a provider gave before it failed, as everything else is finished."""
-        try:
-            yield
-        except ProviderError as error:
-            for index, raw in error.partial.items():
-                error.partial[index] = vectors.finish(raw, len(raw), self.dimensions, unit=self.settings.normalize)
-            raise
-
-    def _finish(self, raw: FloatArray, documents: Sequence[Document]) -> FloatArray:
-        return vectors.finish(raw, sum(span_counts(documents)), self.dimensions, unit=self.settings.normalize)
-
     def _canaries(self) -> FloatArray:
-        return np.concatenate([self.embed_queries(CANARIES), self.embed_documents(CANARIES)])
+        """Never from the cache: they are to show what this door gives now."""
+        whole = _whole(CANARIES)
+        return np.concatenate([self._embed(whole, self.query_task, None), self._embed(whole, self.document_task, None)])
 
     async def _acanaries(self) -> FloatArray:
-        return np.concatenate([await self.aembed_queries(CANARIES), await self.aembed_documents(CANARIES)])
+        whole = _whole(CANARIES)
+        query, document = (await self._loaded()).query_task, self.document_task
+        return np.concatenate([await self._aembed(whole, query, None), await self._aembed(whole, document, None)])

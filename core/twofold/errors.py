@@ -19,7 +19,8 @@ Warnings, so that `warnings.filterwarnings` can silence each by class:
     TwofoldWarning
     ├── LicenceWarning      the weights may not be used for everything; said once for each model
     ├── DimensionsWarning   a size that the model was not trained to be cut to; said once
-    └── BlankWarning        a document without a word was passed over; it has no row
+    ├── BlankWarning        a document without a word was passed over; it has no row
+    └── CacheWarning        the cache of vectors could not be read or written; everything was embedded
 """
 
 from __future__ import annotations
@@ -150,3 +151,7 @@ class DimensionsWarning(TwofoldWarning):
 
 class BlankWarning(TwofoldWarning):
     """A document without a word was passed over."""
+
+
+class CacheWarning(TwofoldWarning):
+    """The cache of vectors could not be read, or written."""

@@ -14,7 +14,7 @@ from twofold.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twofold.embedder import Embedder
+    from twofold.assembly import Assembled
     from twofold.errors import ProviderError
     from twofold.vectors import FloatArray
 
@@ -24,7 +24,7 @@ Pairs: TypeAlias = list[tuple[str, bytes]]
 """What a byte store takes."""
 
 
-def cache_key(embedder: Embedder, side: Side, item: str | Document) -> str:
+def cache_key(embedder: Assembled, side: Side, item: str | Document) -> str:
     """`<space>/<side>/<digest of the text>`: any number of models may share a cache, and queries get no document's.
 
     A document whose spans are late-chunked has a key of its own, which holds the spans and how a long one is windowed.
@@ -44,7 +44,7 @@ class Lookup(Generic[Item]):
     `keys` has one for each item, `missing` the items to embed by their keys, each once.
     """
 
-    def __init__(self, embedder: Embedder, side: Side, items: Sequence[Item]) -> None:
+    def __init__(self, embedder: Assembled, side: Side, items: Sequence[Item]) -> None:
         """All are missing until the store is read."""
         self.keys = [cache_key(embedder, side, item) for item in items]
         self.missing: dict[str, Item] = dict(zip(self.keys, items, strict=True))
@@ -69,8 +69,13 @@ class Lookup(Generic[Item]):
         """What to store of a call that failed; `error` then names items by their places in the call."""
         sent = list(self.missing)
         pairs = [] if isinstance(error, InputError) else [(sent[n], _packed(own)) for n, own in error.partial.items()]
+        self._found.update(pairs)
         error.renumber([self.keys.index(key) for key in sent])
         return pairs
+
+    def done(self) -> dict[int, FloatArray]:
+        """The vectors of the items that the store has, by their places, once for each twin."""
+        return {place: self._array(key) for place, key in enumerate(self.keys) if key in self._found}
 
     def vectors(self) -> list[list[float]]:
         """The vectors of all texts, in their order."""
@@ -78,8 +83,10 @@ class Lookup(Generic[Item]):
 
     def arrays(self) -> list[FloatArray]:
         """The vectors of all documents, in their order: arrays of shape (n_spans, dimensions)."""
-        found = (np.frombuffer(self._found[key], "<f4") for key in self.keys)
-        return [rows.astype(np.float32).reshape(-1, self._dimensions) for rows in found]
+        return [self._array(key) for key in self.keys]
+
+    def _array(self, key: str) -> FloatArray:
+        return np.frombuffer(self._found[key], "<f4").astype(np.float32).reshape(-1, self._dimensions)
 
 
 def _packed(row: FloatArray) -> bytes:

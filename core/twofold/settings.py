@@ -118,6 +118,9 @@ class Settings:
         default="auto",
         metadata=_space("How a hosted model sends its vectors; 'binary' and 'ubinary' keep only each value's sign."),
     )
+    cache: str | None = field(
+        default=None, metadata=_says("A folder in which vectors are kept, so that no text is embedded twice.")
+    )
     served_as: str | None = field(
         default=None, metadata=_says("The name under which a gateway answers for the model, where it is another.")
     )
@@ -125,6 +128,8 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse what is wrong whatever the model is."""
         object.__setattr__(self, "model", model_string(self.model))
+        if isinstance(self.cache, os.PathLike):
+            object.__setattr__(self, "cache", os.fspath(self.cache))
         for option in options():
             object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
         _check_secrets(self)

@@ -18,12 +18,13 @@ HOSTS |= {"llama_index_twofold": "llama_index"}
 
 FLOORS = [
     {"errors", "extras", "models", "documents", "offsets", "vectors", "space", "keys", "settings"}
-    | {"option", "arguments", "progress", "backend", "cards", "wires"},
+    | {"option", "arguments", "cache", "estimate", "progress", "backend", "cards", "wires"},
     {"fake", "local", "hosted"},
     {"resolve"},
-    {"assembly"},
+    {"assembly", "lookup"},
+    {"computing"},
     {"embedder"},
-    {"lookup", "stores", "doctor"},
+    {"stores", "doctor"},
     {"adapters", "jobs", "testing"},
     {"demo"},
     {"cli", "server", "__main__"},

@@ -35,6 +35,7 @@ CHANGED: dict[str, Any] = {
     "max_outage": 5.0,
     "concurrency": 2,
     "encoding": "binary",
+    "cache": "folder/of/vectors",
     "served_as": "a-gateways-name",
 }
 

@@ -15,7 +15,8 @@ from hosted.jina_schema import FIELDS
 from twofold import Embedder, InputError, ProviderError, ResponseInvalid
 from twofold.cards import CARDS, JINA_V3
 from twofold.hosted.addresses import address
-from twofold.hosted.providers import JINA, PROVIDERS
+from twofold.hosted.providers import PROVIDERS
+from twofold.hosted.rows import JINA
 from twofold.resolve import known_card, split_model
 from twofold.vectors import normalize, quantize
 
@@ -316,26 +317,15 @@ def test_text_embeddings_inference() -> None:
 
 def test_jina_on_azure_is_jinas_api_at_an_address_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_JINA_API_KEY", "azure-key")
-    with pytest.raises(InputError, match="'azure' needs base_url"):
-        _ = Embedder("azure:jina-embeddings-v3").backend
+    with pytest.raises(InputError, match="'azure-jina' needs base_url"):
+        _ = Embedder("azure-jina:jina-embeddings-v3").backend
     with FaultServer() as server:
-        Embedder("azure:jina-embeddings-v3", base_url=server.url, dimensions=8).embed_documents(TEXTS)
+        Embedder("azure-jina:jina-embeddings-v3", base_url=server.url, dimensions=8).embed_documents(TEXTS)
     assert server.exchanges[0].headers["authorization"] == "Bearer azure-key"
     assert server.exchanges[0].body["task"] == "retrieval.passage"
 
 
 # -- SageMaker --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "aws-secret-canary",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
 
 
 def sagemaker(exchange: Exchange) -> None:
@@ -418,8 +408,8 @@ def test_cards_are_known_without_asking() -> None:
         Embedder("jina:jina-embeddings-v3", query_task="clustering")
     with pytest.raises(InputError, match="write 'jina:<model>'"):
         Embedder("jina:")
-    with pytest.raises(InputError, match="azure, cohere, jina, openai, sagemaker, tei, voyage"):
-        split_model("gemini:model")
+    with pytest.raises(InputError, match=r"azure-jina, azure-openai, bedrock, .*, voyage"):
+        split_model("azure:model")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from twofold.errors import InputError
 
@@ -21,8 +21,10 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def address(provider: Provider, path: str, base_url: str | None) -> str:
+def address(provider: Provider, path: str, base_url: str | None, model: str = "") -> str:
     """The URL that requests go to, fixed by the embedder's own options.
+
+    The model's name takes its place in `path`, unless `base_url` names it already: a deployment of another name.
 
     Raises:
         InputError: none is given where it must be, or one that is not plain: a scheme other than http and https, a
@@ -37,4 +39,6 @@ def address(provider: Provider, path: str, base_url: str | None) -> str:
     if parts.username is not None or parts.query or parts.fragment:
         raise InputError("base_url has a user name or a query, which would be stored with the settings: use api_key")
     url = url.rstrip("/")
+    before, _, after = path.partition("{model}")
+    path = after if after and before in url else path.replace("{model}", quote(model, safe=""))
     return url if path and url.endswith(path) else url + path

@@ -9,12 +9,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from twofold.backend import CALLER
+from twofold.estimate import Estimate
 from twofold.hosted import telemetry
 from twofold.hosted.call import Usage
 from twofold.hosted.endpoint import Endpoint
 from twofold.hosted.flow import Flow
 from twofold.hosted.loop import acall, call
 from twofold.hosted.planning import Planner
+from twofold.hosted.prices import price_of
 from twofold.hosted.provider import HostedModel
 from twofold.hosted.providers import PROVIDERS
 from twofold.hosted.runner import carry_out
@@ -54,7 +56,7 @@ class HostedBackend:
         """
         self.provider, _, self._model = settings.model.partition(":")
         self.usage = Usage()
-        self._row, self._settings = PROVIDERS[self.provider], settings
+        self._row, self._settings = PROVIDERS[self.provider].row_of(self._model), settings
         self._known = self._row.find(self._model)
         self._proved: set[str | None] = set()
         self._sizes = Sizes()
@@ -104,6 +106,22 @@ class HostedBackend:
         plan = await asyncio.to_thread(self._plan, *arguments) if large else self._plan(*arguments)
         with self._observed(dimensions) as usage:
             return await acall(self._carry_out(plan, task, usage, report, asyncio.get_running_loop()))
+
+    def estimate(
+        self, documents: Sequence[Document], task: Task, dimensions: int, *, truncate: Truncate = "error"
+    ) -> Estimate:
+        """What `embed` would ask for, as it is planned, and at the provider's own address what that costs."""
+        plan = self._planner.plan(documents, task, dimensions, truncate, proved=True, sizes=self._sizes)
+        tokens = sum(piece.tokens for piece in plan.pieces)
+        price = price_of(self.provider, self._model) if self._settings.base_url is None else None
+        return Estimate(
+            texts=len(documents),
+            requests=len(plan.pieces),
+            tokens=tokens,
+            exact=self._planner.counter.exact,
+            price=price,
+            cost=None if price is None else tokens * price.dollars / 1e6,
+        )
 
     @property
     def address(self) -> str:

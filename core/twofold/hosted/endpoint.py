@@ -23,7 +23,7 @@ class Endpoint:
     """One provider as one embedder reaches it.
 
     Attributes:
-        url: where requests go; SageMaker's is its endpoint's name.
+        url: where requests go; on AWS the endpoint's name, or the model's.
         wire, late_wire: the dialects that are spoken there, for plain and for late-chunked requests.
         encoding: how vectors are asked for.
         transport: carries requests; opens connections at the first use.
@@ -82,23 +82,23 @@ class Endpoint:
         return key, key.header(self._row.key_header, self._row.key_prefix)
 
     def _address(self, path: str, model: str) -> str:
-        """The URL, or SageMaker's endpoint; checked together with how the key would travel."""
+        """The URL, or what is invoked on AWS; checked together with how the key would travel."""
         base_url = self._settings.base_url
-        if self._row.carrier == "sagemaker":
-            if not base_url:
-                raise InputError(f"{self._row.name!r} needs base_url: the name of your endpoint")
-            return base_url
-        url = address(self._row, path.format(model=model), base_url)
+        if self._row.carrier == "sagemaker" and not base_url:
+            raise InputError(f"{self._row.name!r} needs base_url: the name of your endpoint")
+        if self._row.carrier != "http":
+            return base_url or model
+        url = address(self._row, path, base_url, model)
         keyed = self._key.is_asked_for or self._key.identity(self._variable)
         if url.startswith("http:") and not is_loopback(url) and keyed:
             raise InputError(f"the key would go to {urlsplit(url).hostname} unencrypted: use https://")
         return url
 
     def _connect(self, model: str, client: Any) -> Transport:
-        if self._row.carrier == "sagemaker":
-            from twofold.hosted.sagemaker import SageMakerTransport  # noqa: PLC0415 - boto3 is an extra
+        if self._row.carrier != "http":
+            from twofold.hosted.aws import AwsTransport  # noqa: PLC0415 - boto3 is an extra
 
-            return SageMakerTransport(self.url, client)
+            return AwsTransport(self._row.carrier, self.url, client)
         from twofold.hosted.http import HttpTransport  # noqa: PLC0415 - httpx is an extra
 
         late_url = self._address(self._row.late_path or self._row.path, model)

@@ -69,8 +69,15 @@ def _fitting(index: int, text: str, count: int, counter: Counter, limits: Limits
     Raises:
         InputError: it is too long, and is not to be cut, or nobody here knows where.
     """
-    if count <= limits.length or limits.long == "end" or (limits.long == "error" and not counter.exact):
+    trusted = limits.long == "error" and limits.counted and not counter.exact
+    if count <= limits.length or limits.long == "end" or trusted:
         return text, count
+    if limits.long == "error" and not counter.exact:
+        raise InputError(
+            f"text {index} has up to {count} tokens by estimate, the limit is {limits.length}, and this provider cuts "
+            "without saying so: split it, or set truncate='end'",
+            index=index,
+        )
     if limits.long == "error":
         raise InputError(
             f"text {index} has {count} tokens, the limit is {limits.length}: split it, or set truncate='end'",

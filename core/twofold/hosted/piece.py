@@ -65,6 +65,7 @@ class Limits:
         length: the model's, in tokens.
         window, overlap: those of late chunking.
         long: what becomes of a text over `length`: "error", "end" where the provider cuts it, "cut" where we must.
+        counted: whether the provider refuses a text over `length`; if not, an estimate must do.
     """
 
     items: int
@@ -76,6 +77,7 @@ class Limits:
     late_items: int = 512
     late_tokens: int = 8192
     long: Literal["error", "end", "cut"] = "error"
+    counted: bool = True
 
 
 def size_of(text: str) -> int:

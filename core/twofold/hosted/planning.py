@@ -172,6 +172,7 @@ class Planner:
             window=window,
             overlap=overlap,
             long="cut" if we_cut else truncate,
+            counted=row.counts,
         )
 
     def _unit(self) -> bool:

@@ -49,9 +49,9 @@ class Provider:
 
     Attributes:
         base_url: its public API; None where every user has an endpoint of their own.
-        path: what is added to the base URL; "{model}" in it becomes the model's name.
+        path: what is added to the base URL; "{model}" in it becomes the model's name, unless `base_url` has it.
         late_path: the same for late-chunked requests, where they go elsewhere.
-        carrier: what carries requests there: "http", or "sagemaker".
+        carrier: what carries requests there: "http", or boto3 to "sagemaker" or "bedrock".
         key_env: the environment variable in which its users keep the key.
         key_header, key_prefix: the header that the key travels in, and what stands before it there.
         dialect: the module of `twofold.wires` that it speaks.
@@ -66,6 +66,9 @@ class Provider:
         unit: whether its public API always gives vectors of unit length.
         aliases: names that it answers with for a model that was asked for by another.
         busy: statuses that are worth another try there, beyond the usual ones.
+        counts: whether it refuses a text over the model's length; where it cuts in silence, what may be too long by
+            estimate is refused here.
+        apart: rows of the models that are asked in another way: another path, dialect, or limit.
     """
 
     name: str
@@ -91,6 +94,12 @@ class Provider:
     unit: bool = False
     aliases: Mapping[str, str] = field(default_factory=dict)
     busy: frozenset[int] = frozenset()
+    counts: bool = True
+    apart: tuple[Provider, ...] = ()
+
+    def row_of(self, model: str) -> Provider:
+        """The row by which `model` is asked for."""
+        return next((row for row in self.apart if model in row.models), self)
 
     def find(self, model: str) -> HostedModel | None:
         """What is known of `model` here; None for one of which only the server knows.
@@ -100,8 +109,9 @@ class Provider:
         """
         if not model:
             raise InputError(f"no model is named: write '{self.name}:<model>'")
-        if model in self.models:
-            return self.models[model]
+        for row in (self, *self.apart):
+            if model in row.models:
+                return row.models[model]
         card = find_card(model)
         if card is None:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -10,7 +10,18 @@ from twofold.wires.reading import Sent, count_of, decode, stack
 from twofold.wires.wire import Reply, Violation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twofold.wires.wire import Ask
+
+
+class Indexed(Protocol):
+    """What may say its place in an answer."""
+
+    index: int | None
+
+
+T = TypeVar("T", bound=Indexed)
 
 
 class Request(msgspec.Struct, omit_defaults=True):
@@ -47,20 +58,30 @@ def read_answer(body: bytes, ask: Ask) -> Reply:
     """Vectors in the order of the inputs, whatever the answer's own.
 
     Raises:
-        Garbled, Violation: see `decode`; an index that is missing, or comes twice.
+        Garbled, Violation: see `decode` and `in_order`.
     """
     answer = decode(body, Answer)
-    rows: dict[int, Sent] = {}
-    for place, item in enumerate(answer.data):
+    items = in_order(answer.data, len(ask.texts))
+    vectors = stack([item.embedding for item in items], len(ask.texts), ask.encoding)
+    return Reply(vectors, answer.model if isinstance(answer.model, str) else None, _tokens(answer))
+
+
+def in_order(items: Sequence[T], count: int) -> list[T]:
+    """The items of an answer by their indices; those without one stand in their places.
+
+    Raises:
+        Violation: an index that is missing, or comes twice.
+    """
+    rows: dict[int, T] = {}
+    for place, item in enumerate(items):
         index = place if item.index is None else item.index
         if index in rows:
             raise Violation(f"index {index} came twice")
-        rows[index] = item.embedding
-    if set(rows) != set(range(len(ask.texts))):
+        rows[index] = item
+    if set(rows) != set(range(count)):
         came = f"{len(rows)} vectors, with indices {min(rows)} to {max(rows)}" if rows else "no vectors"
-        raise Violation(f"{len(ask.texts)} inputs were sent, and the answer has {came}")
-    vectors = stack([rows[index] for index in range(len(rows))], len(ask.texts), ask.encoding)
-    return Reply(vectors, answer.model if isinstance(answer.model, str) else None, _tokens(answer))
+        raise Violation(f"{count} inputs were sent, and the answer has {came}")
+    return [rows[index] for index in range(count)]
 
 
 def _tokens(answer: Answer) -> int | None:

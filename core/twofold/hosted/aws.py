@@ -1,4 +1,4 @@
-"""Jina's models on Amazon SageMaker, through boto3, which finds credentials and region as it always does."""
+"""Models on Amazon SageMaker and Bedrock, through boto3, which finds credentials and region as it always does."""
 
 from __future__ import annotations
 
@@ -14,28 +14,31 @@ if TYPE_CHECKING:
 
     from twofold.hosted.exchange import Request
 
+JSON = "application/json"
 PASSING = frozenset({"HTTPClientError", "ConnectionError", "OSError"})
 """Classes of botocore's errors that another try may not meet."""
 
 
-class SageMakerTransport:
-    """Invokes one endpoint. `client` is a boto3 client for "sagemaker-runtime" of the user's own, or None.
+class AwsTransport:
+    """Invokes one SageMaker endpoint, or one Bedrock model. `client` is a boto3 client of the user's own, or None.
 
     boto3 cannot be interrupted: a thread that waits on it when a call is given up ends at boto3's own read timeout.
     """
 
-    def __init__(self, endpoint: str, client: Any = None) -> None:
-        """Open nothing yet.
+    def __init__(self, service: str, name: str, client: Any = None) -> None:
+        """Open nothing yet. `service` is "sagemaker" or "bedrock", `name` the endpoint's, or the model's id or ARN.
 
         Raises:
             MissingExtra: boto3 is not installed.
         """
-        with extra("sagemaker"):
+        with extra("aws"):
             import boto3  # noqa: PLC0415
             from botocore.config import Config  # noqa: PLC0415
-        self._endpoint = endpoint
+        self._call = _on_sagemaker if service == "sagemaker" else _on_bedrock
+        self._name = name
+        runtime: Any = f"{service}-runtime"
         self._client = client or boto3.client(
-            "sagemaker-runtime",
+            runtime,
             config=Config(
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
@@ -44,22 +47,29 @@ class SageMakerTransport:
         )
 
     async def send(self, request: Request, seconds: float, caller: asyncio.AbstractEventLoop | None) -> Answer:
-        """Invoke the endpoint; see `exchange.Transport`."""
+        """Invoke it; see `exchange.Transport`."""
         return await in_thread(self._invoke, request)
 
     def _invoke(self, request: Request) -> Answer:
         try:
-            said = self._client.invoke_endpoint(
-                EndpointName=self._endpoint,
-                ContentType="application/json",
-                Accept="application/json",
-                Body=request.body,
-            )
-            body = said["Body"].read(request.most_bytes + 1)
+            said, stream = self._call(self._client, self._name, request.body)
+            body = stream.read(request.most_bytes + 1)
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes words
             return _fault(request, error)
         wrong = f"over {request.most_bytes} bytes came" if len(body) > request.most_bytes else ""
         return Answer(request.number, 200, _headers(said), body, wrong)
+
+
+def _on_sagemaker(client: Any, name: str, body: bytes) -> tuple[dict[str, Any], Any]:
+    """What came, and the stream of its body."""
+    said = client.invoke_endpoint(EndpointName=name, ContentType=JSON, Accept=JSON, Body=body)
+    return said, said["Body"]
+
+
+def _on_bedrock(client: Any, name: str, body: bytes) -> tuple[dict[str, Any], Any]:
+    """What came, and the stream of its body."""
+    said = client.invoke_model(modelId=name, contentType=JSON, accept=JSON, body=body)
+    return said, said["body"]
 
 
 def _fault(request: Request, error: Exception) -> Answer:

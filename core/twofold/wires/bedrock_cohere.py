@@ -1,0 +1,31 @@
+"""Cohere's models on Bedrock: an invocation's body, which names no model; they answer as Cohere's own API does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from twofold.wires.cohere import read_answer
+
+if TYPE_CHECKING:
+    from twofold.wires.wire import Ask
+
+__all__ = ["Request", "read_answer", "write_request"]
+
+
+class Request(msgspec.Struct, omit_defaults=True):
+    """A request's body."""
+
+    texts: tuple[str, ...]
+    embedding_types: tuple[str, ...]
+    input_type: str | None = None
+    output_dimension: int | None = None
+    truncate: str | None = None
+
+
+def write_request(ask: Ask) -> bytes:
+    """A request's body. The end of a text is called RIGHT since Embed v4."""
+    end = "RIGHT" if "embed-v4" in ask.model else "END"
+    truncate = None if ask.truncate is None else end if ask.truncate else "NONE"
+    return msgspec.json.encode(Request(ask.texts, (ask.encoding,), ask.task, ask.dimensions, truncate))

@@ -1,0 +1,68 @@
+"""Google's Gemini API, `POST /v1beta/models/{model}:batchEmbedContents`: a request within the request for each text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from twofold.wires.reading import decode, stack
+from twofold.wires.wire import Reply
+
+if TYPE_CHECKING:
+    from twofold.wires.wire import Ask
+
+
+class Part(msgspec.Struct):
+    """A piece of a content."""
+
+    text: str
+
+
+class Content(msgspec.Struct):
+    """What is embedded."""
+
+    parts: tuple[Part, ...]
+
+
+class Single(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """What is asked of one text."""
+
+    model: str
+    content: Content
+    task_type: str | None = None
+    output_dimensionality: int | None = None
+
+
+class Request(msgspec.Struct):
+    """A request's body."""
+
+    requests: tuple[Single, ...]
+
+
+class Embedding(msgspec.Struct):
+    """One vector of an answer."""
+
+    values: list[float]
+
+
+class Answer(msgspec.Struct):
+    """`{"embeddings": [{"values": […]}]}`, in the order of the inputs."""
+
+    embeddings: list[Embedding]
+
+
+def write_request(ask: Ask) -> bytes:
+    """A request's body."""
+    singles = (Single(f"models/{ask.model}", Content((Part(text),)), ask.task, ask.dimensions) for text in ask.texts)
+    return msgspec.json.encode(Request(tuple(singles)))
+
+
+def read_answer(body: bytes, ask: Ask) -> Reply:
+    """Vectors in the order of the inputs.
+
+    Raises:
+        Garbled, Violation: see `decode`.
+    """
+    answer = decode(body, Answer)
+    return Reply(stack([embedding.values for embedding in answer.embeddings], len(ask.texts), "float"))

@@ -1,0 +1,27 @@
+"""Mistral's embeddings API, `POST /v1/embeddings`; it answers as OpenAI does, and has no word for a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from twofold.wires.openai import read_answer
+
+if TYPE_CHECKING:
+    from twofold.wires.wire import Ask
+
+__all__ = ["Request", "read_answer", "write_request"]
+
+
+class Request(msgspec.Struct, omit_defaults=True):
+    """A request's body; vectors come as lists of floats where nothing else is said."""
+
+    model: str
+    input: tuple[str, ...]
+    output_dimension: int | None = None
+
+
+def write_request(ask: Ask) -> bytes:
+    """A request's body."""
+    return msgspec.json.encode(Request(ask.model, ask.texts, ask.dimensions))
