@@ -203,6 +203,10 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(twofold: Run, tmp_pa
     assert "2 documents to embed, as 7 rows of 604 tokens" in out
     assert "1 cannot be indexed; the first: " in out
     assert "latin.md: not UTF-8" in out
+    hosted = ("--store", "chroma:made", "--collection", "ccc", "--model", "openai:text-embedding-3-small", "--dry-run")
+    code, out, _ = twofold("index", str(corpus / "a.md"), *hosted)
+    assert code == 0
+    assert "about $0.00, at $0.02 a million tokens (2026-11)" in out
 
 
 def test_what_cannot_be_embedded_is_set_aside_and_what_is_gone_removed(twofold: Run, tmp_path: Path) -> None:

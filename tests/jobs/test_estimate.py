@@ -47,3 +47,13 @@ def test_a_hosted_model_is_not_tried() -> None:
     found = estimate(embedder, None, ITEMS)
     assert (found.embedded, found.seconds) == (3, None)
     assert found.tokens > 100
+
+
+def test_what_a_hosted_run_costs_is_known_before_the_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    embedder = Embedder("openai:text-embedding-3-small")
+    found = estimate(embedder, None, ITEMS)
+    assert (found.embedded, found.blank) == (3, 1)
+    assert found.price is not None
+    assert found.cost == pytest.approx(found.tokens * found.price.dollars / 1e6)
+    assert estimate(Embedder("fake:"), None, ITEMS).cost is None

@@ -118,12 +118,14 @@ def _estimated(embedder: Embedder, address: str, name: str, corpus: Corpus, opti
 
 def _tell_estimate(found: Estimate, corpus: Corpus, *, as_json: bool) -> None:
     if as_json:
-        show.as_json({**asdict(found), "seconds": found.seconds, "left_out": dict(corpus.skipped)})
+        show.as_json({**asdict(found), "seconds": found.seconds, "cost": found.cost, "left_out": dict(corpus.skipped)})
         return
     line(f"{found.embedded:,} documents to embed, as {found.chunks:,} rows of {found.tokens:,} tokens")
     line(f"{found.skipped:,} unchanged, {found.refiled:,} with new metadata alone, {found.blank:,} blank")
     if found.seconds is not None:
         line(f"about {_duration(found.seconds)}")
+    if found.price is not None and found.cost is not None:
+        line(f"about ${found.cost:,.2f}, at ${found.price.dollars} a million tokens ({found.price.as_of})")
     if passed := left_out(corpus):
         line(f"left out: {passed}")
     if found.set_aside:

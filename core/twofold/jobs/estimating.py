@@ -23,12 +23,16 @@ if TYPE_CHECKING:
 
     from twofold.documents import Document
     from twofold.embedder import Embedder
+    from twofold.estimate import Price
     from twofold.jobs.comparing import Task
     from twofold.jobs.corpus import Item
     from twofold.stores.opened import OpenStore
 
 SECONDS = 2.0
 """How long a local model is tried for its rate."""
+
+PROBE = "word"
+"""Of which the price is asked, the same for every text; nothing is sent."""
 
 AT_ONCE = 16
 """Documents in one try."""
@@ -46,6 +50,7 @@ class Estimate:
         set_aside: would be refused; `first_refused` says why the first would.
         tokens_a_second: as measured on some of the documents; None for a hosted model, which charges for that, or where
             there is nothing to embed.
+        price: what a million tokens cost; None where it is not known, or nothing is paid.
     """
 
     embedded: int = 0
@@ -57,6 +62,12 @@ class Estimate:
     set_aside: int = 0
     first_refused: str | None = None
     tokens_a_second: float | None = None
+    price: Price | None = None
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars; None where the price is not known."""
+        return None if self.price is None else self.tokens * self.price.dollars / 1e6
 
     @property
     def seconds(self) -> float | None:
@@ -98,6 +109,7 @@ def estimate(
         for look in looks(items):
             job.take(look)
     job.found.tokens_a_second = job.rate.measured()
+    job.found.price = embedder.estimate([PROBE]).price if job.found.embedded else None
     return job.found
 
 
