@@ -9,6 +9,8 @@ import asyncio
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from llama_index_twofold.marks import remember
 from llama_index_twofold.observers import admitted, observed
 from twofold import Document, InputError, ProviderError
@@ -52,8 +54,9 @@ async def embedding(
             lookup: Lookup[Any] = Lookup(embedder, side, items)
             await _fill(host, embedder, side, lookup, waits=waits, progress=progress)
             arrays = lookup.arrays()
-        rows = (row for own in arrays for row in own.reshape(-1, embedder.dimensions).tolist())
-        vectors.extend(remember(row, embedder) for row in rows)
+        whole = [arrays] if isinstance(arrays, np.ndarray) else arrays
+        vectors.extend(row for own in whole for row in own.reshape(-1, embedder.dimensions).tolist())
+        remember(vectors, embedder)
     return vectors
 
 

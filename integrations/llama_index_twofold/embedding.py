@@ -224,7 +224,9 @@ class TwofoldEmbedding(Options):
         caller.meet(self._embedder, self._seen)
 
     def _aggregate(self, vectors: list[list[float]], agg_fn: Callable[..., list[float]] | None) -> list[float]:
-        return remember((agg_fn or mean_agg)(vectors), self._embedder)
+        vector = (agg_fn or mean_agg)(vectors)
+        remember([vector], self._embedder)
+        return vector
 
 
 def _texts(nodes: Sequence[BaseNode]) -> list[str]:

@@ -34,15 +34,16 @@ _makers: dict[tuple[float, ...], tuple[Embedder, ...]] = {}
 _changing = Lock()
 
 
-def remember(vector: list[float], maker: Embedder) -> list[float]:
-    """Note what made `vector`, and give it back."""
-    key = _key(vector)
+def remember(vectors: Sequence[list[float]], maker: Embedder) -> None:
+    """Note what made these vectors."""
+    alone = (maker,)
     with _changing:
-        others = tuple(each for each in _makers.pop(key, ()) if each is not maker)
-        _makers[key] = (*others, maker)
-        if len(_makers) > MOST:
+        for vector in vectors:
+            key = _key(vector)
+            others = _makers.pop(key, alone)
+            _makers[key] = alone if others == alone else (*(each for each in others if each is not maker), maker)
+        while len(_makers) > MOST:
             del _makers[next(iter(_makers))]
-    return vector
 
 
 def spaces_of(vector: Sequence[float]) -> list[Space]:

@@ -11,6 +11,7 @@ with extra("llama-index"):
     from llama_index.core.callbacks import CBEventType, EventPayload
     from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
     from llama_index_instrumentation import get_dispatcher
+    from llama_index_instrumentation.event_handlers import NullEventHandler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +30,19 @@ def observed(host: BaseEmbedding, chunks: Sequence[str]) -> Iterator[list[list[f
     with host.callback_manager.event(CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: payload}) as event:
         yield vectors
         event.on_end(payload={EventPayload.CHUNKS: list(chunks), EventPayload.EMBEDDINGS: vectors})
-    dispatcher.event(EmbeddingEndEvent(chunks=list(chunks), embeddings=vectors))
+    if _listened():  # the event checks every number of every vector
+        dispatcher.event(EmbeddingEndEvent(chunks=list(chunks), embeddings=vectors))
+
+
+def _listened() -> bool:
+    """Whether anybody handles events, here or further up; the host's root has a handler that does nothing."""
+    here, found = dispatcher, False
+    while not found:
+        found = any(not isinstance(handler, NullEventHandler) for handler in here.event_handlers)
+        if not here.propagate or here.parent is None:
+            break
+        here = here.parent
+    return found
 
 
 async def admitted(host: BaseEmbedding, count: int, *, waits: bool) -> None:
