@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from twofold.settings import options
@@ -23,6 +25,7 @@ _SENSIBLE: dict[str, Any] = {
     "late_window": 256,
     "device": "cpu",
     "api_key_env": CANARY_VARIABLE,
+    "cache": str(Path(tempfile.gettempdir()) / "twofold-contract"),
     "base_url": "http://127.0.0.1:9/v1",
 }
 """Values of options that not every word or number would do for."""
