@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from twofold.documents import Document, is_blank
+from twofold.documents import Document, is_blank, too_long
 from twofold.errors import InputError
 from twofold.extras import extra
+from twofold.stores.lengths import refuses
 from twofold.stores.rows import digest_of, text_digest
 from twofold.stores.writing import cut_policy
 
@@ -67,6 +68,14 @@ class Cutting:
     def is_long(self, text: str) -> bool:
         """Whether a text is cut into sections."""
         return self.chunk_tokens is not None and len(text) > SECTION
+
+    def too_long(self, embedder: Embedder, key: str, tokens: int) -> InputError | None:
+        """The error for a document that is not cut and is longer than the model takes; None where there is none."""
+        limit = embedder.card.max_tokens
+        if self.chunk_tokens is not None or tokens <= limit or not refuses(embedder):
+            return None
+        way_out = "cut documents into chunks (chunk_tokens), or set truncate='end'"
+        return too_long(f"document {key!r}", tokens, limit, way_out=way_out)
 
     def digest(self, embedder: Embedder, text: str) -> str:
         """What a document's vectors depend on: its text, its cutting, and how what is long is cut or windowed."""

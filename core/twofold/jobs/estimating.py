@@ -15,7 +15,6 @@ from twofold.jobs.corpus import Unreadable
 from twofold.jobs.seen import Seen
 from twofold.stores.checks import check_id
 from twofold.stores.drivers import Calls, run
-from twofold.stores.lengths import refuses
 from twofold.stores.opening import checking
 
 if TYPE_CHECKING:
@@ -171,12 +170,12 @@ class _Estimating:
         return False
 
     def _count(self, task: Task) -> None:
-        text, limit = task.item.text, self.embedder.card.max_tokens
+        text = task.item.text
         cut = [(0, len(text))] if self.cutting.chunk_tokens is None else sections(text)
         parts = [text[start:end] for start, end in cut if not is_blank(text[start:end])]
         tokens = sum(self.embedder.count_tokens(parts))
-        if self.cutting.chunk_tokens is None and tokens > limit and refuses(self.embedder):
-            raise InputError(f"document {task.item.id!r} has {tokens} tokens, the limit is {limit}")
+        if (refused := self.cutting.too_long(self.embedder, task.item.id, tokens)) is not None:
+            raise refused
         self.found.chunks += sum(len(self.cutting.document(self.embedder, part).spans) for part in parts)
         self.found.tokens += tokens
         self.found.embedded += 1

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from twofold.documents import too_long
 from twofold.errors import InputError, RequestRefused
 from twofold.jobs.chunking import join
 from twofold.jobs.long import LongDocument, Pace, entry_of, is_of_the_document
 from twofold.stores.drivers import Calls, run
-from twofold.stores.lengths import refuses
 from twofold.stores.rows import ROWS_AT_ONCE
 from twofold.stores.writing import writing
 
@@ -58,15 +56,11 @@ class Writer:
         short = [task for task in tasks if not self.cutting.is_long(task.item.text)]
         counts = self.embedder.count_tokens([task.item.text for task in short]) if short else []
         tokens = {task.place: count for task, count in zip(short, counts, strict=True)}
-        limit = self.embedder.card.max_tokens
         fitting = []
         for task in tasks:
             count = tokens.get(task.place, 0)
-            if self.cutting.chunk_tokens is None and count > limit and refuses(self.embedder):
-                way_out = "cut documents into chunks (chunk_tokens), or set truncate='end'"
-                self._set_aside(
-                    task.place, task.item, str(too_long(f"document {task.item.id!r}", count, limit, way_out=way_out))
-                )
+            if (refused := self.cutting.too_long(self.embedder, task.item.id, count)) is not None:
+                self._set_aside(task.place, task.item, str(refused))
             else:
                 fitting.append(replace(task, tokens=count))
         return fitting
