@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from hosted.faultserver import Exchange, FaultServer, status
+from support.faultserver import Exchange, FaultServer, status
 from twofold import Embedder, ProviderError
 from twofold.hosted import limiter
 

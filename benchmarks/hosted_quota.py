@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from hosted.quotaserver import QuotaServer, share
+from support.quotaserver import QuotaServer, share
 
 PROCESSES = 8
 

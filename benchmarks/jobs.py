@@ -138,7 +138,7 @@ def alone(folder: str, size: int) -> str:
 def server(folder: Path) -> Iterator[str]:
     """The address of a Chroma server over `folder`."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from chroma_server import HOST, chroma_server
+    from support.chroma_server import HOST, chroma_server
 
     with chroma_server(folder) as port:
         yield f"chroma:http://{HOST}:{port}"

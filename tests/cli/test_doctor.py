@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from twofold.doctor import Finding
 
 pytest.importorskip("torch")
-checkpoints = pytest.importorskip("checkpoints")
+checkpoints = pytest.importorskip("support.checkpoints")
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.LicenceWarning")
 
 

@@ -31,7 +31,7 @@ DOORS = [
 def local(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The local backend, on a small random checkpoint with adapters and instructions."""
     pytest.importorskip("torch")
-    from checkpoints import v3_original
+    from support.checkpoints import v3_original
 
     return {"model": str(v3_original(tmp_path_factory.mktemp("v3")).folder), "device": "cpu"}
 
@@ -40,7 +40,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def hosted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The hosted backend, on a loopback server that speaks Jina's API and holds each request to its schema."""
     pytest.importorskip("httpx")
-    from hosted.faultserver import FaultServer
+    from support.faultserver import FaultServer
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # quota accounts of its own
     monkeypatch.setenv("JINA_API_KEY", "sk-test")

@@ -23,7 +23,7 @@ from twofold.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from weaviate_server import WeaviateServer
+    from support.weaviate_server import WeaviateServer
 
 pytest.importorskip("chromadb")
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hosted import faultserver as fs
-from hosted.faultserver import FaultServer, truth
+from support import faultserver as fs
+from support.faultserver import FaultServer, truth
 from twofold import DeadlineExceeded, Embedder
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")

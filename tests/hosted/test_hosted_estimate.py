@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hosted import schemas
-from hosted.faultserver import FaultServer
-from hosted.schemas import SchemaServer
+from support import schemas
+from support.faultserver import FaultServer
+from support.schemas import SchemaServer
 from twofold import Document, Embedder, Estimate, InputError, Price
 from twofold.hosted.prices import PRICES
 from twofold.hosted.providers import PROVIDERS

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from hosted import faultserver as fs
-from hosted.faultserver import FaultServer, truth
+from support import faultserver as fs
+from support.faultserver import FaultServer, truth
 from twofold import Embedder, ProviderError
 from twofold.errors import DeadlineExceeded, InputError, ProviderUnavailable, RequestRefused, ResponseInvalid
 

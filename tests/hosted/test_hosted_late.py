@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hosted.faultserver import FaultServer, status, truth
+from support.faultserver import FaultServer, status, truth
 from twofold import Document, Embedder
 from twofold.errors import InputError, RequestRefused
 from twofold.hosted.counting import estimate
@@ -18,7 +18,7 @@ from twofold.hosted.packing import pack
 from twofold.hosted.piece import Limits
 
 if TYPE_CHECKING:
-    from hosted.faultserver import Exchange
+    from support.faultserver import Exchange
     from twofold.hosted.piece import Piece
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from hosted import faultserver as fs
-from hosted.faultserver import FaultServer
-from hosted.quotaserver import QuotaServer, share
+from support import faultserver as fs
+from support.faultserver import FaultServer
+from support.quotaserver import QuotaServer, share
 from twofold import Embedder, ProviderError, RequestRefused
 from twofold.doctor import examine
 from twofold.hosted.exchange import parse_duration, reason_of, retry_after

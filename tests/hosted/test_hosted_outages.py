@@ -17,8 +17,8 @@ import httpx
 import numpy as np
 import pytest
 
-from hosted import faultserver as fs
-from hosted.faultserver import Exchange, FaultServer, truth
+from support import faultserver as fs
+from support.faultserver import Exchange, FaultServer, truth
 from twofold import DeadlineExceeded, Embedder, InputError, ProviderError, RequestRefused
 from twofold.errors import MissingExtra, ProviderUnavailable, ResponseInvalid
 from twofold.hosted import flow

@@ -10,8 +10,8 @@ import httpx2
 import numpy as np
 import pytest
 
-from hosted.faultserver import FaultServer, truth
-from hosted.jina_schema import FIELDS
+from support.faultserver import FaultServer, truth
+from support.jina_schema import FIELDS
 from twofold import Embedder, InputError, ProviderError, ResponseInvalid
 from twofold.cards import CARDS, JINA_V3
 from twofold.hosted.addresses import address
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hosted.faultserver import Exchange
+    from support.faultserver import Exchange
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
 TEXTS = ["one text", "another"]

@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from hosted import faultserver as fs
-from hosted.faultserver import Exchange, FaultServer, truth
+from support import faultserver as fs
+from support.faultserver import Exchange, FaultServer, truth
 from twofold import Document, Embedder, ProviderError
 from twofold.hosted.call import Call
 from twofold.hosted.exchange import Answer

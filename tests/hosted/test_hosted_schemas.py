@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hosted import schemas
-from hosted.schemas import SchemaServer, right
+from support import schemas
+from support.schemas import SchemaServer, right
 from twofold import Document, Embedder, InputError
 from twofold.hosted.providers import PROVIDERS
 

@@ -19,8 +19,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from hosted import faultserver as fs
-from hosted.faultserver import FaultServer
+from support import faultserver as fs
+from support.faultserver import FaultServer
 from twofold import Document, Embedder, InputError, ProviderError, TwofoldError
 from twofold.hosted import http, telemetry
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from chromadb.api.types import Schema
 
-from chroma_server import HOST, chroma_server
 from chroma_twofold import TwofoldEmbeddingFunction, aadd_documents, add_documents, aopen_collection, open_collection
 from chroma_twofold.embedding import RECORD
+from support.chroma_server import HOST, chroma_server
 from twofold import Document, Embedder, InputError, SpaceMismatch, StoreError
 from twofold.adapters import DOCUMENT, END, START
 from twofold.testing import FakeEmbedder

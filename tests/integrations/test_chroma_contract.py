@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import chromadb
 import pytest
 
-from chroma_server import HOST, chroma_server
 from chroma_twofold import ChromaStore
 from chroma_twofold.connect import close
+from support.chroma_server import HOST, chroma_server
 from twofold.testing import StoreContract, StoreDoor
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import chromadb
 import chromadb.config
 import pytest
 
-from chroma_server import HOST, chroma_server
 from chroma_twofold import ChromaStore, add_documents, open_collection
+from support.chroma_server import HOST, chroma_server
 from twofold import Embedder, InputError, SpaceMismatch, StoreError, adapters
 from twofold.adapters import OpenStore, Row
 from twofold.jobs import Counts, Item, index, open_store, search

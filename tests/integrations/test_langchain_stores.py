@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from langchain_core.vectorstores import VectorStore
 
+    from support.weaviate_server import WeaviateServer
     from twofold import Embedder
-    from weaviate_server import WeaviateServer
 
 TEXTS = [
     "a keeper lights the lamp",

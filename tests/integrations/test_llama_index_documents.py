@@ -30,7 +30,7 @@ from twofold.testing.store_door import Failing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from weaviate_server import WeaviateServer
+    from support.weaviate_server import WeaviateServer
 
 TEXT = "A keeper lights the lamp. Nine ships wait in the fog. Bread is baked at night. " * 12
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from weaviate_server import WeaviateServer
+    from support.weaviate_server import WeaviateServer
 
 TEXT = "A keeper lights the lamp. Nine ships wait in the fog. Bread is baked at night. " * 12
 QUERY = "who lights the lamp"

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore
     from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
+    from support.weaviate_server import WeaviateServer
     from twofold.testing import Call
-    from weaviate_server import WeaviateServer
 
 TEXTS = {
     "lamp": "a keeper lights the lamp",

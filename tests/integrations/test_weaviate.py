@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from weaviate import WeaviateClient
 
-    from weaviate_server import WeaviateServer
+    from support.weaviate_server import WeaviateServer
 
 ARTICLES = [
     {"title": "Lighthouse", "body": "The keeper counted nine ships before the fog came in.", "year": 1811},

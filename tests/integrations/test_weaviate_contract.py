@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.weaviate_server import require_weaviate
+from support.weaviate_stand_in import StandInClient
 from twofold.testing import StoreContract, StoreDoor
-from weaviate_server import require_weaviate
-from weaviate_stand_in import StandInClient
 from weaviate_twofold import WeaviateStore
 
 if TYPE_CHECKING:

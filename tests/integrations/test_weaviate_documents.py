@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from weaviate import WeaviateClient
 
-    from weaviate_server import WeaviateServer
+    from support.weaviate_server import WeaviateServer
 
 CHUNKS = ["We plan a birthday dinner. ", "It is for nine people, on Friday.", " The fog came in."]
 

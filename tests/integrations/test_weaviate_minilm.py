@@ -14,7 +14,7 @@ from twofold import Embedder, jobs
 from weaviate_twofold import TwofoldVectorizer, open_collection
 
 if TYPE_CHECKING:
-    from weaviate_server import WeaviateServer
+    from support.weaviate_server import WeaviateServer
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "weaviate" / "example.py"
 TEXT = (

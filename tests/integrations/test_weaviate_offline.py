@@ -16,12 +16,12 @@ from weaviate.collections.classes.batch import BatchObjectReturn, ErrorObject
 from weaviate.connect import ConnectionParams
 from weaviate.exceptions import WeaviateBaseError, WeaviateInsertManyAllFailedError
 
+from support.weaviate_stand_in import StandInClient
 from twofold import Embedder, InputError, ProviderUnavailable, SpaceMismatch, SpaceRecord, StoreError
 from twofold.adapters import Row
 from twofold.cards import JINA_V3
 from twofold.fake import FakeBackend
 from twofold.testing import FakeEmbedder
-from weaviate_stand_in import StandInClient
 from weaviate_twofold import (
     TwofoldVectorizer,
     WeaviateStore,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from weaviate import WeaviateClient
 
-    from weaviate_server import WeaviateServer
+    from support.weaviate_server import WeaviateServer
 
 TEXTS = ["The keeper counted nine ships.", "Bread is baked at four.", "Fog."]
 LATE = Document.from_spans("The keeper counts ships. Fog came in at nine.", [(0, 24), (25, 45)])

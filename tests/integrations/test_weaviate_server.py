@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from weaviate_server import NoServer, free_ports, running_weaviate
+from support.weaviate_server import NoServer, free_ports, running_weaviate
 
 if TYPE_CHECKING:
-    from weaviate_server import WeaviateServer
+    from support.weaviate_server import WeaviateServer
 
 
 def test_sync_and_async_clients_reach_one_server(weaviate_server: WeaviateServer) -> None:

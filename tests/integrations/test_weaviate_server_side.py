@@ -19,8 +19,8 @@ from weaviate_twofold import TwofoldVectorizer, open_collection, server_side
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from support.weaviate_server import WeaviateServer
     from twofold import Embedder
-    from weaviate_server import WeaviateServer
 
 PROPERTIES = {"title": "Lighthouse", "body": "The keeper counted nine ships."}
 JOINED = "The keeper counted nine ships. Lighthouse"

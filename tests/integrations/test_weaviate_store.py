@@ -20,8 +20,8 @@ from weaviate_twofold.connect import class_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from support.weaviate_server import WeaviateServer
     from twofold.stores import OpenStore
-    from weaviate_server import WeaviateServer
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from processes import CHUNK_TOKENS, Child, Corpus, indexing
+from support.processes import CHUNK_TOKENS, Child, Corpus, indexing
 from twofold.jobs import Counts, index, open_store, verify
 from twofold.jobs.comparing import by_document
 from twofold.testing import FakeEmbedder

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpoints import v3_original, xlm_roberta
+from support.checkpoints import v3_original, xlm_roberta
 from twofold import Embedder, InputError
 from twofold.jobs import Item, index
 from twofold.jobs.chunking import Cutting, split

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chroma_server import HOST, chroma_server
-from processes import CHUNK_TOKENS, Child, Corpus, indexing, searching
+from support.chroma_server import HOST, chroma_server
+from support.processes import CHUNK_TOKENS, Child, Corpus, indexing, searching
 from twofold import StoreError
 from twofold.jobs import Counts, index, open_store, verify
 from twofold.testing import FakeEmbedder

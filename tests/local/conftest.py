@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpoints import MAKERS, sentence_transformers_files
+from support.checkpoints import MAKERS, sentence_transformers_files
 from twofold import Embedder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpoints import Made
+    from support.checkpoints import Made
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +49,7 @@ def embedder(made: Callable[[str], Made]) -> Callable[..., Embedder]:
 @pytest.fixture
 def bert_with(tmp_path: Any) -> Callable[..., str]:
     """A BERT with sentence-transformers' files beside it."""
-    from checkpoints import bert
+    from support.checkpoints import bert
 
     def get(pooling: str = "mean", length: int = 128, **prompts: str) -> str:
         folder = bert(tmp_path / "bert").folder

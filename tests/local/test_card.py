@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from checkpoints import INSTRUCTIONS, sentence_transformers_files, write_json
+from support.checkpoints import INSTRUCTIONS, sentence_transformers_files, write_json
 from twofold import Embedder, ModelError
 from twofold.local.encoder import EncoderConfig
 from twofold.local.files.card import OwnFiles, derive
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from checkpoints import Made
+    from support.checkpoints import Made
     from twofold import ModelCard
 
 WEIGHTS = "model.safetensors"

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from checkpoints import MAKERS, write_json
+from support.checkpoints import MAKERS, write_json
 from twofold import Embedder, InputError, MissingExtra, ModelError
 from twofold.local.files.checkpoint import Checkpoint, UnknownFamily
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from checkpoints import Made
+    from support.checkpoints import Made
 
 CPU = torch.device("cpu")
 WEIGHTS = "model.safetensors"

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkpoints import MAKERS, TASKS
+from support.checkpoints import MAKERS, TASKS
 from twofold import Embedder
 from twofold.local.files.checkpoint import Checkpoint
 from twofold.local.kernels import alibi_slopes, attend
@@ -19,7 +19,7 @@ from twofold.local.packing import Batch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpoints import Made
+    from support.checkpoints import Made
     from twofold.local.encoder import Encoder
 
 CPU = torch.device("cpu")

@@ -14,14 +14,14 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
-from checkpoints import bert, sentence_transformers_files
+from support.checkpoints import bert, sentence_transformers_files
 from twofold import Embedder, InputError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from checkpoints import Made
+    from support.checkpoints import Made
 
 HUB_ID = "harbour/fog-small"
 OLD, NEW = "1" * 40, "2" * 40

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from checkpoints import MAKERS
+from support.checkpoints import MAKERS
 from twofold import Embedder
 from twofold.local import backend, int8
 from twofold.local.calibration import TEXTS, samples
@@ -20,7 +20,7 @@ from twofold.local.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpoints import Made
+    from support.checkpoints import Made
 
 CPU = torch.device("cpu")
 needs_kernels = pytest.mark.skipif(not int8.works(), reason="oneDNN has no exact int8 products here")

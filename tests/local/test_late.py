@@ -11,7 +11,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from checkpoints import INSTRUCTIONS, unigram, v3_original, wordpiece
+from support.checkpoints import INSTRUCTIONS, unigram, v3_original, wordpiece
 from twofold import Document, Embedder, InputError
 from twofold.documents import is_blank
 from twofold.local.tokenizer import Tokenizer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from checkpoints import Made
+    from support.checkpoints import Made
     from twofold.local.windows import TokenSequence
 
 PASSAGE = "retrieval.passage"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from checkpoints import INSTRUCTIONS, TASKS, write_json
+from support.checkpoints import INSTRUCTIONS, TASKS, write_json
 from twofold import DeviceError, Document, Embedder, InputError, LicenceWarning
 from twofold.local import backend as local
 from twofold.local.files.checkpoint import Checkpoint
@@ -23,7 +23,7 @@ from twofold.models import warn_terms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpoints import Made
+    from support.checkpoints import Made
     from twofold.local.encoder import Encoder
     from twofold.local.packing import Batch
 
@@ -301,7 +301,7 @@ async def test_a_cancelled_call_stops_after_the_batch_in_hand(
 
 
 def test_the_licence_of_v3_is_said_once_and_can_be_silenced(tmp_path: Any) -> None:
-    from checkpoints import v3_original
+    from support.checkpoints import v3_original
 
     folder = v3_original(tmp_path / "elsewhere").folder
     warn_terms.cache_clear()

@@ -18,7 +18,7 @@ from twofold.local.products import Packed, Plain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpoints import Made
+    from support.checkpoints import Made
 
 CPU = torch.device("cpu")
 needs_packing = pytest.mark.skipif(not products.works(torch.float32), reason="this torch cannot pack weights here")

@@ -11,7 +11,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from checkpoints import HEADS, INNER, LAYERS, WIDTH, bert, randomise, sentence_transformers_files, wordpiece, write_json
+from support.checkpoints import (
+    HEADS,
+    INNER,
+    LAYERS,
+    WIDTH,
+    bert,
+    randomise,
+    sentence_transformers_files,
+    wordpiece,
+    write_json,
+)
 from twofold import DeviceError, Document, Embedder, InputError, ModelError
 from twofold.local.sentence_transformers import SentenceTransformersBackend
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from support.weaviate_server import require_weaviate
 from twofold.testing import Door
-from weaviate_server import require_weaviate
 from weaviate_twofold import TwofoldVectorizer, aopen_collection, open_collection
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from hosted.faultserver import FaultServer, truth
+from support.faultserver import FaultServer, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hosted.faultserver import Exchange
+    from support.faultserver import Exchange
 
 TEXT = {"type": "string", "minLength": 1}
 TASKS = [

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from hosted.jina_schema import violations
+from support.jina_schema import violations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -25,7 +25,7 @@ SENTENCE = (
 CHUNK_TOKENS = 8
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["processes", "chroma_twofold", "chromadb.api.rust", "semantic_text_splitter"])
+_context.set_forkserver_preload(["support.processes", "chroma_twofold", "chromadb.api.rust", "semantic_text_splitter"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from hosted.faultserver import FaultServer
+from support.faultserver import FaultServer
 
 if TYPE_CHECKING:
-    from hosted.faultserver import Exchange
+    from support.faultserver import Exchange
 
 
 class QuotaServer(FaultServer):
