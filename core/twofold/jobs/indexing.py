@@ -92,7 +92,7 @@ def index(
 
     The corpus is read once, some thousand documents at a time; memory does not grow with it. Of each such part all
     that can be checked is checked before the first text of it is embedded. A reader sees a document's old version,
-    then what of that is to be overwritten, then the new one, never rows of both (see `twofold.stores.writing`); one
+    then what of that is to be overwritten, then the new one, never rows of both (see `twofold.stores.replacing`); one
     of more than `chunking.SECTION` characters that is cut grows section by section, and each of its rows says how many
     there will be.
 
