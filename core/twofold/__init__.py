@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from twofold.embedder import Embedder
     from twofold.errors import (
         BlankWarning,
+        BudgetExceeded,
         CacheWarning,
         DeadlineExceeded,
         DeviceError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BlankWarning",
+    "BudgetExceeded",
     "CacheWarning",
     "DeadlineExceeded",
     "DeviceError",

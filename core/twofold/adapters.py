@@ -21,6 +21,7 @@ from twofold.stores.faces import aadd_documents, add_documents, aopen_collection
 from twofold.stores.lengths import check_lengths, checking_lengths
 from twofold.stores.opened import OpenStore
 from twofold.stores.opening import checking, checking_space, opening, stored_record
+from twofold.stores.replacing import replacing
 from twofold.stores.rows import (
     DIGEST,
     DOCUMENT,
@@ -38,7 +39,7 @@ from twofold.stores.rows import (
 )
 from twofold.stores.store import Store, store_over
 from twofold.stores.threads import ThreadedStore
-from twofold.stores.writing import SLICE, Entry, Metadatas, adding, embedding, replacing, version, writing
+from twofold.stores.writing import SLICE, Entry, Metadatas, adding, embedding, version, writing
 from twofold.vectors import FloatArray
 
 __all__ = [

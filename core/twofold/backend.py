@@ -72,7 +72,11 @@ class Backend(Protocol):
 
 @runtime_checkable
 class Requesting(Protocol):
-    """A backend that sends requests, and can say how many."""
+    """A backend that sends requests, and can say how many, and what they took."""
+
+    @property
+    def billed(self) -> int:
+        """The tokens of all requests so far, as the provider says, or as they are counted where it does not."""
 
     def estimate(
         self, documents: Sequence[Document], task: Task, dimensions: int, *, truncate: Truncate = "error"

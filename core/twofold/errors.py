@@ -7,6 +7,7 @@
     ├── OutputError         a backend gave vectors that cannot be right; none of them leaves
     ├── MissingExtra        a part of Twofold whose extra is not installed
     ├── SpaceMismatch       vectors of two spaces were about to meet; both tags, the fields that differ
+    ├── BudgetExceeded      a run would cost, or has cost, what it may; what was paid for is kept
     ├── StoreError          a vector store refused or lost something; `.failed` says which ids and why
     └── ProviderError       a hosted API failed for good; `.partial` and `.failed` keep what was done
         ├── RequestRefused      the provider will never take it: 400, 401, 402, 403, 404, 413, 422
@@ -78,6 +79,15 @@ class MissingExtra(TwofoldError, ImportError):
 
 class SpaceMismatch(TwofoldError, ValueError):
     """Vectors of two spaces were about to meet. The message names both spaces and the fields that differ."""
+
+
+class BudgetExceeded(TwofoldError):
+    """A run would cost more than it may. `spent` is how many tokens it has been billed so far; 0 before the first."""
+
+    def __init__(self, message: str, *, spent: int = 0) -> None:
+        """Keep the number beside the message."""
+        super().__init__(message)
+        self.spent = spent
 
 
 class StoreError(TwofoldError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from hosted.faultserver import FaultServer
 from twofold import Embedder
 
 if TYPE_CHECKING:
@@ -301,3 +302,20 @@ def test_without_the_extra_there_is_one_line_that_says_how_to_install_it() -> No
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == "twofold: typer is not installed: pip install 'twofold[cli]'\n"
+
+
+def test_a_budget_is_held_before_anything_is_made(twofold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("docs.jsonl").write_text("".join(f'{{"id": "d{n}", "text": "ships in the fog {n}"}}\n' for n in range(40)))
+    monkeypatch.setenv("KEY", "k")
+    with FaultServer() as server:
+        model = ("--model", "jina:jina-embeddings-v3", "--base-url", server.url, "--api-key-env", "KEY")
+        where = ("index", "docs.jsonl", "--store", "chroma:made", "--collection", "ccc", *model)
+        for refused in (("--budget-tokens", "50"), ("--budget-tokens", "50", "--dry-run")):
+            code, _, err = twofold(*where, *refused)
+            assert (code, server.count, Path("made").exists()) == (1, 0, False)
+            assert "the budget is 50 tokens, and this would take about" in err
+        code, _, err = twofold(*where, "--budget", "5")
+        assert (code, server.count) == (2, 0)
+        assert "--budget-tokens" in err
+        code, out, err = twofold(*where, "--budget-tokens", "100000")
+        assert (code, out.split(",")[0]) == (0, "40 added"), err

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from twofold import Embedder, InputError, ProviderUnavailable
+from hosted.faultserver import FaultServer
+from twofold import BudgetExceeded, Embedder, InputError, ProviderUnavailable
+from twofold.cli.embed import Side, Work
 from twofold.cli.files import whole_file
+from twofold.cli.texts import Texts
 from twofold.cli.unfinished import Unfinished
 from twofold.fake import FakeBackend
+from twofold.jobs import Budget, Item, Spending
 
 if TYPE_CHECKING:
     from cli.conftest import Run
@@ -82,19 +88,68 @@ def test_vectors_of_something_else_are_not_used(twofold: Run, failing: list[str]
     assert Path("out.npy.unfinished").read_bytes() == kept
 
 
-def test_a_record_that_a_kill_cut_off_is_passed_over(tmp_path: Path) -> None:
+def test_what_was_kept_is_there_after_a_kill(tmp_path: Path) -> None:
     vectors = np.arange(12, dtype=np.float32).reshape(3, 4)
-    first = Unfinished(tmp_path / "x", {"space": "s"}, 4)
-    first.keep(["a", "b"], vectors[:2])
-    raw = first.path.read_bytes()
-    first.path.write_bytes(raw[:-5])
-    second = Unfinished(tmp_path / "x", {"space": "s"}, 4)
-    assert (second.has("a"), second.has("b")) == (True, False)
-    second.keep(["c", "b"], vectors[[2, 1]])
-    third = Unfinished(tmp_path / "x", {"space": "s"}, 4)
-    assert np.array_equal(third.vectors(["a", "b", "c"]), vectors)
+    script = (
+        "import os, sys, pathlib, numpy as np\n"
+        "from twofold.cli.unfinished import Unfinished\n"
+        "kept = Unfinished(pathlib.Path(sys.argv[1]), {'space': 's'})\n"
+        "kept.keep(['a', 'b'], np.arange(8, dtype=np.float32).reshape(2, 4))\n"
+        "kept._db.execute('BEGIN')\n"
+        "kept._db.execute('INSERT INTO vectors VALUES (?, ?)', (bytes(16), bytes(16)))\n"
+        "os._exit(1)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "x")], check=False)
+    with Unfinished(tmp_path / "x", {"space": "s"}) as kept:
+        assert [kept.has(text) for text in "abc"] == [True, True, False]
+        kept.keep(["c", "b"], vectors[[2, 1]])
+        assert kept.count == 3
+        assert np.array_equal(kept.vectors(["a", "b", "c", "a"]), vectors[[0, 1, 2, 0]])
     with pytest.raises(InputError, match="another model or task"):
-        Unfinished(tmp_path / "x", {"space": "t"}, 4)
+        Unfinished(tmp_path / "x", {"space": "t"})
+    (tmp_path / "y.unfinished").write_bytes(b"something else" * 100)
+    with pytest.raises(InputError, match="another model or task"):
+        Unfinished(tmp_path / "y", {"space": "s"})
+
+
+def test_an_array_is_the_one_that_numpy_writes(twofold: Run) -> None:
+    twice = [*TEXTS, TEXTS[0]]
+    code, _, err = twofold("embed", *twice, *FLAGS, "--output", "made.npy")
+    assert code == 0, err
+    np.save("expected.npy", Embedder("fake:", dimensions=8).embed_documents(twice))
+    assert Path("made.npy").read_bytes() == Path("expected.npy").read_bytes()
+
+
+def test_a_budget_keeps_what_was_paid_for(twofold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twofold.cli.embed.SLICE_TOKENS", 60)
+    monkeypatch.setenv("KEY", "k")
+    with FaultServer() as server:
+        model = ("--model", "jina:jina-embeddings-v3", "--base-url", server.url, "--api-key-env", "KEY")
+        where = ("embed", *TEXTS, *model, "--output", "out.npy")
+        code, _, err = twofold(*where, "--budget-tokens", "10")
+        assert (code, server.count, list(Path.cwd().iterdir())) == (1, 0, [])
+        assert "the budget is 10 tokens, and this would take about" in err
+        code, _, err = twofold(*where, "--budget-tokens", "10000")
+        assert (code, np.load("out.npy").shape) == (0, (9, 1024)), err
+
+
+def test_a_budget_that_is_spent_ends_it_between_two_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultServer() as server, Texts() as todo, Unfinished(None, {}) as kept:
+        embedder = Embedder("jina:jina-embeddings-v3", base_url=server.url, api_key="k")
+        for _ in todo.read(embedder, None, [Item(text, text) for text in TEXTS]):
+            pass
+        monkeypatch.setattr("twofold.cli.embed.SLICE_TOKENS", todo.tokens // 3)
+        spending = Spending(embedder, Budget(tokens=todo.tokens))
+        work = Work(Side(embedder, query=False, task=None), todo, lambda: False, spending)
+        with pytest.raises(BudgetExceeded, match="stopped within the budget"):
+            keep_all(work, kept, spending)
+        assert 0 < kept.count < len(TEXTS)
+
+
+def keep_all(work: Work, kept: Unfinished, spending: Spending) -> None:
+    for some, vectors in work.do(kept):
+        kept.keep([text.text for text in some], vectors)
+        spending.limit = spending.spent  # the provider bills more than was counted
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import chain
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,22 +14,30 @@ import typer
 
 from twofold import jobs
 from twofold.cli import INTERRUPTED
-from twofold.cli.corpus import readable
+from twofold.cli.corpus import left_out, readable
 from twofold.cli.files import input_lines, is_terminal, whole_file
 from twofold.cli.interrupts import stopping
-from twofold.cli.options import BARE_MODEL, embedder_options, reading_options
+from twofold.cli.options import (
+    BARE_MODEL,
+    BudgetOption,
+    BudgetTokensOption,
+    budget_of,
+    embedder_options,
+    reading_options,
+)
 from twofold.cli.say import say
+from twofold.cli.texts import Text, Texts, slices
 from twofold.cli.unfinished import Unfinished
 from twofold.embedder import Embedder
 from twofold.errors import ProviderError
-from twofold.jobs import Reading
+from twofold.jobs import Item, Reading
 from twofold.progress import reporting
-from twofold.stores.lengths import check_lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import BinaryIO
 
+    from twofold.jobs import Corpus, Spending
     from twofold.vectors import FloatArray
 
 SLICE_TOKENS = 32_768
@@ -45,6 +55,8 @@ def embed(
     output: Annotated[Path | None, typer.Option(help="A file; standard output if none is given.")] = None,
     form: Annotated[Literal["jsonl", "npy"] | None, typer.Option("--format", help="By the file's name.")] = None,
     query: Annotated[bool, typer.Option("--query", help="As queries, not as documents.")] = False,
+    budget: BudgetOption = None,
+    budget_tokens: BudgetTokensOption = None,
     task: Annotated[str | None, typer.Option(help=f"Under this task; '{BARE_MODEL}' is the bare model.")] = None,
 ) -> None:
     """Embed texts: a line of JSON for each, or one array in NumPy's format.
@@ -56,15 +68,15 @@ def embed(
         raise typer.BadParameter("--query and --task exclude each other")
     form = form or ("npy" if output and output.suffix == ".npy" else "jsonl")
     side = Side(embedder, query, task)
-    with stopping() as stop:
-        ids, texts = _inputs(texts or [], file or [], reading)
-        counts = embedder.count_tokens(texts, task=side.name)
-        check_lengths(embedder, ids, dict(enumerate(counts)))
-        todo = Todo(ids, texts, counts)
+    with stopping() as stop, Texts() as todo:
+        skipped = _read(todo, side, _inputs(texts or [], file or [], reading), stop)
+        if skipped:
+            say(f"left out: {skipped}")
+        work = Work(side, todo, stop, jobs.Spending(embedder, budget_of(budget, budget_tokens, ahead=True)))
         if output is None:
-            _to_stream(side, todo, form, stop)
+            _to_stream(work, form)
         else:
-            _to_file(side, todo, form, output, stop)
+            _to_file(work, form, output)
 
 
 class Side:
@@ -90,110 +102,114 @@ class Side:
         return {"space": self.embedder.space.tag, "task": self.name, "query": self.query, "truncate": cut}
 
 
-class Todo:
-    """Texts with their ids and lengths, and what is done of them."""
+class Work:
+    """Texts, how they go in, and what ends that before all are done."""
 
-    def __init__(self, ids: Sequence[str], texts: Sequence[str], counts: Sequence[int]) -> None:
+    def __init__(self, side: Side, texts: Texts, stop: Callable[[], bool], spending: Spending) -> None:
         """Nothing is done."""
-        self.ids, self.texts, self.counts = ids, texts, counts
+        self.side, self.texts = side, texts
+        self._stop, self._spending = stop, spending
 
-    def without(self, kept: Unfinished) -> Todo:
-        """Those that are not kept yet."""
-        left = [number for number, text in enumerate(self.texts) if not kept.has(text)]
-        return Todo(*([column[number] for number in left] for column in (self.ids, self.texts, self.counts)))  # type: ignore[arg-type] # columns of several types
+    def do(self, kept: Unfinished | None = None) -> Iterator[tuple[list[Text], FloatArray]]:
+        """Embed slices of texts that are not kept yet; of one that a provider failed in, what it gave.
 
-    def slices(self) -> Iterator[tuple[int, int]]:
-        """Runs of texts with about `SLICE_TOKENS` each, as start and end."""
-        start, tokens = 0, 0
-        for number, count in enumerate(self.counts):
-            if tokens and tokens + count > SLICE_TOKENS:
-                yield start, number
-                start, tokens = number, 0
-            tokens += count
-        if start < len(self.counts):
-            yield start, len(self.counts)
+        Raises:
+            typer.Exit: Ctrl-C was pressed.
+            ProviderError: a hosted model failed.
+            BudgetExceeded: they would cost, or have cost, what they may.
+        """
+        if self._spending.limit < inf:
+            self._spending.check(sum(text.tokens for text in self._left(kept)))
+        with reporting(len(self.texts)) as report:
+            for some in slices(self._left(kept), SLICE_TOKENS):
+                if self._stop():
+                    raise typer.Exit(INTERRUPTED)
+                tokens = sum(text.tokens for text in some)
+                self._spending.take(tokens)
+                try:
+                    yield some, self.side.embed([text.text for text in some])
+                except ProviderError as error:
+                    for index, vectors in sorted(error.partial.items()):
+                        yield [some[index]], vectors
+                    raise
+                report(len(some), tokens)
+
+    def _left(self, kept: Unfinished | None) -> Iterator[Text]:
+        return (text for text in self.texts if kept is None or not kept.has(text.text))
 
 
-def _inputs(texts: list[str], files: list[Path], reading: Reading) -> tuple[list[str], list[str]]:
-    """Ids and texts: numbers from 0 for those typed and for lines that are read, paths and ids for files."""
-    items = [jobs.Item(str(number), text) for number, text in enumerate(texts)]
+def _inputs(texts: list[str], files: list[Path], reading: Reading) -> tuple[Iterator[Item], Corpus]:
+    """The texts: with numbers from 0 for those typed and for lines that are read, paths and ids for files."""
+    corpus = jobs.read_corpus(files, reading)
+    typed: Iterable[tuple[int, str]] = enumerate(texts)
     if not texts and not files:
         if is_terminal():
             raise typer.BadParameter("no texts: give some, or --file, or lines on standard input")
-        items = [jobs.Item(str(number), line) for number, line in input_lines(reading.encoding)]
-    corpus = jobs.read_corpus(files, reading)
-    items += readable(corpus)
-    if not items:
+        typed = input_lines(reading.encoding)
+    return chain((Item(str(number), text) for number, text in typed), readable(corpus)), corpus
+
+
+def _read(todo: Texts, side: Side, inputs: tuple[Iterator[Item], Corpus], stop: Callable[[], bool]) -> str:
+    """Read, count and keep all texts; what of the files was passed over, in words."""
+    items, corpus = inputs
+    for _ in todo.read(side.embedder, side.name, items):
+        if stop():
+            raise typer.Exit(INTERRUPTED)
+    if not todo:
         raise typer.BadParameter("no texts: nothing but blank ones was read")
-    if corpus.skipped:
-        say("left out: " + ", ".join(f"{count:,} {what}" for what, count in corpus.skipped.items()))
-    return [item.id for item in items], [item.text for item in items]
+    return left_out(corpus)
 
 
-def _run(side: Side, todo: Todo, stop: Any) -> Iterator[tuple[int, int, FloatArray]]:
-    """Slices as start and end, with their vectors; of one that a provider failed in, what it gave.
-
-    Raises:
-        typer.Exit: Ctrl-C was pressed.
-        ProviderError: a hosted model failed.
-    """
-    with reporting(len(todo.texts)) as report:
-        for start, end in todo.slices():
-            if stop():
-                raise typer.Exit(INTERRUPTED)
-            try:
-                yield start, end, side.embed(todo.texts[start:end])
-            except ProviderError as error:
-                for index, vectors in sorted(error.partial.items()):
-                    yield start + index, start + index + 1, vectors
-                raise
-            report(end - start, sum(todo.counts[start:end]))
-
-
-def _to_stream(side: Side, todo: Todo, form: str, stop: Any) -> None:
+def _to_stream(work: Work, form: str) -> None:
     """Write to standard output: lines as they come, or one array at the end."""
-    stream, kept, count = sys.stdout.buffer, [], 0
-    try:
-        for start, end, vectors in _run(side, todo, stop):
-            if form == "jsonl":
-                stream.writelines(_lines(todo.ids[start:end], vectors))
-                stream.flush()
-            else:
-                kept.append(vectors)
-            count += end - start
-    finally:
-        if count < len(todo.texts):
-            say(f"{count:,} of {len(todo.texts):,} texts were embedded")
-    if form == "npy":
-        np.save(stream, np.concatenate(kept))
-
-
-def _to_file(side: Side, todo: Todo, form: str, output: Path, stop: Any) -> None:
-    """Write a file once it is whole; until then vectors are kept beside it."""
-    with whole_file(output) as stream:  # made first, so that what cannot be written is said before any work
-        kept = Unfinished(output, side.said(), side.embedder.dimensions)
+    stream, count = sys.stdout.buffer, 0
+    with Unfinished(None, work.side.said()) as kept:
         try:
-            left = todo.without(kept)
-            for start, end, vectors in _run(side, left, stop):
-                kept.keep(left.texts[start:end], vectors)
+            for some, vectors in work.do():
+                if form == "jsonl":
+                    stream.writelines(_lines(some, vectors))
+                    stream.flush()
+                else:
+                    kept.keep([text.text for text in some], vectors)
+                count += len(some)
         finally:
-            there = sum(map(kept.has, todo.texts))
-            if there < len(todo.texts):
-                say(f"{there:,} of {len(todo.texts):,} texts are in {kept.path}: run it again to go on")
-        _write(stream, form, kept, todo)
+            if count < len(work.texts):
+                say(f"{count:,} of {len(work.texts):,} texts were embedded")
+        if form == "npy":
+            _write(stream, form, kept, work)
+
+
+def _to_file(work: Work, form: str, output: Path) -> None:
+    """Write a file once it is whole; until then vectors are kept beside it."""
+    with whole_file(output) as stream, Unfinished(output, work.side.said()) as kept:
+        # the output is made first, so that what cannot be written is said before any work
+        try:
+            for some, vectors in work.do(kept):
+                kept.keep([text.text for text in some], vectors)
+            _write(stream, form, kept, work)
+        except BaseException:
+            if kept.count:
+                say(f"{kept.count:,} of {len(work.texts):,} texts are in {kept.path}: run it again to go on")
+            else:
+                kept.remove()
+            raise
     kept.remove()
 
 
-def _write(stream: BinaryIO, form: str, kept: Unfinished, todo: Todo) -> None:
+def _write(stream: BinaryIO, form: str, kept: Unfinished, work: Work) -> None:
     if form == "npy":
-        np.save(stream, kept.vectors(todo.texts))
-        return
-    for start, end in todo.slices():
-        stream.writelines(_lines(todo.ids[start:end], kept.vectors(todo.texts[start:end])))
+        shape = (len(work.texts), work.side.embedder.dimensions)
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    for some in slices(work.texts, SLICE_TOKENS):
+        vectors = kept.vectors([text.text for text in some])
+        if form == "npy":
+            stream.write(vectors.tobytes())
+        else:
+            stream.writelines(_lines(some, vectors))
 
 
-def _lines(ids: Sequence[str], vectors: FloatArray) -> Iterator[bytes]:
+def _lines(texts: Sequence[Text], vectors: FloatArray) -> Iterator[bytes]:
     """Lines of JSON; each number has as many digits as a float32 needs."""
-    for key, vector in zip(ids, vectors, strict=True):
+    for text, vector in zip(texts, vectors, strict=True):
         numbers = ", ".join(map(str, vector))
-        yield f'{{"id": {json.dumps(key)}, "embedding": [{numbers}]}}\n'.encode()
+        yield f'{{"id": {json.dumps(text.id)}, "embedding": [{numbers}]}}\n'.encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,13 +13,22 @@ from twofold import jobs
 from twofold.cli import FAILED, INTERRUPTED, SET_ASIDE, show
 from twofold.cli.corpus import left_out
 from twofold.cli.interrupts import stopping
-from twofold.cli.options import CollectionOption, JsonOption, StoreOption, embedder_options, reading_options
+from twofold.cli.options import (
+    BudgetOption,
+    BudgetTokensOption,
+    CollectionOption,
+    JsonOption,
+    StoreOption,
+    budget_of,
+    embedder_options,
+    reading_options,
+)
 from twofold.cli.say import line, say
 from twofold.embedder import Embedder
 from twofold.jobs import Reading
 
 if TYPE_CHECKING:
-    from twofold.jobs import Corpus, Estimate, OpenStore, Verified
+    from twofold.jobs import Corpus, DryRun, OpenStore, Verified
 
 
 @embedder_options()
@@ -42,6 +52,8 @@ def index(
     force: Annotated[bool, typer.Option("--force", help="Write again what is unchanged, too.")] = False,
     take_over: Annotated[bool, typer.Option("--take-over", help="Write over what came from another source.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check rows, vectors and the search afterwards.")] = False,
+    budget: BudgetOption = None,
+    budget_tokens: BudgetTokensOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -52,10 +64,16 @@ def index(
         cutting.check(embedder)
         shared: dict[str, Any] = {"chunk_tokens": chunk_tokens, "late_chunking": late_chunking}
         shared |= {"force": force, "take_over": take_over}
-        if dry_run:
-            _tell_estimate(_estimated(embedder, store, collection, corpus, shared), corpus, as_json=as_json)
-            return
-        own: dict[str, Any] = {"on_error": on_error, "dead_letters": dead_letters, "prune": prune}
+        limit = budget_of(budget, budget_tokens, ahead=False)
+        spending = jobs.Spending(embedder, limit)
+        if dry_run or spending.limit < inf:  # before the store is made, for which a few words are embedded
+            found = _dry_run(embedder, store, collection, corpus, shared)
+            if dry_run:
+                _tell_dry_run(found, corpus, as_json=as_json)
+            spending.check(found.tokens)
+            if dry_run:
+                return
+        own: dict[str, Any] = {"on_error": on_error, "dead_letters": dead_letters, "prune": prune, "budget": limit}
         with jobs.open_store(store, collection, embedder) as opened:
             counts = jobs.index(embedder, opened, corpus, **shared, **own, progress=True, stop=stop)
             verified = jobs.verify(embedder, opened) if verify and not counts.stopped else None
@@ -107,16 +125,16 @@ def _tell_verified(found: Verified) -> None:
             line(f"WRONG: these {what}: {', '.join(ids)}")
 
 
-def _estimated(embedder: Embedder, address: str, name: str, corpus: Corpus, options: dict[str, Any]) -> Estimate:
+def _dry_run(embedder: Embedder, address: str, name: str, corpus: Corpus, options: dict[str, Any]) -> DryRun:
     """What a run would do, with the collection as it is, if it is there."""
     opened: OpenStore = jobs.OpenStore.connect(address, name)
     try:
-        return jobs.estimate(embedder, opened if opened.find() else None, corpus, **options)
+        return jobs.dry_run(embedder, opened if opened.find() else None, corpus, **options)
     finally:
         opened.close()
 
 
-def _tell_estimate(found: Estimate, corpus: Corpus, *, as_json: bool) -> None:
+def _tell_dry_run(found: DryRun, corpus: Corpus, *, as_json: bool) -> None:
     if as_json:
         show.as_json({**asdict(found), "seconds": found.seconds, "cost": found.cost, "left_out": dict(corpus.skipped)})
         return

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twofold.embedder import Embedder
+    from twofold.jobs import Budget
     from twofold.option import Option
 
 BARE_MODEL = "none"
@@ -26,6 +27,10 @@ TASKS = ("query_task", "document_task")
 StoreOption = Annotated[str, typer.Option("--store", help="Where: chroma:./folder, weaviate:http://localhost:8080.")]
 CollectionOption = Annotated[str, typer.Option("--collection", help="The collection in the store.")]
 CollectionArgument = Annotated[str, typer.Argument(help="The collection.", show_default=False)]
+BudgetOption = Annotated[
+    float | None, typer.Option("--budget", help="US dollars that a hosted model may cost, at its list price.")
+]
+BudgetTokensOption = Annotated[int | None, typer.Option("--budget-tokens", help="Tokens that a hosted model may bill.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 READING: dict[str, tuple[Any, str]] = {
     "include": (list[str], "Read these files of a folder: '*.md', 'guide/*'; all of known kinds if none are given."),
@@ -111,6 +116,13 @@ def make_embedder(**chosen: Any) -> Embedder:
     from twofold.embedder import Embedder  # noqa: PLC0415 - NumPy, which help does without
 
     return Embedder(**with_bare_tasks(chosen))
+
+
+def budget_of(dollars: float | None, tokens: int | None, *, ahead: bool) -> Budget | None:
+    """What `--budget` and `--budget-tokens` say; None where neither is given."""
+    from twofold.jobs import Budget  # noqa: PLC0415 - NumPy, which help does without
+
+    return None if dollars is None and tokens is None else Budget(dollars=dollars, tokens=tokens, ahead=ahead)
 
 
 def with_bare_tasks(given: Given) -> Given:

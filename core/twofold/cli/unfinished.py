@@ -1,22 +1,24 @@
 """What an `embed` that was cut short has paid for: vectors by the digests of their texts, in a file beside its output.
 
-The file is one line of JSON that says what the vectors are, then records of the same size: 16 bytes of a text's
-SHA-256, and its vector as little-endian float32. A record that a kill has cut off is passed over.
+The file is SQLite's, through the standard library: what was written survives a kill at any moment. A table of one row
+says what the vectors are, another holds 16 bytes of each text's SHA-256 with its vector as little-endian float32.
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from twofold.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from twofold.vectors import FloatArray
 
@@ -26,6 +28,10 @@ KEY_BYTES = 16
 class Unfinished:
     """The vectors that are there of earlier runs, and those of this one.
 
+    Args:
+        output: the file that will hold them all; None keeps them in a temporary file.
+        said: what these vectors are.
+
     Attributes:
         path: the file, `<output>.unfinished`.
 
@@ -33,53 +39,71 @@ class Unfinished:
         InputError: an earlier run left vectors of something else.
     """
 
-    def __init__(self, output: Path, said: dict[str, Any], dimensions: int) -> None:
-        """Read what is there; `said` is what these vectors are."""
-        self.path = output.with_name(f"{output.name}.unfinished")
-        self._header = (json.dumps(said, sort_keys=True) + "\n").encode()
-        self._record = np.dtype([("key", f"V{KEY_BYTES}"), ("vector", "<f4", (dimensions,))])
-        self._found: dict[bytes, int] = {}
-        if self.path.exists():
-            self._read()
-        else:
-            self.path.write_bytes(self._header)
+    def __init__(self, output: Path | None, said: dict[str, Any]) -> None:
+        """Open it, and make it where it is not there."""
+        self.path = None if output is None else output.with_name(f"{output.name}.unfinished")
+        wanted = json.dumps(said, sort_keys=True)
+        other = InputError(
+            f"{self.path} is what another model or task left unfinished: finish that embed, or remove the file"
+        )
+        try:
+            self._db = sqlite3.connect(self.path or "", isolation_level=None)  # the empty name is a temporary file's
+            self._db.execute("CREATE TABLE IF NOT EXISTS about (said TEXT)")
+            self._db.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB UNIQUE, vector BLOB)")
+            self._db.execute("INSERT INTO about SELECT ? WHERE NOT EXISTS (SELECT 1 FROM about)", (wanted,))
+            (found,) = self._db.execute("SELECT said FROM about").fetchone()
+        except sqlite3.DatabaseError:
+            raise other from None
+        if found != wanted:
+            self._db.close()
+            raise other
 
     def has(self, text: str) -> bool:
         """Whether a text has its vector."""
-        return _key(text) in self._found
+        return self._db.execute("SELECT 1 FROM vectors WHERE key = ?", (_key(text),)).fetchone() is not None
+
+    @property
+    def count(self) -> int:
+        """How many texts have theirs."""
+        (count,) = self._db.execute("SELECT COUNT(*) FROM vectors").fetchone()
+        return int(count)
 
     def keep(self, texts: Sequence[str], vectors: FloatArray) -> None:
-        """Write vectors down."""
-        records = np.empty(len(texts), self._record)
-        keys = [_key(text) for text in texts]
-        records["key"] = np.array(keys, f"V{KEY_BYTES}")
-        records["vector"] = vectors
-        there = len(self._found)
-        start = len(self._header) + there * self._record.itemsize
-        with self.path.open("r+b") as file:
-            file.truncate(start)  # an earlier run's last record may have been cut off
-            file.seek(start)
-            file.write(records.tobytes())
-        self._found.update((key, there + number) for number, key in enumerate(keys))
+        """Write vectors down, all of them or none.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        rows = [(_key(text), vector.astype("<f4").tobytes()) for text, vector in zip(texts, vectors, strict=True)]
+        with self._named():
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
+            self._db.execute("COMMIT")
 
     def vectors(self, texts: Sequence[str]) -> FloatArray:
         """The vectors of texts that have theirs, shape (n, dimensions)."""
-        records = np.memmap(self.path, self._record, "r", len(self._header), (len(self._found),))
-        return np.array(records["vector"][[self._found[_key(text)] for text in texts]], np.float32)
+        asked = "SELECT vector FROM vectors WHERE key = ?"
+        found = [self._db.execute(asked, (_key(text),)).fetchone()[0] for text in texts]
+        return np.frombuffer(b"".join(found), "<f4").reshape(len(texts), -1)
 
     def remove(self) -> None:
         """Remove the file: the output is whole."""
-        self.path.unlink(missing_ok=True)
+        self._db.close()
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
-    def _read(self) -> None:
-        raw = self.path.read_bytes()
-        if not raw.startswith(self._header):
-            raise InputError(
-                f"{self.path} is what another model or task left unfinished: finish that embed, or remove the file"
-            )
-        count = (len(raw) - len(self._header)) // self._record.itemsize
-        records = np.frombuffer(raw, self._record, count, len(self._header))
-        self._found = {key.tobytes(): number for number, key in enumerate(records["key"])}
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise OSError(None, str(error), str(self.path or "a temporary file")) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
 
 
 def _key(text: str) -> bytes:

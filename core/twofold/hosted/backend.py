@@ -124,6 +124,11 @@ class HostedBackend:
         )
 
     @property
+    def billed(self) -> int:
+        """The tokens of all requests so far: as the provider says, or as they are counted where it does not."""
+        return self.usage.tokens + self.usage.unsaid
+
+    @property
     def address(self) -> str:
         """Where requests go."""
         return self._endpoint.url

@@ -58,14 +58,22 @@ class Call:
 
 @dataclass(slots=True)
 class Usage:
-    """What has been asked of a provider. `tokens` are those that it says it bills."""
+    """What has been asked of a provider.
+
+    Attributes:
+        tokens: those that it says it bills.
+        unsaid: those, as they are counted here, of answers that do not say.
+        requests, retries: how many.
+    """
 
     tokens: int = 0
+    unsaid: int = 0
     requests: int = 0
     retries: int = 0
 
     def add(self, other: Usage) -> None:
         """Sum up."""
         self.tokens += other.tokens
+        self.unsaid += other.unsaid
         self.requests += other.requests
         self.retries += other.retries

@@ -270,6 +270,7 @@ class Flow:
             return
         self.limiter.accepted(grant, answer.headers, reply.tokens)
         self.usage.tokens += reply.tokens or 0
+        self.usage.unsaid += piece.tokens if reply.tokens is None else 0
         self.proved, self._in_a_row = True, 0
         if attempt.probe:
             return

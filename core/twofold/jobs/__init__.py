@@ -1,27 +1,30 @@
 """Long jobs over a store: index a corpus, search it, re-index what changed."""
 
+from twofold.jobs.budget import Budget, Spending
 from twofold.jobs.chunking import Cutting
 from twofold.jobs.corpus import Corpus, Item, Reading, Unreadable, read_corpus
-from twofold.jobs.estimating import Estimate, estimate
+from twofold.jobs.dry_run import DryRun, dry_run
 from twofold.jobs.indexing import Counts, index
 from twofold.jobs.searching import search
 from twofold.jobs.verifying import Verified, verify
 from twofold.stores import Hit, OpenStore, Row, Store, open_store
 
 __all__ = [
+    "Budget",
     "Corpus",
     "Counts",
     "Cutting",
-    "Estimate",
+    "DryRun",
     "Hit",
     "Item",
     "OpenStore",
     "Reading",
     "Row",
+    "Spending",
     "Store",
     "Unreadable",
     "Verified",
-    "estimate",
+    "dry_run",
     "index",
     "open_store",
     "read_corpus",

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from math import inf
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from twofold.errors import InputError
+from twofold.jobs.budget import Spending
 from twofold.jobs.chunking import Cutting
 from twofold.jobs.comparing import Work, by_document, check_item, check_source, compare, looks
 from twofold.jobs.corpus import Unreadable
+from twofold.jobs.dry_run import dry_run
 from twofold.jobs.pruning import count_gone, remove_gone
 from twofold.jobs.seen import Seen
-from twofold.jobs.setting_aside import DeadLetter, SettingAside
+from twofold.jobs.setting_aside import SettingAside
 from twofold.jobs.writing import Writer
 from twofold.progress import reporting
 from twofold.stores.checks import check_id
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from twofold.backend import Report
     from twofold.embedder import Embedder
+    from twofold.jobs.budget import Budget
     from twofold.jobs.comparing import Task
     from twofold.jobs.corpus import Item
     from twofold.jobs.setting_aside import OnError
@@ -80,6 +84,7 @@ def index(
     prune: Prune = False,
     force: bool = False,
     take_over: bool = False,
+    budget: Budget | None = None,
     progress: bool = False,
     stop: Callable[[], bool] | None = None,
 ) -> Counts:
@@ -87,7 +92,7 @@ def index(
 
     The corpus is read once, some thousand documents at a time; memory does not grow with it. Of each such part all
     that can be checked is checked before the first text of it is embedded. A reader sees a document's old version,
-    then what of that is to be overwritten, then the new one, never rows of both (see `twofold.stores.writing`); one
+    then what of that is to be overwritten, then the new one, never rows of both (see `twofold.stores.replacing`); one
     of more than `chunking.SECTION` characters that is cut grows section by section, and each of its rows says how many
     there will be.
 
@@ -103,24 +108,36 @@ def index(
             documents aside. A function is asked first, with the numbers of documents and of rows.
         force: write documents again that are there unchanged.
         take_over: write over documents that came from another source.
+        budget: what a hosted model may cost. A run that would not fit is refused, for which the corpus is read twice;
+            one that does not, after all, ends before the first slice that does not fit.
         progress: draw a bar.
         stop: asked before each slice of a second or two; True ends the run cleanly.
 
     Raises:
         InputError: an option; or, unless it is skipped, a document that cannot be embedded or stored, an id that comes
             twice or that belongs to another source; named by its id, its number in the corpus in `index`.
-        StoreError, ProviderError: what was embedded before is written; another run continues after it.
+        StoreError, ProviderError, BudgetExceeded: what was embedded before is written; another run continues after it.
     """
     cutting = Cutting(chunk_tokens, late_chunking)
     cutting.check(embedder)
     run(checking(store.store, Calls(embedder)))
+    spending = Spending(embedder, budget)
+    if budget is not None and budget.ahead and spending.limit < inf:
+        if iter(items) is items:
+            raise InputError(
+                "the corpus can be read only once, and a budget is held against all of it first: give a list, or "
+                "Budget(…, ahead=False)"
+            )
+        cut: Any = {"chunk_tokens": chunk_tokens, "late_chunking": late_chunking}
+        spending.check(dry_run(embedder, store, items, force=force, take_over=take_over, **cut).tokens)
     total = len(items) if isinstance(items, Sized) else None
     with (
         SettingAside(on_error, dead_letters) as aside,
         Seen() as seen,
         reporting(total, "indexing", shown=progress) as report,
     ):
-        job = Indexing(embedder, store, cutting, aside, seen, report=report, force=force, take_over=take_over)
+        writer = Writer(embedder, store, cutting, spending=spending, aside=aside, report=report)
+        job = Indexing(writer, aside, seen, report, force=force, take_over=take_over)
         for look in looks(items):
             if job.counts.stopped or (stop is not None and stop()):
                 job.counts.stopped = True
@@ -133,24 +150,14 @@ class Indexing:
     """One run; `take` parts of the corpus, then `end`."""
 
     def __init__(
-        self,
-        embedder: Embedder,
-        store: OpenStore,
-        cutting: Cutting,
-        aside: SettingAside,
-        seen: Seen,
-        *,
-        report: Report,
-        force: bool,
-        take_over: bool,
+        self, writer: Writer, aside: SettingAside, seen: Seen, report: Report, *, force: bool, take_over: bool
     ) -> None:
-        self.embedder, self.store, self.cutting, self.aside, self.seen = embedder, store, cutting, aside, seen
+        self.store, self.aside, self.seen = writer.store, aside, seen
         self.force, self.take_over = force, take_over
         self.counts = Counts()
         self._rows = 0
         """Rows that the corpus has in the store."""
-        self._report = report
-        self._writer = Writer(embedder, store, cutting, self._set_aside, self._report)
+        self._report, self._writer = report, writer
 
     def take(self, look: Sequence[tuple[int, Item | Unreadable]], stop: Callable[[], bool] | None) -> None:
         """Do what a part of the corpus needs; `stop` is asked before each slice."""
@@ -194,13 +201,13 @@ class Indexing:
         tasks = []
         for place, item in good:
             assert not isinstance(item, Unreadable)  # noqa: S101 - those do not pass
-            task = compare(self.embedder, self.cutting, place, item, held[item.id], force=self.force)
+            task = compare(self._writer.embedder, self._writer.cutting, place, item, held[item.id], force=self.force)
             try:
                 if not self.take_over:
                     check_source(task)
             except InputError as error:
                 self._rows += len(task.before)
-                self._set_aside(place, item, str(error))
+                self.aside.put(place, item, str(error))
             else:
                 self._rows += 0 if task.work is Work.REMOVAL else len(task.before)
                 tasks.append(task)
@@ -212,12 +219,9 @@ class Indexing:
             earlier = self.seen.add(item.id, item.source)
             check_item(item, earlier)
         except InputError as error:
-            self._set_aside(place, item, str(error))
+            self.aside.put(place, item, str(error))
             return False
         return True
-
-    def _set_aside(self, place: int, item: Item | Unreadable, reason: str) -> None:
-        self.aside.put(DeadLetter(str(item.id), reason, item.source), place)
 
     def _without_embedding(self, tasks: Sequence[Task]) -> None:
         refiled = [task for task in tasks if task.work is Work.FIELDS]

@@ -11,9 +11,10 @@ import numpy as np
 from twofold.documents import Document, is_blank
 from twofold.errors import InputError
 from twofold.jobs.chunking import join, sections
+from twofold.jobs.entries import entry_of, tokens_of
 from twofold.stores.drivers import Calls, run
 from twofold.stores.rows import ROWS_AT_ONCE
-from twofold.stores.writing import Entry, embedding
+from twofold.stores.writing import embedding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
     from twofold.embedder import Embedder
     from twofold.errors import RequestRefused
+    from twofold.jobs.budget import Spending
     from twofold.jobs.chunking import Cutting
     from twofold.jobs.comparing import Task
     from twofold.stores.opened import OpenStore
+    from twofold.stores.writing import Entry
 
 SECONDS = 1.5
 """How long a slice is meant to take: what is lost by a kill, and how long a clean stop takes."""
@@ -55,20 +58,6 @@ def is_of_the_document(error: InputError | RequestRefused) -> bool:
     return isinstance(error, InputError) or error.status in OF_THE_DOCUMENT
 
 
-def entry_of(task: Task, cutting: Cutting, document: Document) -> Entry:
-    """A document, or a part of one, as it is to be written."""
-    chunked = cutting.chunk_tokens is not None
-    return Entry(
-        task.item.id,
-        document,
-        [task.item.metadata] * len(document.spans),
-        task.digest,
-        chunked=chunked,
-        late=cutting.late or not chunked,
-        source=task.item.source,
-    )
-
-
 class LongDocument:
     """One that is cut into sections. Its text is held once, its spans as whole numbers, its vectors a part at a time.
 
@@ -78,9 +67,12 @@ class LongDocument:
         stopped: whether it was left in the middle.
     """
 
-    def __init__(self, embedder: Embedder, store: OpenStore, cutting: Cutting, task: Task, pace: Pace) -> None:
+    def __init__(
+        self, embedder: Embedder, store: OpenStore, cutting: Cutting, task: Task, *, pace: Pace, spending: Spending
+    ) -> None:
         """Find its chunks; nothing is embedded yet."""
-        self.embedder, self.store, self.cutting, self.task, self._pace = embedder, store, cutting, task, pace
+        self.embedder, self.store, self.cutting, self.task = embedder, store, cutting, task
+        self._pace, self._spending = pace, spending
         self.tokens, self.stopped = 0, False
         text = task.item.text
         self._cuts: dict[tuple[int, int], Spans] = {
@@ -98,7 +90,7 @@ class LongDocument:
         """Remove the rows of another version, then write what is missing; gives the tokens of each part that is.
 
         Raises:
-            InputError, StoreError, ProviderError: what was written stays, and another run goes on after it.
+            InputError, StoreError, ProviderError, BudgetExceeded: what was written stays; another run goes on after it.
         """
         while not self.stopped:
             try:
@@ -135,6 +127,8 @@ class LongDocument:
 
     def _write_part(self, section: tuple[int, int], entry: Entry) -> int:
         """Embed and write some rows; how many tokens they have."""
+        tokens = tokens_of(self.embedder, [entry])
+        self._spending.take(tokens)
         started = time.monotonic()
         try:
             vectors, failure = run(embedding(Calls(self.embedder), [entry]))
@@ -148,7 +142,6 @@ class LongDocument:
         rows = entry.rows()
         for start in range(0, len(rows), ROWS_AT_ONCE):
             self.store.upsert(rows[start : start + ROWS_AT_ONCE], vectors[0][start : start + ROWS_AT_ONCE])
-        tokens = sum(self.embedder.count_tokens([unit.text for unit in entry.units()]))
         self._pace.learn(tokens, time.monotonic() - started)
         self.tokens += tokens
         return tokens

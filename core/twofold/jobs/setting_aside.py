@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
+from typing import IO, TYPE_CHECKING, Literal, Self, TypeAlias
 
 from twofold.errors import InputError
 
 if TYPE_CHECKING:
     import os
 
+    from twofold.jobs.corpus import Item, Unreadable
+
 OnError: TypeAlias = Literal["stop", "skip"]
-
-
-class DeadLetter(NamedTuple):
-    """A document that was set aside: its id, why, and where it comes from."""
-
-    id: str
-    reason: str
-    source: str
 
 
 class SettingAside:
@@ -27,7 +21,8 @@ class SettingAside:
 
     Args:
         on_error: "stop" raises at the first one, "skip" goes on.
-        dead_letters: a file for those that are set aside, a line of JSON each; one of an earlier run is replaced.
+        dead_letters: a file for those that are set aside, a line of JSON each, with `id`, `reason` and `source`; one of
+            an earlier run is replaced.
 
     Raises:
         InputError: another word, or a file that cannot be written.
@@ -44,17 +39,17 @@ class SettingAside:
             except OSError as error:
                 raise InputError(f"the file of dead letters {str(dead_letters)!r}: {error.strerror}") from None
 
-    def put(self, letter: DeadLetter, place: int) -> None:
+    def put(self, place: int, item: Item | Unreadable, reason: str) -> None:
         """Set a document aside.
 
         Raises:
             InputError: the run stops at errors; `index` is the document's place in the corpus.
         """
         if not self.skips:
-            raise InputError(letter.reason, index=place)
+            raise InputError(reason, index=place)
         self.count += 1
         if self._file is not None:
-            self._file.write(json.dumps(letter._asdict()) + "\n")
+            self._file.write(json.dumps({"id": str(item.id), "reason": reason, "source": item.source}) + "\n")
             self._file.flush()
 
     def __enter__(self) -> Self:

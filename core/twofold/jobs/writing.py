@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twofold.errors import InputError, RequestRefused
 from twofold.jobs.chunking import join
-from twofold.jobs.long import LongDocument, Pace, entry_of, is_of_the_document
+from twofold.jobs.entries import entry_of, tokens_of
+from twofold.jobs.long import LongDocument, Pace, is_of_the_document
 from twofold.stores.drivers import Calls, run
 from twofold.stores.rows import ROWS_AT_ONCE
 from twofold.stores.writing import writing
@@ -20,17 +21,15 @@ if TYPE_CHECKING:
 
     from twofold.backend import Report
     from twofold.embedder import Embedder
+    from twofold.jobs.budget import Spending
     from twofold.jobs.chunking import Cutting
     from twofold.jobs.comparing import Task
-    from twofold.jobs.corpus import Item
+    from twofold.jobs.setting_aside import SettingAside
     from twofold.stores.opened import OpenStore
     from twofold.stores.rows import Row
     from twofold.stores.writing import Entry
 
 MAX_DOCUMENTS = 2000
-
-SetAside: TypeAlias = "Callable[[int, Item, str], None]"
-"""What is told of a document that cannot be embedded: its place, itself, and why. It may raise."""
 
 
 class Writer:
@@ -41,10 +40,17 @@ class Writer:
     """
 
     def __init__(
-        self, embedder: Embedder, store: OpenStore, cutting: Cutting, set_aside: SetAside, report: Report
+        self,
+        embedder: Embedder,
+        store: OpenStore,
+        cutting: Cutting,
+        *,
+        spending: Spending,
+        aside: SettingAside,
+        report: Report,
     ) -> None:
-        self.embedder, self.store, self.cutting = embedder, store, cutting
-        self._set_aside, self._report = set_aside, report
+        self.embedder, self.store, self.cutting, self.spending = embedder, store, cutting, spending
+        self._aside, self._report = aside, report
         self.stopped = False
         self._calls = Calls(embedder)
         self._pace = Pace()
@@ -60,7 +66,7 @@ class Writer:
         for task in tasks:
             count = tokens.get(task.place, 0)
             if (refused := self.cutting.too_long(self.embedder, task.item.id, count)) is not None:
-                self._set_aside(task.place, task.item, str(refused))
+                self._aside.put(task.place, task.item, str(refused))
             else:
                 fitting.append(replace(task, tokens=count))
         return fitting
@@ -89,20 +95,26 @@ class Writer:
 
         Raises:
             InputError: a document that cannot be embedded, unless it is set aside.
-            StoreError, ProviderError: what was embedded is written.
+            StoreError, ProviderError, BudgetExceeded: what was embedded is written.
         """
         if len(tasks) == 1 and self.cutting.is_long(tasks[0].item.text):
             yield from self._write_long(tasks[0], stop)
             return
         started = time.monotonic()
-        entries = self._entries(tasks)
-        self._write_entries({task.place: task for task in tasks}, entries)
+        count, entries = len(tasks), self._entries(tasks)
+        tasks = [self._counted(task, entries[task.place]) for task in tasks if task.place in entries]
         tokens = sum(task.tokens for task in tasks)
+        self.spending.take(tokens)
+        self._write_entries({task.place: task for task in tasks}, entries)
         self._pace.learn(tokens, time.monotonic() - started)
-        self._report(len(tasks), tokens)
+        self._report(count, tokens)
         for task in tasks:
             if (entry := entries.get(task.place)) is not None and entry.document is not None:
                 yield task, len(entry.document.spans)
+
+    def _counted(self, task: Task, entry: Entry) -> Task:
+        """The document with what goes through the model of it: that is more where its chunks are embedded alone."""
+        return task if entry.late else replace(task, tokens=tokens_of(self.embedder, [entry]))
 
     def refile(self, tasks: Sequence[Task]) -> None:
         """Write the metadata of documents whose vectors stay as they are."""
@@ -115,7 +127,7 @@ class Writer:
                 self.store.upsert(rows, np.stack([one.vector for one in stored]))
 
     def _write_long(self, task: Task, stop: Callable[[], bool] | None) -> Iterator[tuple[Task, int]]:
-        document = LongDocument(self.embedder, self.store, self.cutting, task, self._pace)
+        document = LongDocument(self.embedder, self.store, self.cutting, task, pace=self._pace, spending=self.spending)
         try:
             for tokens in document.write(stop):
                 self._report(0, tokens)
@@ -165,7 +177,7 @@ class Writer:
                 return
 
     def _put(self, task: Task, reason: str) -> None:
-        self._set_aside(task.place, task.item, reason)
+        self._aside.put(task.place, task.item, reason)
 
     def _joined(self, task: Task, entries: dict[int, Entry], error: InputError) -> bool:
         """Whether chunks without a token of their own were what was wrong; they are joined to their neighbours now."""

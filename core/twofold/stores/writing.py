@@ -15,7 +15,8 @@ from twofold.stores.checks import check_documents
 from twofold.stores.drivers import done
 from twofold.stores.lengths import checking_lengths
 from twofold.stores.opening import checking
-from twofold.stores.rows import Row, by_documents, digest_of, text_digest, version_digest
+from twofold.stores.replacing import replacing
+from twofold.stores.rows import Row, digest_of, text_digest, version_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,7 +142,7 @@ async def adding(
 async def writing(store: Store, calls: Calls, entries: Sequence[Entry]) -> list[str]:
     """Embed a slice and write its rows in place of those that its documents had; the ids of the rows written.
 
-    The collection's record is the caller's to check. What readers see in between: see `replacing`.
+    The collection's record is the caller's to check. What readers see in between: see `twofold.stores.replacing`.
 
     Raises:
         InputError: a document that cannot be embedded, named by its id.
@@ -157,33 +158,6 @@ async def writing(store: Store, calls: Calls, entries: Sequence[Entry]) -> list[
     if failure is not None:
         raise failure
     return [row.id for row in rows]
-
-
-async def replacing(store: Store, documents: Sequence[str], rows: Sequence[Row], vectors: FloatArray | None) -> None:
-    """Remove the rows that `documents` had before and have no more, then write those that they have now.
-
-    A reader sees the old version, then what of it is to be overwritten, then the new one: never rows of two versions,
-    where the store takes a call's rows all at once and a document has no more than `ROWS_AT_ONCE`. A document that is
-    cut otherwise than before, so that no row keeps its id, is away for the time of a call. A run that is killed in
-    between leaves a version whose rows are fewer than each of them says; the next one writes it again.
-
-    Raises:
-        StoreError: rows that were not written; those that they would have replaced are left.
-    """
-    before = await done(store.held(documents)) if documents else []
-    stale = {row.id for row in before}.difference(row.id for row in rows)
-    if stale:
-        await done(store.delete(sorted(stale)))
-    if rows and vectors is not None:
-        for some in by_documents(rows):
-            try:
-                await done(store.upsert(rows[some], vectors[some]))
-            except StoreError as refused:
-                refused.failed = {
-                    **dict.fromkeys((row.id for row in rows[some.stop :]), str(refused)),
-                    **refused.failed,
-                }
-                raise
 
 
 async def embedding(calls: Calls, entries: Sequence[Entry]) -> tuple[dict[int, FloatArray], ProviderError | None]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from twofold import Embedder, InputError
-from twofold.jobs import Item, Unreadable, estimate, index
+from twofold.jobs import Item, Unreadable, dry_run, index
 
 if TYPE_CHECKING:
     from twofold.stores import OpenStore
@@ -19,7 +19,7 @@ ITEMS = [Item("book", BOOK, source="/c/book"), Item("a", "Tea."), Item("b", "Ink
 def test_what_is_counted_is_what_a_run_does(embedder: FakeEmbedder, memory: OpenStore, options: dict[str, Any]) -> None:
     index(embedder, memory, [Item("a", "Tea."), Item("b", "Ink.", {"n": 1})], **options)
     bad: list[Item | Unreadable] = [*ITEMS, Unreadable("c", "broken"), Item("a", "twice")]
-    found = estimate(embedder, memory, bad, **options)
+    found = dry_run(embedder, memory, bad, **options)
     before = memory.count()
     counts = index(embedder, memory, bad, on_error="skip", **options)
     assert (found.embedded, found.chunks) == (counts.added, counts.rows)
@@ -29,22 +29,22 @@ def test_what_is_counted_is_what_a_run_does(embedder: FakeEmbedder, memory: Open
     assert found.tokens_a_second is not None
     assert found.seconds == pytest.approx(found.tokens / found.tokens_a_second)
     other = [Item("book", "Another.", source="/d/book")]
-    assert estimate(embedder, memory, other, **options).set_aside == 1
-    assert estimate(embedder, memory, other, take_over=True, **options).embedded == 1
-    assert estimate(embedder, memory, ITEMS, force=True, **options).embedded == 3
+    assert dry_run(embedder, memory, other, **options).set_aside == 1
+    assert dry_run(embedder, memory, other, take_over=True, **options).embedded == 1
+    assert dry_run(embedder, memory, ITEMS, force=True, **options).embedded == 3
 
 
 def test_a_collection_that_is_not_there_has_nothing(embedder: FakeEmbedder) -> None:
-    found = estimate(embedder, None, [*ITEMS, Item("long", "word " * 600)])
+    found = dry_run(embedder, None, [*ITEMS, Item("long", "word " * 600)])
     assert (found.embedded, found.set_aside, found.skipped) == (3, 1, 0)
-    assert estimate(embedder, None, []).seconds is None
+    assert dry_run(embedder, None, []).seconds is None
     with pytest.raises(InputError, match="late_chunking needs chunk_tokens"):
-        estimate(embedder, None, ITEMS, late_chunking=True)
+        dry_run(embedder, None, ITEMS, late_chunking=True)
 
 
 def test_a_hosted_model_is_not_tried() -> None:
     embedder = Embedder("jina:jina-embeddings-v3", api_key="unused", base_url="http://127.0.0.1:9/v1")
-    found = estimate(embedder, None, ITEMS)
+    found = dry_run(embedder, None, ITEMS)
     assert (found.embedded, found.seconds) == (3, None)
     assert found.tokens > 100
 
@@ -52,8 +52,8 @@ def test_a_hosted_model_is_not_tried() -> None:
 def test_what_a_hosted_run_costs_is_known_before_the_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     embedder = Embedder("openai:text-embedding-3-small")
-    found = estimate(embedder, None, ITEMS)
+    found = dry_run(embedder, None, ITEMS)
     assert (found.embedded, found.blank) == (3, 1)
     assert found.price is not None
     assert found.cost == pytest.approx(found.tokens * found.price.dollars / 1e6)
-    assert estimate(Embedder("fake:"), None, ITEMS).cost is None
+    assert dry_run(Embedder("fake:"), None, ITEMS).cost is None

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from twofold.documents import is_blank
 from twofold.errors import InputError
+from twofold.jobs.budget import PROBE
 from twofold.jobs.chunking import Cutting, sections
 from twofold.jobs.comparing import Work, by_document, check_item, check_source, compare, looks
 from twofold.jobs.corpus import Unreadable
+from twofold.jobs.entries import entry_of, tokens_of
 from twofold.jobs.seen import Seen
 from twofold.stores.checks import check_id
 from twofold.stores.drivers import Calls, run
@@ -30,15 +32,12 @@ if TYPE_CHECKING:
 SECONDS = 2.0
 """How long a local model is tried for its rate."""
 
-PROBE = "word"
-"""Of which the price is asked, the same for every text; nothing is sent."""
-
 AT_ONCE = 16
 """Documents in one try."""
 
 
 @dataclass(slots=True)
-class Estimate:
+class DryRun:
     """What a run would do.
 
     Attributes:
@@ -74,7 +73,7 @@ class Estimate:
         return None if self.tokens_a_second is None else self.tokens / self.tokens_a_second
 
 
-def estimate(
+def dry_run(
     embedder: Embedder,
     store: OpenStore | None,
     items: Iterable[Item | Unreadable],
@@ -83,7 +82,7 @@ def estimate(
     late_chunking: bool = False,
     force: bool = False,
     take_over: bool = False,
-) -> Estimate:
+) -> DryRun:
     """Read a corpus as `index` would, and count; nothing is written, and nothing that is paid for is embedded.
 
     Args:
@@ -104,7 +103,7 @@ def estimate(
     if store is not None:
         run(checking(store.store, Calls(embedder)))
     with Seen() as seen:
-        job = _Estimating(embedder, store, cutting, seen, force=force, take_over=take_over)
+        job = _Counting(embedder, store, cutting, seen, force=force, take_over=take_over)
         for look in looks(items):
             job.take(look)
     job.found.tokens_a_second = job.rate.measured()
@@ -112,8 +111,8 @@ def estimate(
     return job.found
 
 
-class _Estimating:
-    """One estimate; `take` parts of the corpus."""
+class _Counting:
+    """One dry run; `take` parts of the corpus."""
 
     def __init__(
         self,
@@ -127,7 +126,7 @@ class _Estimating:
     ) -> None:
         self.embedder, self.store, self.cutting, self.seen = embedder, store, cutting, seen
         self.force, self.take_over = force, take_over
-        self.found, self.rate = Estimate(), _Rate(embedder, cutting)
+        self.found, self.rate = DryRun(), _Rate(embedder, cutting)
 
     def take(self, look: Sequence[tuple[int, Item | Unreadable]]) -> None:
         """Count a part of the corpus."""
@@ -173,10 +172,11 @@ class _Estimating:
         text = task.item.text
         cut = [(0, len(text))] if self.cutting.chunk_tokens is None else sections(text)
         parts = [text[start:end] for start, end in cut if not is_blank(text[start:end])]
-        tokens = sum(self.embedder.count_tokens(parts))
+        entries = [entry_of(task, self.cutting, self.cutting.document(self.embedder, part)) for part in parts]
+        tokens = tokens_of(self.embedder, entries)
         if (refused := self.cutting.too_long(self.embedder, task.item.id, tokens)) is not None:
             raise refused
-        self.found.chunks += sum(len(self.cutting.document(self.embedder, part).spans) for part in parts)
+        self.found.chunks += sum(len(entry.rows()) for entry in entries)
         self.found.tokens += tokens
         self.found.embedded += 1
 

@@ -1,0 +1,34 @@
+"""A document as it is to be written, and how many tokens that has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twofold.stores.writing import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from twofold.documents import Document
+    from twofold.embedder import Embedder
+    from twofold.jobs.chunking import Cutting
+    from twofold.jobs.comparing import Task
+
+
+def entry_of(task: Task, cutting: Cutting, document: Document) -> Entry:
+    """A document, or a part of one, as it is to be written."""
+    chunked = cutting.chunk_tokens is not None
+    return Entry(
+        task.item.id,
+        document,
+        [task.item.metadata] * len(document.spans),
+        task.digest,
+        chunked=chunked,
+        late=cutting.late or not chunked,
+        source=task.item.source,
+    )
+
+
+def tokens_of(embedder: Embedder, entries: Iterable[Entry]) -> int:
+    """How many tokens go through the model: of chunks that are embedded alone, with the frame that each of them has."""
+    return sum(embedder.count_tokens([unit.text for entry in entries for unit in entry.units()]))
