@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),./.uv/bin/uv)
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.uv/bin:$(PATH)
 
-.PHONY: help demo test lint format bench soak kills constraints clean
+.PHONY: help demo test lint docs format bench soak kills constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -14,7 +14,7 @@ help:  ## show this list
 demo: $(if $(wildcard .venv/.ready),.venv/.ready,.venv/.demo)  ## index the standard library's documentation, and ask it questions
 	.venv/bin/twofold demo
 
-test: lint  ## what CI runs: lint, types, every test with coverage, the built wheel
+test: lint docs  ## what CI runs: lint, types, the documentation, every test with coverage, the built wheel
 	.venv/bin/coverage erase
 	.venv/bin/coverage run -m pytest
 	.venv/bin/coverage combine --quiet
@@ -24,6 +24,10 @@ lint: .venv/.ready  ## ruff, and mypy in strict mode
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+
+docs: .venv/.ready  ## the documentation, in build/docs; a broken link or reference fails
+	.venv/bin/python docs/commands.py
+	.venv/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
 
 format: .venv/.ready  ## let ruff rewrite what it can
 	.venv/bin/ruff check --fix
@@ -41,7 +45,7 @@ kills: .venv/.ready  ## 176 more runs of `twofold index`, killed at random momen
 
 constraints: | $(UV)  ## refresh the pins of the developers' environment, and of the benchmark's peers
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
-		--group test --group lint --group bench --no-annotate --no-emit-index-url --no-emit-find-links \
+		--group test --group lint --group docs --group bench --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
 	@for peer in torch openvino onnxruntime; do \
 		$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
@@ -63,7 +67,7 @@ INSTALL = $(UV) pip install --quiet --python .venv -c constraints.txt $(TORCH)
 
 .venv/.ready: pyproject.toml constraints.txt .venv/pyvenv.cfg
 	@echo 'installing twofold[all] and its tests into .venv'
-	@$(INSTALL) -e '.[all]' --group test --group lint --group bench
+	@$(INSTALL) -e '.[all]' --group test --group lint --group docs --group bench
 	@touch $@
 
 .venv/.demo: pyproject.toml constraints.txt .venv/pyvenv.cfg

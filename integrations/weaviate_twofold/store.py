@@ -102,7 +102,7 @@ def add_documents(
         collection: see `open_collection`; `aadd_documents` takes an asynchronous one.
         embedder: see `as_embedder`.
         ids: of the documents, no two alike: any strings.
-        documents: texts, chunks or `Document`s; a blank one has no rows, and is warned of.
+        documents: texts, lists of chunks, or documents of type `Document`; a blank one has no rows, and is warned of.
         metadatas: further properties of each document, or of each of its chunks; None where there are none.
         progress: whether to show it.
 
