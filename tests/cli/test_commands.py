@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from hosted.faultserver import FaultServer
+from support.faultserver import FaultServer
 from twofold import Embedder
 
 if TYPE_CHECKING:
