@@ -9,7 +9,7 @@ import typer
 
 from twofold.cli.collection import embedder_of, found_collection
 from twofold.cli.files import whole_file
-from twofold.cli.options import Given, StoreOption, given_options, with_bare_tasks
+from twofold.cli.options import Given, given_options, with_bare_tasks
 from twofold.cli.pictures import Points, draw_map, draw_similarities, form_of
 from twofold.cli.say import line
 from twofold.cli.search import shorten
@@ -30,7 +30,7 @@ def plot(
     name: Annotated[str | None, typer.Argument(help="The collection; none with --text.", show_default=False)] = None,
     *,
     given: Given,
-    store: Annotated[StoreOption | None, typer.Option("--store", help="Where the collection is.")] = None,
+    store: Annotated[str | None, typer.Option("--store", help="Where the collection is.")] = None,
     output: Annotated[Path, typer.Option(help="A file ending in .png, .svg or .html.")] = Path("plot.png"),
     color: Annotated[str | None, typer.Option(help="The field of metadata that colours the points.")] = None,
     rows: Annotated[int, typer.Option(help="How many rows a map shows at most, spread over all.")] = MOST,
