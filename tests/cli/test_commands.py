@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-
 from hosted.faultserver import FaultServer
+
 from twofold import Embedder
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-
 from hosted.faultserver import FaultServer
+
 from twofold import BudgetExceeded, Embedder, InputError, ProviderUnavailable
 from twofold.cli.embed import Side, Work
 from twofold.cli.files import whole_file

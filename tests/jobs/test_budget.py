@@ -6,8 +6,8 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from hosted.faultserver import FaultServer
+
 from twofold import BudgetExceeded, Embedder, InputError
 from twofold.jobs import Budget, Item, Spending, index
 from twofold.stores import OpenStore, open_collection

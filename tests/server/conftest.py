@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from serving import serving
+from support.serving import serving
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from serving import serving
+from support.serving import serving
 from twofold import Document
 from twofold.errors import InputError
 from twofold.server import create_app
