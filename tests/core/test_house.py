@@ -25,9 +25,9 @@ FLOORS = [
     {"computing"},
     {"embedder"},
     {"stores", "doctor"},
-    {"adapters", "jobs", "testing"},
+    {"adapters", "jobs", "testing", "server"},
     {"demo"},
-    {"cli", "server", "__main__"},
+    {"cli", "__main__"},
 ]
 """From the ground up: a room imports from its own floor and from those below it."""
 

@@ -34,6 +34,9 @@ COMMANDS = {
     "export": Place("transfer", "export", "Write a collection to a file, with its vectors and its record."),
     "import": Place("transfer", "import_", "Read an exported file into a collection of the same space."),
     "plot": Place("plot", "plot", "Draw a map of a collection, or the similarities of a few texts."),
+    "serve": Place(
+        "serve", "serve", "Serve models over HTTP, in the dialects that clients speak already, with a page to try them."
+    ),
     "models": Place(
         "models", "models", "List the models that Twofold knows; another is known by its checkpoint's files."
     ),

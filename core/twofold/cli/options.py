@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from twofold.errors import InputError
+from twofold.resolve import split_model
 from twofold.settings import options
 
 if TYPE_CHECKING:
@@ -66,6 +68,35 @@ def embedder_options(*, model_argument: bool = False, **defaults: Any) -> Callab
         return _with_flags(run, command, "embedder", flags)
 
     return decorate
+
+
+def several_embedders(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, which takes `embedders`, the flags that make several: `--model` again for each, NAME=MODEL.
+
+    The other options hold for all of them. The command has an `api_key_env` of its own.
+    """
+    flags = {option.name: _parameter(option, {}) for option in options() if option.name != "api_key_env"}
+    several = Annotated[list[str], typer.Option(help=f"{options()[0].help} Again for each; NAME=MODEL names it.")]
+    flags["model"] = flags["model"].replace(annotation=several)
+
+    def run(**given: Any) -> None:
+        chosen = {name: given.pop(name) for name in flags}
+        models = [_named(model) for model in chosen.pop("model")]
+        names = [name for name, _ in models]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise InputError(f"two models are called {twice[0]!r}: name one of them, NAME=MODEL")
+        command(**given, embedders={name: make_embedder(model=model, **chosen) for name, model in models})
+
+    return _with_flags(run, command, "embedders", flags)
+
+
+def _named(model: str) -> tuple[str, str]:
+    """The name and the model of "NAME=MODEL"; where no name is said, the last part of the model."""
+    name, sign, rest = model.partition("=")
+    if sign and name and not {"/", ":"} & set(name):
+        return name, rest
+    provider, name = split_model(model)
+    return Path(name).name or provider or model, model
 
 
 def given_options(command: Callable[..., None]) -> Callable[..., None]:

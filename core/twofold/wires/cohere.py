@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import uuid4
 
 import msgspec
 
+from twofold.wires.jina import read_truncate
 from twofold.wires.reading import Sent, count_of, decode, stack
-from twofold.wires.wire import Reply, Violation
-
-if TYPE_CHECKING:
-    from twofold.wires.wire import Ask
+from twofold.wires.wire import Ask, Reply, Violation
+from twofold.wires.writing import known_encodings, rows_as
 
 
 class Request(msgspec.Struct, omit_defaults=True):
@@ -29,6 +29,27 @@ class Answer(msgspec.Struct):
 
     embeddings: dict[str, list[Sent]]
     meta: Any = None
+
+
+class Received(msgspec.Struct):
+    """A request's body, as it is read; members that are not named here are passed over."""
+
+    texts: list[str]
+    model: str = ""
+    input_type: str | None = None
+    embedding_types: list[str] | None = None
+    output_dimension: int | None = None
+    truncate: str | None = None
+
+
+class Sending(msgspec.Struct):
+    """An answer's body, as it is sent."""
+
+    id: str
+    embeddings: dict[str, list[Any]]
+    texts: tuple[str, ...]
+    meta: dict[str, Any]
+    response_type: str = "embeddings_by_type"
 
 
 def write_request(ask: Ask) -> bytes:
@@ -57,3 +78,34 @@ def read_answer(body: bytes, ask: Ask) -> Reply:
     billed = answer.meta.get("billed_units") if isinstance(answer.meta, dict) else None
     vectors = stack(answer.embeddings[ask.encoding], len(ask.texts), ask.encoding)
     return Reply(vectors, tokens=count_of(billed, "input_tokens"))
+
+
+def read_request(body: bytes) -> Ask:
+    """A request's body in our words; `task` is its input type.
+
+    Raises:
+        Garbled, Violation: see `decode`; a form of vectors that is not known.
+    """
+    asked = decode(body, Received)
+    encoding, *others = known_encodings(asked.embedding_types or (), "embedding_types")
+    return Ask(
+        model=asked.model,
+        texts=tuple(asked.texts),
+        task=asked.input_type,
+        dimensions=asked.output_dimension,
+        truncate=None if asked.truncate is None else read_truncate(asked.truncate),
+        encoding=encoding,
+        others=tuple(others),
+    )
+
+
+def write_answer(reply: Reply, ask: Ask) -> bytes:
+    """An answer's body, each form of the vectors in the order of the inputs."""
+    forms = {encoding: rows_as(reply.vectors, encoding) for encoding in (ask.encoding, *ask.others)}
+    meta = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": reply.tokens or 0}}
+    return msgspec.json.encode(Sending(str(uuid4()), forms, ask.texts, meta))
+
+
+def write_error(message: str, status: int) -> bytes:
+    """An error's body."""
+    return msgspec.json.encode({"message": message})

@@ -1,17 +1,24 @@
-"""Jina's embeddings API, `POST /v1/embeddings`; it answers as OpenAI does."""
+"""Jina's embeddings API, `POST /v1/embeddings`; it answers as OpenAI does.
+
+What is read is a superset: OpenAI's own fields, and the words of other servers that speak its dialect (`input_type`,
+`prompt_name`, `truncate` as "END"), so that one route serves all of their clients.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from twofold.wires.openai import read_answer
+from twofold.wires.openai import read_answer, write_answer, write_error
+from twofold.wires.reading import decode
+from twofold.wires.wire import Ask, Violation
+from twofold.wires.writing import known_encodings
+
+__all__ = ["Received", "Request", "read_answer", "read_request", "write_answer", "write_error", "write_request"]
 
 if TYPE_CHECKING:
-    from twofold.wires.wire import Ask
-
-__all__ = ["Request", "read_answer", "write_request"]
+    from collections.abc import Sequence
 
 
 class Request(msgspec.Struct, omit_defaults=True):
@@ -25,6 +32,36 @@ class Request(msgspec.Struct, omit_defaults=True):
     normalized: bool | None = None
     truncate: bool | None = None
     embedding_type: str | None = None
+
+
+class TextDoc(msgspec.Struct):
+    """An input that is an object."""
+
+    text: str
+
+
+Input: TypeAlias = str | TextDoc
+Forms: TypeAlias = str | list[str] | None
+
+
+class Received(msgspec.Struct):
+    """A request's body, as it is read; members that are not named here are passed over."""
+
+    input: Input | list[Input]
+    model: str = ""
+    task: str | None = None
+    input_type: str | None = None
+    prompt_name: str | None = None
+    dimensions: int | None = None
+    late_chunking: bool | None = None
+    normalized: bool | None = None
+    truncate: bool | str | None = None
+    embedding_type: Forms = None
+    encoding_type: Forms = None
+    encoding_format: Forms = None
+
+
+FORMS = ("float", "base64", "binary", "ubinary")
 
 
 def write_request(ask: Ask) -> bytes:
@@ -41,3 +78,42 @@ def write_request(ask: Ask) -> bytes:
             embedding_type=ask.encoding,
         )
     )
+
+
+def read_request(body: bytes) -> Ask:
+    """A request's body in our words.
+
+    Raises:
+        Garbled, Violation: see `decode`; a form of vectors that is not known, or several at once.
+    """
+    asked = decode(body, Received)
+    forms = asked.embedding_type or asked.encoding_format or asked.encoding_type or ()
+    encodings = known_encodings((forms,) if isinstance(forms, str) else forms, "embedding_type", FORMS)
+    if len(encodings) > 1:
+        raise Violation(f"embedding_type {', '.join(encodings)}: ask for one form at a time")
+    inputs = asked.input if isinstance(asked.input, list) else [asked.input]
+    return Ask(
+        model=asked.model,
+        texts=_texts(inputs),
+        task=asked.task or asked.input_type or asked.prompt_name,
+        dimensions=asked.dimensions,
+        late=asked.late_chunking,
+        normalize=asked.normalized,
+        truncate=asked.truncate if not isinstance(asked.truncate, str) else read_truncate(asked.truncate),
+        encoding=encodings[0],
+    )
+
+
+def read_truncate(word: str) -> bool:
+    """Whether the end may be cut, of the word that Cohere's and NVIDIA's clients have for it.
+
+    Raises:
+        Violation: another word, or that the start is to be cut.
+    """
+    if word.upper() not in {"NONE", "END", "RIGHT"}:
+        raise Violation(f"truncate {word[:40]!r}: it must be NONE or END")
+    return word.upper() != "NONE"
+
+
+def _texts(inputs: Sequence[Input]) -> tuple[str, ...]:
+    return tuple(one if isinstance(one, str) else one.text for one in inputs)

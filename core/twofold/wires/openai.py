@@ -1,4 +1,7 @@
-"""OpenAI's embeddings API, `POST /v1/embeddings`, which many servers speak. It has no word for a task."""
+"""OpenAI's embeddings API, `POST /v1/embeddings`, which many servers speak. It has no word for a task.
+
+A server reads its requests by `jina.read_request`, whose fields are these and more.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import msgspec
 
 from twofold.wires.reading import Sent, count_of, decode, stack
 from twofold.wires.wire import Reply, Violation
+from twofold.wires.writing import rows_as
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +68,62 @@ def read_answer(body: bytes, ask: Ask) -> Reply:
     items = in_order(answer.data, len(ask.texts))
     vectors = stack([item.embedding for item in items], len(ask.texts), ask.encoding)
     return Reply(vectors, answer.model if isinstance(answer.model, str) else None, _tokens(answer))
+
+
+class Given(msgspec.Struct):
+    """One vector, as it is sent."""
+
+    index: int
+    embedding: Any
+    object: str = "embedding"
+
+
+class Used(msgspec.Struct):
+    """What a request took."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class Sending(msgspec.Struct):
+    """An answer's body, as it is sent."""
+
+    model: str
+    data: list[Given]
+    usage: Used
+    object: str = "list"
+
+
+class Fault(msgspec.Struct):
+    """What went wrong, as OpenAI's clients read it."""
+
+    message: str
+    type: str
+    code: str | None = None
+    param: str | None = None
+
+
+class Refused(msgspec.Struct):
+    """An error's body: Jina's clients read `detail`, OpenAI's read `error`."""
+
+    detail: str
+    error: Fault
+
+
+CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
+
+
+def write_answer(reply: Reply, ask: Ask) -> bytes:
+    """An answer's body, in the order of the inputs."""
+    tokens = reply.tokens or 0
+    data = [Given(index, row) for index, row in enumerate(rows_as(reply.vectors, ask.encoding))]
+    return msgspec.json.encode(Sending(reply.model or ask.model, data, Used(tokens, tokens)))
+
+
+def write_error(message: str, status: int) -> bytes:
+    """An error's body."""
+    kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
+    return msgspec.json.encode(Refused(message, Fault(message, kind, CODES.get(status))))
 
 
 def in_order(items: Sequence[T], count: int) -> list[T]:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from twofold.wires.reading import decode, stack
-from twofold.wires.wire import Reply
-
-if TYPE_CHECKING:
-    from twofold.wires.wire import Ask
+from twofold.wires.wire import Ask, Reply
+from twofold.wires.writing import rows_as
 
 
 class Request(msgspec.Struct, omit_defaults=True):
@@ -19,6 +15,19 @@ class Request(msgspec.Struct, omit_defaults=True):
     inputs: tuple[str, ...]
     normalize: bool | None = None
     truncate: bool | None = None
+
+
+class Received(msgspec.Struct):
+    """A request's body, as it is read; members that are not named here are passed over."""
+
+    inputs: str | list[str]
+    prompt_name: str | None = None
+    dimensions: int | None = None
+    normalize: bool | None = None
+    truncate: bool | None = None
+
+
+TYPES = {401: "Unauthorized", 413: "Validation", 422: "Validation", 429: "Overloaded", 503: "Unhealthy"}
 
 
 def write_request(ask: Ask) -> bytes:
@@ -33,3 +42,30 @@ def read_answer(body: bytes, ask: Ask) -> Reply:
         Garbled, Violation: see `decode`.
     """
     return Reply(stack(decode(body, list[list[float]]), len(ask.texts), "float"))
+
+
+def read_request(body: bytes) -> Ask:
+    """A request's body in our words; `task` is the name of its prompt.
+
+    Raises:
+        Garbled, Violation: see `decode`.
+    """
+    asked = decode(body, Received)
+    return Ask(
+        model="",
+        texts=(asked.inputs,) if isinstance(asked.inputs, str) else tuple(asked.inputs),
+        task=asked.prompt_name,
+        dimensions=asked.dimensions,
+        normalize=asked.normalize,
+        truncate=asked.truncate,
+    )
+
+
+def write_answer(reply: Reply, ask: Ask) -> bytes:
+    """An answer's body."""
+    return msgspec.json.encode(rows_as(reply.vectors, "float"))
+
+
+def write_error(message: str, status: int) -> bytes:
+    """An error's body."""
+    return msgspec.json.encode({"error": message, "error_type": TYPES.get(status, "Backend")})

@@ -54,3 +54,8 @@ def write_answer(reply: Reply, ask: Ask) -> bytes:
     """An answer's body."""
     (vector,) = reply.vectors.tolist()
     return msgspec.json.encode(Answer(ask.texts[0], vector, len(vector)))
+
+
+def write_error(message: str, status: int) -> bytes:
+    """An error's body, whose `error` is a string: Weaviate shows it to its user."""
+    return msgspec.json.encode({"error": message})

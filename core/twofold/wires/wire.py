@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 BINARY = frozenset({"binary", "ubinary"})
+ENCODINGS = ("float", "base64", "int8", "binary", "ubinary")
 
 
 class Violation(ValueError):
@@ -31,7 +32,8 @@ class Ask:
         late: whether the inputs are the chunks of one document.
         normalize: whether vectors are to have unit length.
         truncate: whether the end of a text that is too long may be cut off.
-        encoding: how vectors are to be sent: float, base64, binary or ubinary.
+        encoding: how vectors are to be sent: one of `ENCODINGS`.
+        others: further forms in which the same vectors are to be sent, where a dialect has a place for them.
     """
 
     model: str
@@ -42,6 +44,7 @@ class Ask:
     normalize: bool | None = None
     truncate: bool | None = None
     encoding: str = "float"
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

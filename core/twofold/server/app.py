@@ -1,0 +1,111 @@
+"""The application: which address is which door."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+
+from twofold.server.doors import NO_LIMIT, Door
+from twofold.server.facts import Facts
+from twofold.server.pages import Pages
+from twofold.server.service import Service
+from twofold.wires import find_served
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+    from twofold.embedder import Embedder
+    from twofold.lookup import Side
+    from twofold.server.limits import Limits
+
+SIDES: dict[str, Side | None] = {"": None, "/query": "query", "/passage": "document"}
+"""What stands before an address, for clients that cannot say the side themselves."""
+
+DOORS: dict[str, tuple[str, ...]] = {
+    "jina": ("/v1/embeddings", "/embeddings"),
+    "cohere": ("/v2/embed",),
+    "weaviate": ("/vectors", "/vectors/"),
+    "tei": ("/embed",),
+}
+"""The dialects, and their addresses."""
+
+
+def create_app(
+    embedders: Embedder | Sequence[Embedder] | Mapping[str, Embedder],
+    *,
+    api_keys: Iterable[str] = (),
+    limits: Limits | None = None,
+) -> Starlette:
+    """An ASGI application that serves embedders. It can be run alone, or mounted in another application.
+
+    Weights are loaded when it starts; mounted elsewhere, where nobody tells it of the start, at the first request.
+
+    Args:
+        embedders: one, several under the names of their models, or names and embedders. A request that names no model,
+            as Weaviate's do not, gets the first.
+        api_keys: those that a request must show, as `Authorization: Bearer <key>`; without any, nobody is asked.
+        limits: what it takes at most.
+
+    Raises:
+        InputError: no embedder, two under one name, or a key that cannot be one.
+    """
+    service = Service(embedders, api_keys, limits)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await service.start()
+        yield
+        await service.stop()
+
+    app = Starlette(routes=routes(service), lifespan=lifespan)
+    app.state.service = service
+    return app
+
+
+def routes(service: Service) -> list[Any]:
+    """Every address: the doors first, since they are asked most."""
+    facts = Facts(service)
+    doors = [route for prefix, side in SIDES.items() for route in _doors(service, prefix, side)]
+    states = [
+        Route(prefix + path, endpoint)
+        for prefix in SIDES
+        for path, endpoint in (
+            ("/.well-known/ready", facts.ready),
+            ("/.well-known/live", facts.live),
+            ("/meta", facts.meta),
+            ("/v1/models", facts.models),
+            ("/v1/models/{name:path}", facts.models),
+        )
+    ]
+    return [
+        *doors,
+        *states,
+        Route("/health", facts.health),
+        Route("/info", facts.info),
+        Route("/metrics", facts.metrics),
+        Mount("/models/{model}", routes=[*doors, *states]),
+        Route("/", Door(service, find_served("tei"), "/embed"), methods=["POST"]),
+        Mount("/", Pages()),
+    ]
+
+
+def _doors(service: Service, prefix: str, side: Side | None) -> list[Route]:
+    return [
+        Route(
+            prefix + path,
+            Door(
+                service,
+                find_served(dialect),
+                paths[0],
+                side=side,
+                headers=NO_LIMIT if dialect == "jina" else None,
+                sides_needed=dialect == "weaviate",
+            ),
+            methods=["POST"],
+        )
+        for dialect, paths in DOORS.items()
+        for path in paths
+    ]

@@ -1,0 +1,94 @@
+"""What a server says of itself: its health, its models, its counters, each in the shape that somebody reads."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from twofold.server.refusal import Refusal
+from twofold.wires.openai import write_error
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from twofold.server.service import Service
+
+
+def as_json(value: Any, status: int = 200) -> Response:
+    """An answer of JSON."""
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+class Facts:
+    """Endpoints that embed nothing, and are quick however busy the engine is."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def health(self, _: Request) -> Response:
+        """Whether all models are loaded, in words; 503 until they are."""
+        service = self._service
+        state = "ready" if service.ready else "failed" if service.failure else "loading"
+        models = {served.name: "ready" if served.ready else "loading" for served in service.models}
+        return as_json({"status": state, "models": models}, 200 if service.ready else 503)
+
+    async def live(self, _: Request) -> Response:
+        """The process answers."""
+        return Response(status_code=204)
+
+    async def ready(self, _: Request) -> Response:
+        """Weights are loaded."""
+        return Response(status_code=204 if self._service.ready else 503)
+
+    async def models(self, request: Request) -> Response:
+        """All models, or the one that the address names, as OpenAI lists them and with what else is known."""
+        try:
+            self._service.guard.client_of(request.scope)
+            name = request.path_params.get("name")
+            if name is not None:
+                return as_json((await self._service.find(name)).describe())
+            found = [await self._service.find(served.name) for served in self._service.models]
+        except Refusal as refusal:
+            body = write_error(refusal.message, refusal.status)
+            return Response(body, refusal.status, media_type="application/json")
+        return as_json({"object": "list", "data": [served.describe() for served in found]})
+
+    async def metrics(self, request: Request) -> Response:
+        """The counters, for Prometheus."""
+        try:
+            self._service.guard.client_of(request.scope)
+        except Refusal as refusal:
+            return Response(refusal.message, refusal.status, media_type="text/plain")
+        return Response(self._service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    async def meta(self, request: Request) -> Response:
+        """What Weaviate shows of the module's model. It asks for it on every connection, and waits two seconds."""
+        name = request.path_params.get("model", "")
+        served = next((one for one in self._service.models if name in one.names), self._service.models[0])
+        if not served.ready:
+            return as_json({"model": {"model_name": served.name}, "state": "loading"})
+        return as_json({"model": served.describe(), "server": f"twofold {version('twofold')}"})
+
+    async def info(self, request: Request) -> Response:
+        """What text-embeddings-inference says of itself, as far as it is the same thing here."""
+        name = request.path_params.get("model", "")
+        served = next((one for one in self._service.models if name in one.names), self._service.models[0])
+        await served.loaded()
+        embedder = served.embedder
+        return as_json(
+            {
+                "model_id": served.name,
+                "model_sha": None,
+                "model_dtype": getattr(embedder.backend, "precision", None) or "float32",
+                "model_type": {"embedding": {"pooling": embedder.card.pooling}},
+                "max_input_length": embedder.card.max_tokens,
+                "max_batch_tokens": getattr(embedder.backend, "batch_tokens", None),
+                "max_client_batch_size": self._service.limits.texts,
+                "auto_truncate": embedder.settings.truncate == "end",
+                "version": version("twofold"),
+            }
+        )

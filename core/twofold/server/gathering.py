@@ -1,0 +1,186 @@
+"""Requests become batches: what comes while the engine is busy meets in its next batch.
+
+Nobody waits for company: where the engine is free, work begins at once. Queries go before documents, but for one batch
+in `PATIENCE` while documents wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twofold.documents import span_counts
+from twofold.errors import InputError
+from twofold.server.refusal import Refusal
+from twofold.server.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twofold.embedder import Embedder
+    from twofold.server.limits import Limits
+    from twofold.server.metrics import Metrics
+    from twofold.server.turns import Kind, Part, Work
+    from twofold.vectors import FloatArray
+
+PATIENCE = 4
+FIRST_RATE = 2000.0
+"""Tokens a second before any was measured: a large model on a few cores."""
+FRESH = 0.2
+"""The share of the newest batch in the measured speed."""
+BATCH_TOKENS = 16_384
+"""Tokens in a batch of an engine that does not say what suits it: a hosted model's request."""
+LEAST_BATCHES = 4
+"""Batches that may wait whatever the speed is."""
+
+
+class Gatherer:
+    """The batches of one embedder, and who waits for them."""
+
+    def __init__(self, embedder: Embedder, limits: Limits, metrics: Metrics, name: str) -> None:
+        self._embedder, self._limits = embedder, limits
+        self._meter = metrics.of_model(name)
+        self._turns: dict[Kind, Turns] = {}
+        self._more = asyncio.Event()
+        self._waiting = {True: 0, False: 0}
+        self._rate = FIRST_RATE
+        self._urgent_batches = 0
+        self._runners: list[asyncio.Task[None]] = []
+        self._thread: ThreadPoolExecutor | None = None
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    async def rows_of(self, work: Work) -> list[FloatArray]:
+        """The rows of each document of some work, at the engine's width or at least `work.dimensions`.
+
+        Raises:
+            Refusal: more waits already than may.
+            ClientGone: `hang_up` was called.
+            TwofoldError: the engine's.
+        """
+        tokens = sum(work.tokens)
+        self._admit(tokens, work.urgent)
+        kind = (work.urgent, work.task, work.truncate)
+        self._turns.setdefault(kind, Turns()).add(work)
+        self._count(work.urgent, tokens)
+        self._more.set()
+        return await work.done
+
+    def hang_up(self, work: Work) -> None:
+        """Spare the engine what nobody waits for."""
+        if not work.done.done():
+            self._count(work.urgent, -work.hang_up())
+
+    def _admit(self, tokens: int, urgent: bool) -> None:
+        """Refuse what would wait too long. Queries wait for queries alone, since they go first.
+
+        Raises:
+            Refusal: with the time after which there is room.
+        """
+        ahead = self._waiting[True] + (0 if urgent else self._waiting[False])
+        least = LEAST_BATCHES * self._batch_tokens
+        if ahead and ahead + tokens > max(self._limits.queue_seconds * self._rate, least):
+            wait = max(1, min(math.ceil(ahead / self._rate), 60))
+            raise Refusal(
+                429, f"{ahead} tokens wait already, as many as may: try again in {wait} s", "queue", retry_after=wait
+            )
+
+    def _count(self, urgent: bool, tokens: int) -> None:
+        self._waiting[urgent] += tokens
+        self._meter.queue.set(self._waiting[True] + self._waiting[False])
+
+    # -- computing ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to compute. A local engine takes one batch at a time, a provider as many as `concurrency` says."""
+        hosted = self._embedder.backend.provider is not None
+        if not hosted:
+            self._thread = ThreadPoolExecutor(1, "twofold-engine")
+        for _ in range(self._embedder.settings.concurrency if hosted else 1):
+            self._runners.append(asyncio.create_task(self._run()))
+
+    async def stop(self) -> None:
+        """End; what waits is given up."""
+        for runner in self._runners:
+            runner.cancel()
+        for runner in self._runners:
+            with suppress(asyncio.CancelledError):
+                await runner
+        self._runners.clear()
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+
+    @property
+    def _batch_tokens(self) -> int:
+        return getattr(self._embedder.backend, "batch_tokens", None) or BATCH_TOKENS
+
+    async def _run(self) -> None:
+        while True:
+            while not (parts := self._next_batch()):
+                self._more.clear()
+                await self._more.wait()
+            await self._carry_out(parts)
+
+    def _next_batch(self) -> list[Part]:
+        """The next documents of one kind; kinds of one urgency take turns."""
+        for kind in sorted(self._turns, key=self._is_later):
+            turns = self._turns.pop(kind)
+            parts = turns.take(self._batch_tokens)
+            if turns:
+                self._turns[kind] = turns  # behind the others
+            if parts:
+                self._urgent_batches = self._urgent_batches + 1 if kind[0] else 0
+                self._count(kind[0], -sum(work.tokens[place] for work, place in parts))
+                return parts
+        return []
+
+    def _is_later(self, kind: Kind) -> bool:
+        urgent_now = self._urgent_batches < PATIENCE
+        return bool(kind[0]) != urgent_now
+
+    async def _carry_out(self, parts: Sequence[Part]) -> None:
+        tokens = sum(work.tokens[place] for work, place in parts)
+        started = time.perf_counter()
+        try:
+            rows = await self._compute(parts)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
+            await self._apart(parts, error)
+        else:
+            for (work, place), own in zip(parts, rows, strict=True):
+                work.take(place, own)
+        seconds = time.perf_counter() - started
+        weight = FRESH * min(1.0, tokens / self._batch_tokens)  # a small batch says little of the speed of full ones
+        self._rate += weight * (len(self._runners) * tokens / max(seconds, 1e-6) - self._rate)
+        self._meter.batch(len(parts), tokens, seconds)
+
+    async def _apart(self, parts: Sequence[Part], error: Exception) -> None:
+        """Let a failed batch fail those alone whose own it is: each request's part by itself."""
+        works = dict.fromkeys(work for work, _ in parts)
+        if len(works) == 1:
+            if isinstance(error, InputError):
+                error.renumber([place for _, place in parts])
+            next(iter(works)).fail(error)
+            return
+        for work in works:
+            if not work.done.done():
+                await self._carry_out([part for part in parts if part[0] is work])
+
+    async def _compute(self, parts: Sequence[Part]) -> list[FloatArray]:
+        """The rows of each document of a batch."""
+        first = parts[0][0]
+        documents = [work.documents[place] for work, place in parts]
+        dimensions = max(work.dimensions for work, _ in parts)
+        backend, task, truncate = self._embedder.backend, first.task, first.truncate
+        if self._thread is None:
+            rows = await backend.aembed(documents, task, dimensions, truncate=truncate)
+        else:
+            rows = await asyncio.get_running_loop().run_in_executor(
+                self._thread, lambda: backend.embed(documents, task, dimensions, truncate=truncate)
+            )
+        return np.split(rows, np.cumsum(span_counts(documents))[:-1])

@@ -1,0 +1,49 @@
+"""The files of the playground, as they lie in the package."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+from starlette.staticfiles import StaticFiles
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import Scope
+
+PLAYGROUND = files("twofold.server") / "playground"
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-cache",
+}
+"""A page may load and ask nothing from elsewhere."""
+
+
+class Pages(StaticFiles):
+    """A folder of static files."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=str(PLAYGROUND), html=True, check_dir=False)
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """A file; 404 where there is none, in words."""
+        try:
+            response: Response = await super().get_response(path, scope)
+        except HTTPException as error:
+            missing = not (PLAYGROUND / "index.html").is_file()
+            words = "this installation has no playground" if missing else "there is no such page here"
+            response = PlainTextResponse(words if error.status_code == 404 else error.detail, error.status_code)
+        response.headers.update(HEADERS)
+        return response
+
+    def file_response(self, *arguments: Any, **named: Any) -> Response:
+        """A file, or 304 where the client has it already."""
+        response: Response = super().file_response(*arguments, **named)
+        response.headers.update(HEADERS)
+        return response

@@ -1,0 +1,56 @@
+"""`Refusal`: an answer that is no vectors, in words; and which status an error of Twofold's has."""
+
+from __future__ import annotations
+
+from twofold.errors import DeviceError, InputError, ProviderError, TwofoldError
+from twofold.wires.wire import Garbled, Violation
+
+
+class Refusal(Exception):
+    """What a client is told instead of vectors.
+
+    Attributes:
+        status: of HTTP.
+        message: for people; it holds no text of a request.
+        retry_after: whole seconds after which another try makes sense, where one does.
+        reason: a word for the metrics.
+    """
+
+    def __init__(self, status: int, message: str, reason: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message, self.reason, self.retry_after = status, message, reason, retry_after
+
+
+class ClientGone(Exception):
+    """The client has hung up: there is nobody to answer."""
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """The refusal that says what an error said; of one that is not ours, nothing but its class."""
+    match error:
+        case Refusal():
+            found = error
+        case Garbled():
+            found = Refusal(400, "the body is not JSON", "garbled")
+        case InputError():
+            found = Refusal(422, _without_text(error), "invalid")
+        case Violation():
+            found = Refusal(422, str(error), "invalid")
+        case ProviderError(status=429):
+            found = Refusal(429, f"the provider of this model is busy: {error}", "provider", retry_after=5)
+        case ProviderError():
+            found = Refusal(502, f"the provider of this model failed: {error}", "provider")
+        case DeviceError():
+            found = Refusal(413, str(error), "memory")
+        case TwofoldError():
+            found = Refusal(500, f"the model cannot be used: {error}", "model")
+        case _:
+            found = Refusal(500, f"{type(error).__name__} inside the server", "fault")
+    return found
+
+
+def _without_text(error: InputError) -> str:
+    """Its message; that of a span without a token quotes it, and a server repeats no text."""
+    if error.spans:
+        return f"chunk {error.spans[0]} has no token of its own: join it with its neighbour"
+    return str(error)

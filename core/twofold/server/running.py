@@ -1,0 +1,143 @@
+"""Running the application on uvicorn: slow clients are cut, and what was accepted is finished before it ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+    from starlette.applications import Starlette
+
+    from twofold.server.limits import Limits
+
+HEAD_SECONDS = 10.0
+"""For a client to send the head of a request, once it has begun or connected."""
+HEAD_BYTES = 64 * 1024
+LINGER_SECONDS = 1.0
+"""For which idle connections are kept when the server ends: what is on its way to it is still answered."""
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, which waits for a request's head for so long and no longer."""
+
+    _waiting: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _ending = False
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; a head that grows too large ends the connection."""
+        if self.cycle is None or self.cycle.response_complete:
+            self._head_bytes += len(data)
+            if self._waiting is None:
+                self._wait()
+        super().data_received(data)
+        if self._waiting is not None and self._head_bytes > HEAD_BYTES:
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        self._stop_waiting()
+        self._head_bytes = 0
+        super().on_headers_complete()
+        if self._ending:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """End after the request that is under way, or that arrives within a moment."""
+        self._ending = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LINGER_SECONDS, self._end_if_idle)
+        else:
+            self.cycle.keep_alive = False
+
+    def _end_if_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+    def _wait(self) -> None:
+        self._waiting = self.loop.call_later(HEAD_SECONDS, self._cut)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _cut(self) -> None:
+        self._waiting = None
+        self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server: SIGTERM and SIGINT end it in order, and are not raised again; a second one ends it at once."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the two signals while it runs."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {one: signal.signal(one, self._asked_to_end) for one in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+    def _asked_to_end(self, *_: Any) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """End, too, where a model cannot be loaded."""
+        service = self.config.app.state.service  # type: ignore[union-attr] # it is our own application
+        return await super().on_tick(counter) or service.failure is not None
+
+
+def make_server(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Server:
+    """A server of uvicorn's for an application of `create_app`."""
+    limits: Limits = app.state.service.limits
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=limits.keep_alive_seconds,
+        log_level="warning",
+        backlog=2048,
+    )
+    return Server(config)
+
+
+def run(app: Starlette, host: str, port: int) -> None:
+    """Serve until a signal ends it.
+
+    Raises:
+        TwofoldError: a model cannot be loaded.
+    """
+    make_server(app, host, port).run()
+    failure = app.state.service.failure
+    if failure is not None:
+        raise failure

@@ -1,0 +1,250 @@
+"""`Served`: one embedder as a server has it: its names, its readiness, and what a request asks of it."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twofold.documents import Document, check_texts, too_long
+from twofold.errors import InputError
+from twofold.models import BARE
+from twofold.server.gathering import Gatherer
+from twofold.server.refusal import Refusal
+from twofold.server.turns import Work
+from twofold.vectors import finish
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from twofold.embedder import Embedder
+    from twofold.lookup import Side
+    from twofold.models import Task
+    from twofold.server.limits import Limits
+    from twofold.server.metrics import Metrics
+    from twofold.settings import Truncate
+    from twofold.vectors import FloatArray
+    from twofold.wires.wire import Ask
+
+QUERY_WORDS = frozenset({"query", "search_query", "retrieval.query"})
+DOCUMENT_WORDS = frozenset({"document", "passage", "search_document", "retrieval.passage"})
+"""What dialects call the two sides."""
+SAME = {"clustering": "separation", "separation": "clustering"}
+"""One task under two names: Cohere's and Jina's later models' word, and v3's."""
+SYMMETRIC = frozenset({*SAME, "classification", "text-matching"})
+"""Tasks that have no sides: a model without tasks takes them all alike."""
+INLINE_CHARACTERS = 16_384
+"""Texts of up to so many characters are tokenised at once, others away from the event loop."""
+
+
+class Served:
+    """One embedder, under its names.
+
+    Attributes:
+        embedder: it.
+        name: the name that its answers have.
+        names: all by which it may be asked for.
+        failure: why it cannot be used, once that is known.
+    """
+
+    def __init__(self, embedder: Embedder, name: str, limits: Limits, metrics: Metrics) -> None:
+        self.embedder, self.name = embedder, name
+        self.names: tuple[str, ...] = (name,)
+        self.failure: Exception | None = None
+        self._gatherer = Gatherer(embedder, limits, metrics, self.name)
+        self._loading: asyncio.Task[None] | None = None
+
+    # -- readiness ----------------------------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether its weights are loaded."""
+        return self._loading is not None and self._loading.done() and self.failure is None
+
+    def start(self) -> asyncio.Task[None]:
+        """Load it, unless that is done or under way."""
+        if self._loading is None:
+            self._loading = asyncio.create_task(self._load())
+        return self._loading
+
+    async def stop(self) -> None:
+        """Let go of it."""
+        if self._loading is not None:
+            self._loading.cancel()
+        await self._gatherer.stop()
+
+    async def _load(self) -> None:
+        try:
+            await self.embedder.aembed_query("ready")
+        except Exception as error:  # noqa: BLE001 - it is told whoever asks, and `twofold serve` ends with it
+            self.failure = error
+        else:
+            own = self.embedder.card.name
+            self.names = tuple(dict.fromkeys((*self.names, own.rpartition("/")[2], own)))
+            self._gatherer.start()
+
+    async def loaded(self) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            Exception: why it cannot be.
+        """
+        await asyncio.shield(self.start())
+        if self.failure is not None:
+            raise self.failure
+
+    # -- embedding ----------------------------------------------------------------------------------------------------
+
+    async def work_of(self, ask: Ask, side: Side | None, client: Hashable, most_texts: int) -> Work:
+        """What a request asks of the engine, all of it checked. `side` is that of the request's address.
+
+        Raises:
+            Refusal, InputError: it cannot be embedded; the message names the input, the limit and the way out.
+        """
+        if not ask.texts:
+            raise Refusal(422, "there is no text to embed", "invalid")
+        if len(ask.texts) > most_texts:
+            said = f"{len(ask.texts)} texts came, the limit is {most_texts}: send several requests"
+            raise Refusal(413, said, "texts")
+        task, urgent = self._task(ask.task, side)
+        dimensions = self.dimensions(ask)
+        check_encoding(dimensions, (ask.encoding, *ask.others))
+        texts = check_texts(ask.texts)
+        documents = [Document.from_chunks(texts)] if ask.late else [Document.whole(text) for text in texts]
+        truncate = self._truncate(ask, urgent=urgent)
+        return Work(
+            documents=documents,
+            tokens=await self._tokens(documents, task, truncate),
+            task=task,
+            truncate=truncate,
+            dimensions=dimensions,
+            client=client,
+            urgent=urgent,
+            done=asyncio.get_running_loop().create_future(),
+        )
+
+    async def vectors_of(self, work: Work, *, normalize: bool | None) -> FloatArray:
+        """The finished vectors of a request, (n, dimensions).
+
+        Raises:
+            Refusal: too much waits already.
+            ClientGone: `hang_up` was called meanwhile.
+            TwofoldError: the engine's.
+        """
+        rows = await self._gatherer.rows_of(work)
+        together = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        unit = self.embedder.settings.normalize if normalize is None else normalize
+        return finish(together, len(together), work.dimensions, unit=unit)
+
+    def hang_up(self, work: Work) -> None:
+        """Nobody waits for it any more."""
+        self._gatherer.hang_up(work)
+
+    def dimensions(self, ask: Ask) -> int:
+        """How many a request asks for; the embedder's own where it does not say.
+
+        Raises:
+            InputError: more than the model has.
+        """
+        if ask.dimensions is None:
+            return self.embedder.dimensions
+        return self.embedder.card.check_dimensions(ask.dimensions)
+
+    @cached_property
+    def two_sided(self) -> bool:
+        """Whether queries and documents go in differently."""
+        return self.embedder.query_task != self.embedder.document_task
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _task(self, word: str | None, side: Side | None) -> tuple[Task, bool]:
+        """How texts go in, and whether somebody waits for them, by a dialect's word or else the address.
+
+        Raises:
+            InputError: a task that the model does not have.
+        """
+        embedder, card = self.embedder, self.embedder.card
+        query, document = embedder.query_task, embedder.document_task
+        names = {task.name for task in card.tasks if task.name}
+        word = word or side
+        if word not in names:
+            word = SAME.get(word or "", word)
+        if word is None:
+            return BARE, False
+        if word == query.name or (word in QUERY_WORDS and word not in names):
+            return query, True
+        if word == document.name or (word in DOCUMENT_WORDS and word not in names):
+            return document, False
+        if not names and word in SYMMETRIC:
+            return BARE, False
+        if word not in names:
+            has = ", ".join(map(repr, sorted(names))) or "none: it takes 'query' and 'document' alike"
+            raise InputError(f"{self.name} has no task {word[:80]!r}; it has {has}")
+        return card.task(word), word in QUERY_WORDS
+
+    def _truncate(self, ask: Ask, *, urgent: bool) -> Truncate:
+        if ask.truncate is not None:
+            return "end" if ask.truncate else "error"
+        settings = self.embedder.settings
+        return (settings.query_truncate if urgent else None) or settings.truncate
+
+    async def _tokens(self, documents: Sequence[Document], task: Task, truncate: Truncate) -> list[int]:
+        """The length of each document, checked against the model's.
+
+        Raises:
+            InputError: a whole text that is too long, by its number.
+        """
+        texts, most = [document.text for document in documents], self.embedder.card.max_tokens
+        count = self.embedder.backend.count_tokens
+        if self._local and sum(map(len, texts)) <= INLINE_CHARACTERS:
+            counts = count(texts, task)
+        else:
+            counts = await asyncio.to_thread(count, texts, task)
+        for place, (document, tokens) in enumerate(zip(documents, counts, strict=True)):
+            if tokens > most and document.is_whole and self._local:
+                if truncate == "error":
+                    raise too_long(f"text {place}", tokens, most, index=place, way_out=TOO_LONG)
+                counts[place] = most
+        return counts
+
+    @cached_property
+    def _local(self) -> bool:
+        return self.embedder.backend.provider is None
+
+    def describe(self) -> dict[str, Any]:
+        """What clients are told of it."""
+        card, embedder = self.embedder.card, self.embedder
+        query, document = embedder.query_task.name, embedder.document_task.name
+        return {
+            "id": self.name,
+            "object": "model",
+            "created": 0,
+            "owned_by": "twofold",
+            "names": list(self.names),
+            "dimensions": embedder.dimensions,
+            "width": card.width,
+            "matryoshka": list(card.matryoshka),
+            "context_length": card.max_tokens,
+            "tasks": [task.name for task in card.tasks],
+            "query_task": query,
+            "document_task": document,
+            "two_sided": self.two_sided,
+            "late_chunking": card.pooling == "mean",
+            "normalized": embedder.settings.normalize,
+            "licence": card.licence,
+        }
+
+
+TOO_LONG = "split it (late_chunking keeps the context of its chunks), or let its end be cut by truncate"
+
+
+def check_encoding(dimensions: int, encodings: Sequence[str]) -> None:
+    """Refuse what cannot be packed, before any work.
+
+    Raises:
+        InputError: bits of a width that is not a multiple of 8.
+    """
+    if dimensions % 8 and not {"binary", "ubinary"}.isdisjoint(encodings):
+        raise InputError(f"binary vectors need a multiple of 8 dimensions, not {dimensions}")

@@ -1,0 +1,99 @@
+"""`Service`: what all routes of an application share: models, keys, bounds, counters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from twofold.embedder import Embedder
+from twofold.errors import InputError
+from twofold.resolve import split_model
+from twofold.server.bodies import Bodies
+from twofold.server.guard import Guard
+from twofold.server.limits import Limits
+from twofold.server.metrics import Metrics
+from twofold.server.refusal import Refusal
+from twofold.server.served import Served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Embedders: TypeAlias = "Embedder | Sequence[Embedder] | Mapping[str, Embedder]"
+
+
+class Service:
+    """The models of an application, and what holds for each request.
+
+    Raises:
+        InputError: no embedder, two under one name, or a key that cannot be one.
+    """
+
+    def __init__(self, embedders: Embedders, api_keys: Iterable[str], limits: Limits | None) -> None:
+        self.limits = limits or Limits()
+        self.guard, self.metrics = Guard(api_keys), Metrics()
+        self.bodies = Bodies(self.limits)
+        self.models: list[Served] = []
+        for name, embedder in _named(embedders):
+            self._add(name, embedder)
+        if not self.models:
+            raise InputError("no embedder was given: there is nothing to serve")
+
+    def _add(self, name: str, embedder: Embedder) -> None:
+        if self._called(name):
+            raise InputError(f"two models are called {name!r}: give each a name of its own, NAME=MODEL")
+        self.models.append(Served(embedder, name, self.limits, self.metrics))
+
+    async def find(self, name: str) -> Served:
+        """The model of that name, loaded; the first one where none is named.
+
+        Raises:
+            Refusal: there is none.
+            TwofoldError: it cannot be loaded.
+        """
+        served = self._called(name) if name else self.models[0]
+        if served is None and not self.ready:  # a checkpoint's own name is known when it is loaded
+            await asyncio.gather(*(one.loaded() for one in self.models))
+            served = self._called(name)
+        if served is None:
+            known = ", ".join(one.name for one in self.models)
+            raise Refusal(404, f"there is no model {name[:80]!r} here; there is {known}", "model")
+        if not served.ready:
+            await served.loaded()
+        return served
+
+    def _called(self, name: str) -> Served | None:
+        return next((served for served in self.models if name in served.names), None)
+
+    async def start(self) -> None:
+        """Begin to load all models; they may be asked meanwhile, and wait."""
+        for served in self.models:
+            served.start()
+
+    async def stop(self) -> None:
+        """Let go of them."""
+        await asyncio.gather(*(served.stop() for served in self.models))
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why a model cannot be used, where that is so."""
+        return next((served.failure for served in self.models if served.failure is not None), None)
+
+    @property
+    def ready(self) -> bool:
+        """Whether all weights are loaded."""
+        return all(served.ready for served in self.models)
+
+
+def _named(embedders: Embedders) -> Iterable[tuple[str, Embedder]]:
+    if isinstance(embedders, Mapping):
+        return embedders.items()
+    several = [embedders] if isinstance(embedders, Embedder) else embedders
+    return [(name_of(embedder.settings.model), embedder) for embedder in several]
+
+
+def name_of(model: str) -> str:
+    """A model string's last part: no folder of this machine is in a name."""
+    provider, name = split_model(model)
+    return Path(name).name or provider or "model"
