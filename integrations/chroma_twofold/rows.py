@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from chroma_twofold.connect import asking, check_address, close, connect
+from chroma_twofold.connect import asking, check_address, close, connect, is_there
 from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction
 from chroma_twofold.moving import Moving
-from twofold import InputError
+from twofold import InputError, StoreError
 from twofold.adapters import DOCUMENT, Held, Hit, Row, Stored, done, extra
 
 with extra("chroma"):
@@ -71,7 +71,15 @@ class ChromaStore(Moving):
         return cls(None, native.name, collection=native) if isinstance(native, CollectionCommon) else None
 
     def beside(self, name: str) -> Self:
-        """A collection of the same client."""
+        """A collection of the same client, which is opened where it is not yet.
+
+        Raises:
+            StoreError: there is no folder, or nothing answers.
+        """
+        if self.client is None and self._address is not None:
+            if not is_there(self._address):
+                raise StoreError(f"there is no Chroma store at {self._address}")
+            self.client = connect(self._address)
         return type(self)(self.client, name, exact=True)
 
     async def make(self, record: str, embedder: Embedder) -> None:

@@ -121,6 +121,12 @@ def moved_to(marks: Mapping[str, str]) -> str | None:
     return str(mark["to"]) if mark.get("serving") else None
 
 
+def goal_of(marks: Mapping[str, str]) -> str | None:
+    """Where a collection is being moved, or has moved; None where it stays."""
+    to = _read(marks.get(MOVED)).get("to")
+    return None if to is None else str(to)
+
+
 def takes_over(marks: Mapping[str, str], name: str) -> bool:
     """Whether a collection serves under a name which nothing has any more: a prune was cut short."""
     mark = _read(marks.get(MIGRATION))
