@@ -19,6 +19,16 @@ from twofold.stores.checks import Checked, Given, as_document, check_documents, 
 from twofold.stores.drivers import Calls, MaybeAwaitable, done, run
 from twofold.stores.faces import aadd_documents, add_documents, aopen_collection, open_collection
 from twofold.stores.lengths import check_lengths, checking_lengths
+from twofold.stores.moving import (
+    HOPS,
+    MIGRATION,
+    MOVED,
+    Original,
+    moved_to,
+    refuse_closed,
+    refusing_closed,
+    takes_over,
+)
 from twofold.stores.opened import OpenStore
 from twofold.stores.opening import checking, checking_space, opening, stored_record
 from twofold.stores.replacing import replacing
@@ -46,6 +56,9 @@ __all__ = [
     "DIGEST",
     "DOCUMENT",
     "END",
+    "HOPS",
+    "MIGRATION",
+    "MOVED",
     "OWN_PREFIX",
     "ROWS",
     "SLICE",
@@ -66,6 +79,7 @@ __all__ = [
     "Metadatas",
     "Model",
     "OpenStore",
+    "Original",
     "Row",
     "Side",
     "SpaceRecord",
@@ -97,16 +111,20 @@ __all__ = [
     "locate",
     "lowest_cosine",
     "mismatch_message",
+    "moved_to",
     "open_collection",
     "opening",
     "option_fields",
     "option_names",
     "options",
+    "refuse_closed",
+    "refusing_closed",
     "replacing",
     "reporting",
     "run",
     "store_over",
     "stored_record",
+    "takes_over",
     "version",
     "warn_blank",
     "writing",

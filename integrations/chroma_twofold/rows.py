@@ -7,37 +7,27 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from chroma_twofold.catalogue import Catalogue
 from chroma_twofold.connect import asking, check_address, close, connect, is_there
 from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction
-from twofold import StoreError
+from chroma_twofold.moving import Moving
+from twofold import InputError, StoreError
 from twofold.adapters import DOCUMENT, Held, Hit, Row, Stored, done, extra
 
 with extra("chroma"):
     from chromadb.api.models.CollectionCommon import CollectionCommon
     from chromadb.api.types import VectorIndexConfig
-    from chromadb.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from twofold import Embedder
-    from twofold.adapters import FloatArray, Metadata
-
-HNSW_SPACE = "hnsw:space"
-"""Collections of older versions hold their distance here too; Chroma refuses to be told of it again."""
-
-MAX_BATCH = 1000
-"""Rows in one call: Chroma's own limit is some thousands, but a server also limits the bytes of a request."""
+    from twofold.adapters import FloatArray
 
 MOST_FOUND = 10_000
 """Rows that are asked for in one call by their document."""
 
-OWN_FUNCTIONS = (None, "default", TwofoldEmbeddingFunction.name())
-"""Persisted functions beside which Chroma lets ours work; "default" is what a collection has that was made without."""
 
-
-class ChromaStore(Catalogue):
+class ChromaStore(Moving):
     """See `twofold.stores.Store`. Its record is a field of the collection's metadata.
 
     Args:
@@ -45,6 +35,7 @@ class ChromaStore(Catalogue):
         name: the collection's.
         metadata, configuration, schema: for a new collection, as Chroma's `create_collection` takes them.
         collection: one that is open already.
+        exact: do not follow it where it has moved.
     """
 
     keeps_lists = True
@@ -58,9 +49,11 @@ class ChromaStore(Catalogue):
         configuration: Mapping[str, Any] | None = None,
         schema: Any = None,
         collection: Any = None,
+        exact: bool = False,
     ) -> None:
         self.client, self.name, self.collection = client, name, collection
         self._metadata, self._configuration, self._schema = metadata, configuration, schema
+        self._exact = exact
         self._address: str | None = None
 
     @classmethod
@@ -77,25 +70,17 @@ class ChromaStore(Catalogue):
             return cls(native, name, **options)
         return cls(None, native.name, collection=native) if isinstance(native, CollectionCommon) else None
 
-    async def find(self) -> bool:
-        """Whether it is there; refuses one that was made for another embedding function."""
-        if self.collection is None:
-            if self.client is None and self._address is not None:
-                if not is_there(self._address):
-                    return False
-                self.client = connect(self._address)
-            with asking():
-                try:
-                    self.collection = await done(self.client.get_collection(self.name, embedding_function=None))
-                except NotFoundError:
-                    return False
-        persisted = (self.collection.configuration_json.get("embedding_function") or {}).get("name")
-        if persisted not in OWN_FUNCTIONS:
-            raise StoreError(
-                f"collection {self.name!r} was made for Chroma's embedding function {persisted!r}, which cannot be "
-                "changed: embed its documents into a new collection"
-            )
-        return True
+    def beside(self, name: str) -> Self:
+        """A collection of the same client, which is opened where it is not yet.
+
+        Raises:
+            StoreError: there is no folder, or nothing answers.
+        """
+        if self.client is None and self._address is not None:
+            if not is_there(self._address):
+                raise StoreError(f"there is no Chroma store at {self._address}")
+            self.client = connect(self._address)
+        return type(self)(self.client, name, exact=True)
 
     async def make(self, record: str, embedder: Embedder) -> None:
         """Make it, for cosine where nothing else is said."""
@@ -111,21 +96,6 @@ class ChromaStore(Catalogue):
             # where someone else has made it meanwhile, theirs comes back as it is, with their record
             await done(self.client.get_or_create_collection(self.name, **options))
             self.collection = await done(self.client.get_collection(self.name, embedding_function=None))
-
-    async def record(self) -> str | None:
-        """The field of the metadata that the server has now."""
-        own = self.collection
-        with asking():
-            # the client that a collection holds knows neither tenant nor database by itself
-            model = await done(own._client.get_collection(name=own.name, tenant=own.tenant, database=own.database))  # noqa: SLF001
-        stored: str | None = (model.metadata or {}).get(RECORD)
-        return stored
-
-    async def stamp(self, record: str) -> None:
-        """Add the record to the metadata."""
-        kept = {key: value for key, value in (self.collection.metadata or {}).items() if key != HNSW_SPACE}
-        with asking():
-            await done(self.collection.modify(metadata={**kept, RECORD: record}))
 
     async def held(self, documents: Sequence[str]) -> list[Held]:
         """Rows that name the documents, and those of the documents' own ids that name none."""
@@ -179,6 +149,7 @@ class ChromaStore(Catalogue):
             part, lost = rows[some], [row.id for row in rows[some.start :]]
             ids = [row.id for row in part]
             with asking(f"Chroma did not take row {ids[0]!r} or one after it", lost):
+                await self._refuse_closed()
                 await done(
                     self.collection.upsert(
                         ids=ids,
@@ -190,6 +161,8 @@ class ChromaStore(Catalogue):
 
     async def delete(self, ids: Sequence[str]) -> None:
         """Remove rows."""
+        with asking():
+            await self._refuse_closed()
         for some in await self._batches(len(ids)):
             with asking():
                 await done(self.collection.delete(ids=list(ids[some])))
@@ -207,6 +180,12 @@ class ChromaStore(Catalogue):
             Hit(Row.from_fields(key, text or "", fields or {}), 1 - (distance / 2 if space == "l2" else distance))
             for key, text, fields, distance in zip(*columns, strict=True)
         ]
+
+    async def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> list[tuple[str, float]]:
+        """Chroma's rows have one vector each."""
+        if which:
+            raise InputError(f"collection {self.name!r} has one vector a row, not {which + 1}")
+        return [(hit.row.id, hit.score) for hit in await self.search(vector, limit)]
 
     async def count(self) -> int:
         """How many rows there are."""
@@ -229,19 +208,6 @@ class ChromaStore(Catalogue):
             spann=own.spann,
         )
         return copy.deepcopy(schema).create_index(config=config)
-
-    async def _batches(self, count: int) -> list[slice]:
-        """Slices of `count` rows that the server takes at once."""
-        with asking():
-            limit = await done(self.collection._client.get_max_batch_size())  # noqa: SLF001 - it tells clients alone
-        size = min(limit, MAX_BATCH)
-        return [slice(start, min(start + size, count)) for start in range(0, count, size)]
-
-    async def _replacing(self, ids: Sequence[str], fields: Sequence[Metadata]) -> list[dict[str, Any] | None]:
-        """Metadata in which every field that a row has now, and is not to keep, is None: Chroma removes those."""
-        found = await done(self.collection.get(ids=list(ids), include=["metadatas"]))
-        old = dict(zip(found["ids"], found["metadatas"] or (), strict=True))
-        return [{**dict.fromkeys(old.get(key) or ()), **new} for key, new in zip(ids, fields, strict=True)]
 
 
 def _held(got: Mapping[str, Any]) -> list[Held]:

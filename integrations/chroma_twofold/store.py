@@ -57,7 +57,7 @@ def open_collection(
     made = as_embedder(embedder)
     store = _store(where, name, metadata=metadata, configuration=configuration, schema=schema)
     adapters.open_collection(store, made, create=create, adopt=adopt)
-    return _bound(where.get_collection(name, embedding_function=None), made)
+    return _bound(where.get_collection(store.name, embedding_function=None), made)
 
 
 async def aopen_collection(
@@ -79,7 +79,7 @@ async def aopen_collection(
     made = as_embedder(embedder)
     store = _store(where, name, metadata=metadata, configuration=configuration, schema=schema)
     await adapters.aopen_collection(store, made, create=create, adopt=adopt)
-    return _bound(await where.get_collection(name, embedding_function=None), made)
+    return _bound(await where.get_collection(store.name, embedding_function=None), made)
 
 
 def add_documents(

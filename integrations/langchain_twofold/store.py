@@ -131,8 +131,8 @@ async def _adding(target: Target, documents: Any, embeddings: Any, ids: Any, *, 
 async def _opening(
     where: Any, name: str, embeddings: Any, options: dict[str, Any], *, create: bool, adopt: bool, waits: bool
 ) -> VectorStore:
-    make, making = host_of(where, name, embeddings, options)
-    native: Any = store_over(where, name, **making)
-    native = ThreadedStore(native) if waits else native
+    make, making = host_of(where, embeddings, options)
+    found: Any = store_over(where, name, **making)
+    native: Any = ThreadedStore(found) if waits else found
     await opening(native, Calls(embeddings.embedder, waits=waits), create=create, adopt=adopt)
-    return await done(asyncio.to_thread(make) if waits else make())
+    return await done(asyncio.to_thread(make, found.name) if waits else make(found.name))

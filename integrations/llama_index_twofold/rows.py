@@ -48,11 +48,11 @@ class _NodeStore:
 
         The host puts a node's metadata before its text, and stores the text alone.
         """
-        return [Stored(_embedded(row), vector) for row, vector in await done(self.native.get(ids))]
+        return [Stored(embedded(row), vector) for row, vector in await done(self.native.get(ids))]
 
     async def search(self, vector: FloatArray, limit: int) -> list[Hit]:
         """The nearest rows, with the text that their vectors were made of."""
-        return [Hit(_embedded(row), score) for row, score in await done(self.native.search(vector, limit))]
+        return [Hit(embedded(row), score) for row, score in await done(self.native.search(vector, limit))]
 
     async def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
         """Write rows with the host's fields beside Twofold's."""
@@ -105,7 +105,7 @@ def _fields(row: Row, space: str) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in row.metadata}
 
 
-def _embedded(row: Row) -> Row:
+def embedded(row: Row) -> Row:
     """A row with the text that its vector was made of, in the document that this belongs to."""
     if CONTENT not in row.metadata:
         return row

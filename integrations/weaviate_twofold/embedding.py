@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from twofold import Space
     from twofold.adapters import FloatArray, Model
-    from weaviate_twofold.record import Layout
 
     Sync: TypeAlias = Collection[Any, Any]
     Async: TypeAlias = CollectionAsync[Any, Any]
@@ -49,7 +48,7 @@ class TwofoldVectorizer:
 
     def __init__(self, model: Model, **options: Any) -> None:
         self.embedder = as_embedder(model, **options)
-        self._layouts: WeakKeyDictionary[Any, Layout] = WeakKeyDictionary()
+        self._stores: WeakKeyDictionary[Any, WeaviateStore] = WeakKeyDictionary()
 
     def add_objects(
         self,
@@ -157,15 +156,16 @@ class TwofoldVectorizer:
     async def _searching(
         self, calls: Calls, collection: Any, query: Any, *, target: Any, options: Any, words: str | None = None
     ) -> Any:
-        layout = self._layouts.get(collection) or await self._checked(calls, collection)
+        store = self._stores.get(collection) or await self._checked(calls, collection)
+        layout, own = await store.layout(), store.collection
         chosen = layout.target(target)
         concepts = [query] if isinstance(query, str) else list(query)
         if not concepts:
             raise InputError("expected a text to look for, or several, got none")
         vector = (await done(calls.embed_queries(concepts))).mean(axis=0)
         if words is not None:
-            return await done(collection.query.hybrid(words, vector=vector, target_vector=chosen, **options))
-        return await done(collection.query.near_vector(vector, target_vector=chosen, **options))
+            return await done(own.query.hybrid(words, vector=vector, target_vector=chosen, **options))
+        return await done(own.query.near_vector(vector, target_vector=chosen, **options))
 
     async def _adding(
         self,
@@ -179,7 +179,9 @@ class TwofoldVectorizer:
         space: Space | None = None,
         progress: bool = False,
     ) -> list[str]:
-        layout = await self._checked(calls, collection, space)
+        store = await self._checked(calls, collection, space)
+        await store.refuse_closed()
+        layout = await store.layout()
         keys = checked_ids(ids, objects)
         if vectors is None:
             entries, ready = await entries_of(calls, layout, keys, dict(enumerate(objects))), [None] * len(keys)
@@ -192,13 +194,16 @@ class TwofoldVectorizer:
             DataObject(dict(one), object_id(key), vector, refers)
             for one, key, vector, refers in zip(objects, keys, ready, references, strict=True)
         ]
-        return await writing(calls, layout, Sending(collection, keys), data, entries=entries, progress=progress)
+        sending = Sending(store.collection, keys, store.refuse_closed)
+        return await writing(calls, layout, sending, data, entries=entries, progress=progress)
 
     async def _updating(self, calls: Calls, collection: Any, objects: Objects, ids: Any) -> list[str]:
-        layout = await self._checked(calls, collection)
+        store = await self._checked(calls, collection)
+        await store.refuse_closed()
+        layout = await store.layout()
         keys = checked_ids(list(ids), objects)
         uuids = [object_id(key) for key in keys]
-        before = await properties_of(collection, uuids)
+        before = await properties_of(store.collection, uuids)
         sources = {name for names in layout.vectors.values() for name in names}
         changed: dict[int, Mapping[str, Any]] = {}
         for index, (one, uuid) in enumerate(zip(objects, uuids, strict=True)):
@@ -211,15 +216,16 @@ class TwofoldVectorizer:
                     raise InputError(f"{named} is a row of a document: add the document again", index=index)
         entries = await entries_of(calls, layout, keys, changed)
         data = [DataObject(dict(one), uuid) for one, uuid in zip(objects, uuids, strict=True)]
-        return await writing(calls, layout, Sending(collection, keys), data, entries=entries, update=True)
+        sending = Sending(store.collection, keys, store.refuse_closed)
+        return await writing(calls, layout, sending, data, entries=entries, update=True)
 
-    async def _checked(self, calls: Calls, collection: Any, space: Space | None = None) -> Layout:
+    async def _checked(self, calls: Calls, collection: Any, space: Space | None = None) -> WeaviateStore:
+        """Its store; one of an alias stays with the collection that this names now."""
         store = WeaviateStore(collection, rows=False)
         await (checking(store, calls) if space is None else checking_space(store, space))
-        layout = await store.layout()
         if space is None:
-            self._layouts[collection] = layout
-        return layout
+            self._stores[collection] = store
+        return store
 
     def __repr__(self) -> str:
         """Show the embedder, which shows nothing secret."""

@@ -26,7 +26,7 @@ with extra("weaviate"):
     )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from weaviate.classes.data import DataObject
 
@@ -88,11 +88,13 @@ class Sending:
     """Objects that go into a collection, in the order of their `ids`, and those that it refused.
 
     Attributes:
-        lost: whether the server did not answer; nothing more is sent then.
+        allow: asked before each piece; it raises where nothing may be written any more.
+        lost: whether the server did not answer, or allows no more; nothing is sent then.
     """
 
     collection: Any
     ids: Sequence[str]
+    allow: Callable[[], Awaitable[None]]
     failed: dict[str, str] = field(default_factory=dict)
     lost: bool = False
 
@@ -114,11 +116,12 @@ class Sending:
             return
         errors: Mapping[int, str] = {}
         try:
+            await self.allow()
             result = await done(write())
             errors = {index: error.message for index, error in result.errors.items()} if result is not None else {}
         except REFUSED as error:
             errors = dict.fromkeys(range(len(places)), str(error))
-        except WeaviateBaseError as error:
+        except (WeaviateBaseError, StoreError) as error:
             self.lost = True
             self.failed.update(dict.fromkeys(self.ids[places[0] :], str(error)))
         self.failed.update((self.ids[places[number]], reason) for number, reason in errors.items())

@@ -118,31 +118,48 @@ class Layout:
         name, *others = names
         return self if more or others or own != DEFAULT else Layout({name: properties}, self.separator)
 
-    def describe(self, record: str, description: str | None) -> str:
-        """The carrier's description, with this layout and the record in its last line."""
-        own, _ = _read(description)
-        raw = {"vectors": dict(self.vectors), "separator": self.separator, "record": json.loads(record)}
-        return f"{own}\n\n{MARK}{json.dumps(raw)}".lstrip()
+    def describe(
+        self, record: str | None, description: str | None, marks: Mapping[str, str | None] | None = None
+    ) -> str:
+        """The carrier's description, with this layout and the record in its last line.
+
+        Marks of moving that stand there are kept, but for those that are given; None removes one.
+        """
+        own, _, before = _read(description)
+        kept = {name: mark for name, mark in {**before, **(marks or {})}.items() if mark is not None}
+        raw = {"vectors": dict(self.vectors), "separator": self.separator, "record": record and json.loads(record)}
+        return f"{own}\n\n{MARK}{json.dumps(raw | ({'marks': kept} if kept else {}))}".lstrip()
 
 
 def kept_in(config: Any) -> tuple[Layout | None, str | None]:
     """The layout and the record in a collection's configuration; None where it has none."""
     for one in config.properties:
-        _, kept = _read(one.description)
+        _, kept, _ = _read(one.description)
         if kept is not None:
             return kept
     return None, None
 
 
-def _read(description: str | None) -> tuple[str, tuple[Layout, str] | None]:
+def marks_in(config: Any) -> dict[str, str]:
+    """The marks of moving in a collection's configuration; see `twofold.adapters.Movable`."""
+    return {name: mark for one in config.properties for name, mark in _read(one.description)[2].items()}
+
+
+def described(description: str | None) -> str:
+    """A description without the line that `Layout.describe` adds."""
+    return _read(description)[0]
+
+
+def _read(description: str | None) -> tuple[str, tuple[Layout, str | None] | None, dict[str, str]]:
     """A description without the line that `Layout.describe` adds, and what this line says."""
     own, _, text = (description or "").rpartition(MARK)
     try:
         raw = json.loads(text)
-        vectors = {name: tuple(names) for name, names in raw["vectors"].items()}
-        return own.rstrip(), (Layout(vectors, raw["separator"]), json.dumps(raw["record"]))
+        layout = Layout({name: tuple(names) for name, names in raw["vectors"].items()}, raw["separator"])
+        record = raw["record"] and json.dumps(raw["record"])
+        return own.rstrip(), (layout, record), dict(raw.get("marks", {}))
     except (AttributeError, KeyError, TypeError, ValueError):
-        return (description or "").rstrip(), None
+        return (description or "").rstrip(), None, {}
 
 
 def guessed(config: Any, asked: Layout | None) -> Layout:

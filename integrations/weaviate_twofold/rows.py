@@ -6,23 +6,24 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from twofold import InputError, StoreError
+from twofold import StoreError
 from twofold.adapters import DOCUMENT, Hit, Stored, done, extra
-from weaviate_twofold.connect import Catalogue, class_name, connect
+from weaviate_twofold.connect import class_name, connect
 from weaviate_twofold.making import arguments
+from weaviate_twofold.moving import Moving
 from weaviate_twofold.objects import PIECE, Sending, object_id, refusals
 from weaviate_twofold.properties import HELD, held_of, object_of, properties_for, row_of
-from weaviate_twofold.record import Layout, asked, guessed, kept_in
+from weaviate_twofold.record import Layout, asked
 
 with extra("weaviate"):
-    from weaviate.classes.config import DataType, Property, Tokenization
+    from weaviate.classes.config import Tokenization
     from weaviate.classes.data import DataObject
     from weaviate.classes.query import Filter, MetadataQuery
     from weaviate.collections import Collection, CollectionAsync
-    from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateInvalidInputError
+    from weaviate.exceptions import UnexpectedStatusCodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from twofold import Embedder
     from twofold.adapters import FloatArray, Held, Row
@@ -31,7 +32,7 @@ MOST = 10_000
 """Objects that a server gives for one query (its QUERY_MAXIMUM_RESULTS, where nobody changes it)."""
 
 
-class WeaviateStore(Catalogue):
+class WeaviateStore(Moving):
     """See `twofold.adapters.Store`. Its record is in the description of a property; see `weaviate_twofold.record`.
 
     Args:
@@ -40,6 +41,7 @@ class WeaviateStore(Catalogue):
         layout: how its objects become vectors; None is what it says itself.
         options: those of `open_collection`, to make it.
         rows: whether documents are written to it, so that its one vector has to be made of one property.
+        exact: do not follow it where it has moved.
     """
 
     keeps_lists = True
@@ -52,9 +54,11 @@ class WeaviateStore(Catalogue):
         layout: Layout | None = None,
         options: Mapping[str, Any] | None = None,
         rows: bool = True,
+        exact: bool = False,
     ) -> None:
         self.collection, self.name = collection, collection.name
         self._client, self._asked, self._options, self._rows = client, layout, dict(options or {}), rows
+        self._exact = exact
         self._layout: Layout | None = None
         self._known: dict[str, Any] = {}
         self._owned = False
@@ -76,10 +80,9 @@ class WeaviateStore(Catalogue):
             )
         return cls(native) if isinstance(native, Collection | CollectionAsync) else None
 
-    async def find(self) -> bool:
-        """Whether it is there."""
-        there: bool = await self._asking("cannot be opened", self.collection.exists)
-        return there
+    def beside(self, name: str) -> Self:
+        """A collection of the same client."""
+        return type(self)(self._client.collections.use(class_name(name)), client=self._client, rows=False, exact=True)
 
     async def make(self, record: str, embedder: Embedder) -> None:
         """Make it, for vectors of its own that are compared by cosine."""
@@ -92,43 +95,6 @@ class WeaviateStore(Catalogue):
             except UnexpectedStatusCodeError:
                 if not await done(self.collection.exists()):  # else another client was faster
                     raise
-
-    async def record(self) -> str | None:
-        """What the server's configuration of it says now.
-
-        Raises:
-            InputError: it makes its vectors of other properties than was asked, or than documents need.
-        """
-        self._layout, record = kept_in(await self._config())
-        if self._layout is not None:
-            if self._asked is not None and self._asked.renamed(self._layout.vectors) != self._layout:
-                raise InputError(f"collection {self.name!r} is made with {self._layout}, not with {self._asked}")
-            if self._rows:
-                self._layout.text_property(self.name)
-        return record
-
-    async def stamp(self, record: str) -> None:
-        """Put the record into the description of the first property that vectors are made of."""
-        layout = await self.layout()
-        own = self._known.get(layout.carrier)
-        said = layout.describe(record, own and own.description)
-        if own is None:
-            await self._declare([Property(name=layout.carrier, data_type=DataType.TEXT, description=said)])
-        else:
-            update = self.collection.config.update
-            await self._asking("takes no record", update, property_descriptions={layout.carrier: said})
-
-    async def layout(self) -> Layout:
-        """How its objects become vectors, as it says, or as is guessed where it does not.
-
-        Raises:
-            InputError: it cannot be guessed.
-            StoreError: vectors that are not compared by cosine.
-        """
-        if self._layout is None:
-            config = await self._config()
-            self._layout = kept_in(config)[0] or guessed(config, self._asked)
-        return self._layout
 
     async def held(self, documents: Sequence[str]) -> list[Held]:
         """Rows that name the documents, and those of the documents' own ids that name none."""
@@ -163,12 +129,13 @@ class WeaviateStore(Catalogue):
             DataObject(object_of(row, text), object_id(row.id), layout.named(vector[None]))
             for row, vector in zip(rows, vectors, strict=True)
         ]
-        sending = Sending(self.collection, ids)
+        sending = Sending(self.collection, ids, self.refuse_closed)
         await sending.insert(range(len(ids)), objects)
         sending.finish()
 
     async def delete(self, ids: Sequence[str]) -> None:
         """Remove rows."""
+        await self.refuse_closed()
         for some in _pieces(ids):
             where = Filter.by_id().contains_any([object_id(key) for key in some])
             await self._asking("did not delete rows", self.collection.data.delete_many, where=where)
@@ -193,27 +160,6 @@ class WeaviateStore(Catalogue):
         """Close the client, where `connect` opened it."""
         if self._owned:
             await done(self._client.close())
-
-    async def _asking(self, otherwise: str, ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        with refusals(f"collection {self.name!r} {otherwise}"):
-            return await done(ask(*arguments, **named))
-
-    async def _config(self) -> Any:
-        config = await self._asking("cannot be opened", self.collection.config.get)
-        self._known = {one.name: one for one in config.properties}
-        return config
-
-    async def _declare(self, wanted: Sequence[Property]) -> None:
-        if not self._known:
-            await self._config()
-        for one in wanted:
-            if one.name not in self._known:
-                try:
-                    await self._asking(f"takes no property {one.name!r}", self.collection.config.add_property, one)
-                except StoreError as error:
-                    if not isinstance(error.__cause__, WeaviateInvalidInputError):  # else another client was faster
-                        raise
-                self._known[one.name] = one
 
     async def _held(self, documents: Sequence[str]) -> list[Held]:
         if not self._known:

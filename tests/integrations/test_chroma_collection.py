@@ -250,7 +250,7 @@ def test_more_documents_than_the_store_takes_at_once(
     count = client.get_max_batch_size() + 7
     texts = [f"text {number % 50}" for number in range(count)]
     monkeypatch.setattr("twofold.stores.writing.SLICE", count)
-    monkeypatch.setattr("chroma_twofold.rows.MAX_BATCH", count)
+    monkeypatch.setattr("chroma_twofold.moving.MAX_BATCH", count)
     add_documents(collection, ids=[str(number) for number in range(count)], documents=texts)
     assert collection.count() == count
 

@@ -23,7 +23,7 @@ COSINE = SimpleNamespace(distance_metric=VectorDistances.COSINE)
 
 
 class StandInClient:
-    """`collections.use` and `collections.create`."""
+    """`collections.use`, `list_all` and `create`."""
 
     def __init__(self) -> None:
         self.collections = self
@@ -31,6 +31,10 @@ class StandInClient:
 
     def use(self, name: str) -> StandIn:
         return self.known.setdefault(name, StandIn(name))
+
+    def list_all(self, *, simple: bool) -> dict[str, Any]:
+        assert not simple, "only the whole configuration has descriptions"
+        return {name: own.get() for name, own in self.known.items() if own.there}
 
     def create(self, name: str, *, vector_config: Any, properties: Any = (), description: Any = None) -> StandIn:
         made = self.use(name)

@@ -157,7 +157,7 @@ async def agreement(calls: Calls, stored: Sequence[Stored]) -> float:
         return -1.0
     best = _cosines(vectors, alone)
     if best < CANARY_COSINE and (len(rows) > 1 or rows[0].document != rows[0].id):
-        (late,) = await done(calls.embed_late([_rebuilt(rows)]))
+        (late,) = await done(calls.embed_late([rebuilt(rows)]))
         best = max(best, _cosines(vectors, late))
     return best
 
@@ -166,7 +166,7 @@ def _cosines(one: FloatArray, other: FloatArray) -> float:
     return float(np.min(np.sum(normalize(one) * normalize(other), axis=1)))
 
 
-def _rebuilt(rows: Sequence[Row]) -> Document:
+def rebuilt(rows: Sequence[Row]) -> Document:
     """A document of its rows, ordered by their spans; what is in no row was white space, or is lost."""
     text, first = "", rows[0].span[0]
     spans = []

@@ -14,6 +14,7 @@ from twofold.progress import reporting
 from twofold.stores.checks import check_documents
 from twofold.stores.drivers import done
 from twofold.stores.lengths import checking_lengths
+from twofold.stores.moving import refusing_closed
 from twofold.stores.opening import checking
 from twofold.stores.replacing import replacing
 from twofold.stores.rows import Row, digest_of, text_digest, version_digest
@@ -150,6 +151,7 @@ async def writing(store: Store, calls: Calls, entries: Sequence[Entry]) -> list[
         ProviderError: a hosted model failed; documents that have all their vectors are written, and the error's
             `partial` and `failed` count `entries`.
     """
+    await refusing_closed(store)
     vectors, failure = await embedding(calls, entries)
     whole = [index for index in range(len(entries)) if index in vectors]
     rows = [row for index in whole for row in entries[index].rows()]

@@ -1,0 +1,223 @@
+"""Carrying rows over: what the target lacks, or has otherwise than the source, is embedded and written.
+
+One pass compares the two collections row by row, and so needs no memory of an earlier one: it goes on where that was
+killed, and catches up with whatever was written to the source since.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twofold.documents import too_long
+from twofold.errors import InputError, RequestRefused
+from twofold.jobs.long import Pace, is_of_the_document
+from twofold.jobs.migration.carried import Carried
+from twofold.jobs.migration.collection import PAGE
+from twofold.jobs.migration.units import alone, embedded, is_chunk, same_texts, together
+from twofold.jobs.seen import Seen
+from twofold.jobs.setting_aside import DeadLetter
+from twofold.stores.drivers import Calls, run
+from twofold.stores.lengths import refuses
+from twofold.stores.writing import embedding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from twofold.backend import Report
+    from twofold.embedder import Embedder
+    from twofold.jobs.migration.collection import Collection
+    from twofold.jobs.migration.units import Unit
+    from twofold.jobs.setting_aside import SettingAside
+    from twofold.stores.moving import Original
+    from twofold.vectors import FloatArray
+
+MOST_UNITS = 2000
+"""Units that are embedded at once."""
+
+
+class Carrier:
+    """Carries from one collection to the other.
+
+    Args:
+        source, target: found already.
+        embedder: makes the new vectors.
+        late: whether chunks are embedded in their documents.
+        aside: takes what cannot be embedded, or raises.
+        tokens: how many may be embedded, in all passes together; None for any number.
+        report: told of rows and tokens.
+        stop: asked before each slice of a second or two.
+    """
+
+    def __init__(
+        self,
+        source: Collection,
+        target: Collection,
+        embedder: Embedder,
+        *,
+        late: bool,
+        aside: SettingAside,
+        tokens: int | None = None,
+        report: Report = lambda _documents, _tokens: None,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
+        self.source, self.target, self.embedder, self.late = source, target, embedder, late
+        self._aside, self._left, self._report, self._stop = aside, tokens, report, stop
+        self._pace = Pace()
+        self._done = Carried()
+
+    def carry(self) -> Carried:
+        """One pass over all rows.
+
+        Raises:
+            InputError: a row that cannot be embedded, unless it is set aside; it is named.
+            StoreError, ProviderError: what was embedded is written; another run goes on after it.
+        """
+        self._done, aside = Carried(), self._aside.count
+        self.target.match(self.source)
+        with Seen() as rows, Seen() as documents:
+            for page in self.source.pages():
+                for one in page:
+                    rows.add(one.id, "")
+                self._take([one.id for one in page], documents)
+                if self._done.ended:
+                    return self._done
+            self._remove(rows)
+        self._done.set_aside = self._aside.count - aside
+        return self._done
+
+    # -- what is to be done -------------------------------------------------------------------------------------------
+
+    def _take(self, ids: Sequence[str], documents: Seen) -> None:
+        """Do what a page of rows needs."""
+        originals, there = self.source.originals(ids), self.target.originals(ids)
+        changed = [one for key, one in originals.items() if key not in there or there[key].kept != one.kept]
+        chunks = {embedded(one)[0].document for one in changed if self.late and is_chunk(one)}
+        singles = [one for one in changed if not (self.late and is_chunk(one))]
+        units = [*self._singles(singles, there)]
+        for document in sorted(chunks):
+            if documents.add(document, "") is None:
+                units += self._chunks(document)
+        self._done.unchanged += len(originals) - len(changed)
+        self._report(len(originals) - len(changed), 0)
+        for some, tokens in self._slices(units):
+            if self._ends(tokens):
+                return
+            self._write(some, tokens)
+
+    def _singles(self, changed: Sequence[Original], there: Mapping[str, Original]) -> Iterator[Unit]:
+        refiled = [one for one in changed if one.row.id in there and same_texts(one, there[one.row.id])]
+        self._refile(refiled)
+        done = {one.row.id for one in refiled}
+        for one in changed:
+            if one.row.id not in done:
+                if (unit := alone(one)) is None:
+                    self._set_aside([one], f"row {one.row.id!r} has no text, so that it cannot be embedded")
+                else:
+                    yield unit
+
+    def _chunks(self, document: str) -> list[Unit]:
+        """A document's sections, where one of its rows has changed in more than its fields."""
+        originals = [*self.source.originals([row.id for row in self.source.held([document])]).values()]
+        own = {one.row.id: one for one in originals if is_chunk(one) and embedded(one)[0].document == document}
+        before = {row.id for row in self.target.held([document])}
+        there = self.target.originals(sorted(before & own.keys()))
+        if before == own.keys() and all(same_texts(one, there[key]) for key, one in own.items()):
+            self._refile([one for key, one in own.items() if there[key].kept != one.kept])
+            return []
+        self.target.delete(sorted(before))  # a row that kept its text has another context now
+        units = list(together(document, own.values()))
+        written = {one.row.id for unit in units for one in unit.rows}
+        if blank := [one for key, one in own.items() if key not in written]:
+            self._set_aside(blank, f"row {blank[0].row.id!r} of document {document!r} has no text")
+        return units
+
+    def _refile(self, rows: Sequence[Original]) -> None:
+        """Write rows with the vectors that the target has of them."""
+        ids = [one.row.id for one in rows]
+        there = self.target.originals(ids, vectors=True)
+        self.target.put(rows, [np.stack(there[key].vectors) for key in ids])
+        self._done.refiled += len(rows)
+        self._report(len(rows), 0)
+
+    def _remove(self, rows: Seen) -> None:
+        """Remove what is in the source no more; each row is asked for again, since pages shift while others write."""
+        for page in self.target.pages():
+            gone = [one.id for one in page if one.id not in rows]
+            still = self.source.originals(gone)
+            gone = [key for key in gone if key not in still]
+            self.target.delete(gone)
+            self._done.removed += len(gone)
+
+    def _set_aside(self, rows: Sequence[Original], reason: str) -> None:
+        """Leave out rows, of which the target then has no earlier version either."""
+        self.target.delete([one.row.id for one in rows])
+        for one in rows:
+            self._aside.put(DeadLetter(one.row.id, reason, one.row.source), self._done.unchanged)
+
+    # -- doing it -----------------------------------------------------------------------------------------------------
+
+    def _slices(self, units: Sequence[Unit]) -> Iterator[tuple[list[Unit], int]]:
+        """Units that take a second or two together, with their tokens; those that are too long are set aside."""
+        texts = [unit.texts() for unit in units]
+        counts = self.embedder.count_tokens([text for own in texts for text in own]) if units else []
+        some: list[Unit] = []
+        tokens = place = 0
+        for unit, own in zip(units, texts, strict=True):
+            lengths = counts[place : place + len(own)]
+            place += len(own)
+            limit = self.embedder.card.max_tokens
+            if not unit.late and refuses(self.embedder) and max(lengths) > limit:
+                error = too_long(f"row {unit.key!r}", max(lengths), limit, way_out="set truncate='end'")
+                self._set_aside(unit.rows, str(error))
+                continue
+            if some and (tokens + sum(lengths) > self._pace.tokens or len(some) == MOST_UNITS):
+                yield some, tokens
+                some, tokens = [], 0
+            some.append(unit)
+            tokens += sum(lengths)
+        if some:
+            yield some, tokens
+
+    def _ends(self, tokens: int) -> bool:
+        """Whether the run ends before a slice."""
+        if self._stop is not None and self._stop():
+            self._done.ended = "stop"
+        elif self._left is not None and tokens > self._left:
+            self._done.ended = "budget"
+        return bool(self._done.ended)
+
+    def _write(self, units: list[Unit], tokens: int) -> None:
+        """Embed a slice and write it; a unit that cannot be embedded is set aside, and the others are tried again."""
+        started = time.monotonic()
+        while units:
+            try:
+                vectors, failure = run(embedding(Calls(self.embedder), [unit.entry() for unit in units]))
+            except InputError as error:
+                if error.index is None:
+                    raise
+                self._set_aside(units.pop(error.index).rows, str(error))
+                continue
+            self._put([(units[place], made) for place, made in sorted(vectors.items())])
+            if failure is not None:
+                if not isinstance(failure, RequestRefused) or not is_of_the_document(failure):
+                    raise failure
+                if not (failure.partial or len(units) == 1):
+                    raise failure
+                for place, reason in failure.failed.items():
+                    self._set_aside(units[place].rows, reason)
+            break
+        self._done.tokens += tokens
+        self._left = None if self._left is None else self._left - tokens
+        self._pace.learn(tokens, time.monotonic() - started)
+        self._report(0, tokens)
+
+    def _put(self, made: Sequence[tuple[Unit, FloatArray]]) -> None:
+        rows = [row for unit, _ in made for row in unit.rows]
+        vectors = [own for unit, array in made for own in unit.vectors(array)]
+        for start in range(0, len(rows), PAGE):
+            self.target.put(rows[start : start + PAGE], vectors[start : start + PAGE])
+        self._done.embedded += len(rows)
+        self._report(len(rows), 0)

@@ -1,0 +1,147 @@
+"""A collection of a store that can move it, with plain methods; and the note that a migration keeps with its target."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from twofold.stores.drivers import done, run
+from twofold.stores.moving import MIGRATION, MOVED
+from twofold.stores.opened import OpenStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from twofold.embedder import Embedder
+    from twofold.stores.moving import Movable, Original
+    from twofold.stores.rows import Held
+    from twofold.vectors import FloatArray
+
+PAGE = 500
+"""Rows that are read at once, with their texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a migration keeps with the collection that it fills.
+
+    Attributes:
+        name: the name that its users know.
+        source: the collection that is moved, by its own name.
+        late: whether the chunks of a document are embedded in it.
+        skip: whether rows that cannot be embedded are left out.
+        verdict: what the last `verify` found; see `Verdict`.
+        cutting: whether a cutover has begun to catch up, so that the target is no longer what was verified.
+        pruning: whether the source is being removed.
+    """
+
+    name: str
+    source: str
+    late: bool = False
+    skip: bool = False
+    verdict: dict[str, Any] | None = None
+    cutting: bool = False
+    pruning: bool = False
+
+    def to_json(self) -> str:
+        """As it is kept."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def read(cls, marks: Mapping[str, str]) -> Note | None:
+        """The note of a collection; None where it has none."""
+        if MIGRATION not in marks:
+            return None
+        known, raw = {field.name for field in fields(cls)}, json.loads(marks[MIGRATION])
+        return cls(**{name: value for name, value in raw.items() if name in known})
+
+
+class Collection:
+    """One of the two collections of a migration."""
+
+    def __init__(self, store: Movable) -> None:
+        """Take the store of a collection, found or not."""
+        self.store = store
+        self.rows = OpenStore(store)  # type: ignore[arg-type] # a Movable is a Store, too
+
+    @property
+    def name(self) -> str:
+        """Its own name."""
+        return self.store.name
+
+    def find(self) -> bool:
+        """Whether it is there."""
+        return run(done(self.store.find()))
+
+    def beside(self, name: str) -> Collection:
+        """Another collection of the same place."""
+        return Collection(self.store.beside(name))
+
+    def pages(self) -> Iterator[Sequence[Held]]:
+        """Every row, page by page; those that are written meanwhile may be there or not."""
+        cursor: Any = None
+        while True:
+            rows, cursor = self.rows.page(cursor, PAGE)
+            if rows:
+                yield rows
+            if cursor is None:
+                return
+
+    def originals(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Original]:
+        """Rows by their ids."""
+        return {one.row.id: one for one in run(done(self.store.originals(ids, vectors=vectors)))} if ids else {}
+
+    def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> None:
+        """See `Movable.put`."""
+        if rows:
+            run(done(self.store.put(rows, vectors)))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove rows."""
+        if ids:
+            self.rows.delete(ids)
+
+    def held(self, documents: Sequence[str]) -> Sequence[Held]:
+        """See `Store.held`."""
+        return self.rows.held(documents) if documents else ()
+
+    def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> Sequence[tuple[str, float]]:
+        """See `Movable.nearest`."""
+        return run(done(self.store.nearest(vector, limit, which)))
+
+    def make_like(self, source: Collection, record: str, embedder: Embedder, note: Note) -> None:
+        """See `Movable.make_like`."""
+        run(done(self.store.make_like(source.store, record, embedder, {MIGRATION: note.to_json()})))
+
+    def match(self, source: Collection) -> None:
+        """See `Movable.match`."""
+        run(done(self.store.match(source.store)))
+
+    def marks(self) -> Mapping[str, str]:
+        """See `Movable.marks`."""
+        return run(done(self.store.marks()))
+
+    def note(self) -> Note | None:
+        """What a migration has kept here."""
+        return Note.read(self.marks())
+
+    def keep(self, note: Note) -> None:
+        """Keep a note."""
+        run(done(self.store.mark({MIGRATION: note.to_json()})))
+
+    def set_moved(self, mark: str | None) -> None:
+        """Close it, say where it has moved, or, by None, open it again."""
+        run(done(self.store.mark({MOVED: mark})))
+
+    def repoint(self, name: str, to: str) -> None:
+        """See `Movable.repoint`."""
+        run(done(self.store.repoint(name, to)))
+
+    def take_over(self, name: str) -> None:
+        """See `Movable.take_over`."""
+        run(done(self.store.take_over(name)))
+
+    def drop(self) -> None:
+        """Remove it."""
+        run(done(self.store.drop()))

@@ -1,0 +1,97 @@
+"""Reading across a cutover: each search goes to the collection that serves, by the embedder of its space."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from twofold.errors import InputError, SpaceMismatch, StoreError
+from twofold.stores.drivers import Calls, done, run
+from twofold.stores.moving import Movable, moved_to
+from twofold.stores.opened import OpenStore
+from twofold.stores.opening import checking
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twofold.embedder import Embedder
+    from twofold.stores.rows import Hit
+
+
+class Following:
+    """A collection as its readers see it while it moves from one space to another, and back.
+
+    Before each search one request asks whether the collection has moved; if it has, or is gone, it is opened again by
+    its name. A question is always embedded for the very collection that is then asked.
+
+    Args:
+        address, name: see `twofold.jobs.open_store`.
+        embedders: of the spaces that the collection may be in, the old and the new one.
+
+    Raises:
+        InputError: no embedders.
+        SpaceMismatch: the collection is in none of their spaces.
+        StoreError: there is no such collection.
+    """
+
+    def __init__(self, address: str, name: str, embedders: Sequence[Embedder]) -> None:
+        if not embedders:
+            raise InputError("expected the embedders of the spaces that the collection may be in, got none")
+        self.address, self.name, self.embedders = address, name, tuple(embedders)
+        self._store, self.embedder = self._open()
+
+    def search(self, text: str, limit: int = 10) -> list[Hit]:
+        """See `twofold.jobs.search`."""
+        if limit < 1:
+            raise InputError(f"limit={limit}: it must be at least 1")
+        if self._has_moved():
+            self._again()
+        try:
+            return self._store.search(self.embedder.embed_query(text), limit)
+        except StoreError:  # it was removed just now
+            self._again()
+            return self._store.search(self.embedder.embed_query(text), limit)
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _has_moved(self) -> bool:
+        store = self._store.store
+        if not isinstance(store, Movable):
+            return False
+        try:
+            return moved_to(run(done(store.marks()))) is not None
+        except StoreError:
+            return True
+
+    def _again(self) -> None:
+        """Open it by its name; the connection that is there is closed once the other stands."""
+        before = self._store
+        self._store, self.embedder = self._open()
+        before.close()
+
+    def _open(self) -> tuple[OpenStore, Embedder]:
+        store = OpenStore.connect(self.address, self.name)
+        try:
+            return store, self._fitting(store)
+        except BaseException:
+            store.close()
+            raise
+
+    def _fitting(self, store: OpenStore) -> Embedder:
+        """The embedder of the space that a collection is in."""
+        if not store.find():
+            raise StoreError(f"there is no collection {self.name!r} at {self.address}")
+        for embedder in self.embedders:
+            with suppress(SpaceMismatch):
+                run(checking(store.store, Calls(embedder)))
+                return embedder
+        tags = ", ".join(embedder.space.tag for embedder in self.embedders)
+        raise SpaceMismatch(f"collection {self.name!r} is in none of the spaces {tags}")

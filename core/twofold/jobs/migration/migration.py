@@ -1,0 +1,243 @@
+"""`Migration`: a collection into the space of another model, while it is read and written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+from twofold.errors import InputError, StoreError
+from twofold.jobs.migration.budget import tokens_of
+from twofold.jobs.migration.carrying import Carrier
+from twofold.jobs.migration.collection import Collection, Note
+from twofold.jobs.migration.ends import ends, pair
+from twofold.jobs.migration.moving import Pair, cut_over, pair_of, remove_source, roll_back
+from twofold.jobs.migration.planning import SAMPLE as DOCUMENTS
+from twofold.jobs.migration.planning import Planning
+from twofold.jobs.migration.verifying import SAMPLE, Verifying
+from twofold.jobs.setting_aside import SettingAside
+from twofold.progress import reporting
+from twofold.stores.drivers import Calls, done, run
+from twofold.stores.moving import goal_of, movable
+from twofold.stores.opening import checking
+from twofold.stores.store import find_store
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    from twofold.embedder import Embedder
+    from twofold.jobs.migration.carried import Carried
+    from twofold.jobs.migration.judging import Question
+    from twofold.jobs.migration.plan import Plan
+    from twofold.jobs.migration.verdict import Verdict
+    from twofold.jobs.setting_aside import OnError
+
+
+class Migration:
+    """One collection's way into another space: plan, apply, verify, cut over; roll back, or prune.
+
+    The rows are embedded again into a collection beside it, of the name "<name>_<fingerprint of the space>". All that
+    is known of the migration is kept in the two collections, so that each step can be taken by another process, and
+    again after it was killed.
+
+    Args:
+        address: where the collection is, as in `open_store`; its store has to be `Movable`, as Chroma's and
+            Weaviate's are.
+        name: what its users call it: a collection, or an alias of Weaviate's.
+        embedder: what makes the new vectors; `rollback` and `prune` do without.
+        old: embedders that may have made the vectors that are there, of which `plan` proves one; the first one that
+            it proves answers the questions of `verify`, too.
+        late_chunking: whether chunks are embedded in their documents; None is what `plan` proves.
+
+    Raises:
+        InputError: no such address, or a store that cannot move its collections.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        name: str,
+        embedder: Embedder | None = None,
+        *,
+        old: Sequence[Embedder] = (),
+        late_chunking: bool | None = None,
+    ) -> None:
+        kind, where = find_store(address)
+        self.name, self.old, self.late_chunking = name, tuple(old), late_chunking
+        self._embedder = embedder
+        self._store = kind.connect(where, name)
+        try:
+            self._place = Collection(movable(self._store))
+        except InputError:
+            self.close()
+            raise
+
+    @property
+    def embedder(self) -> Embedder:
+        """What makes the new vectors.
+
+        Raises:
+            InputError: none was given.
+        """
+        if self._embedder is None:
+            raise InputError("this step embeds: give the embedder of the new space")
+        return self._embedder
+
+    def plan(self, *, sample: int = DOCUMENTS, seed: int | None = None, trial: bool = True) -> Plan:
+        """What is there, and what a migration would cost and take.
+
+        Every row is read. Of a sample the tokens are counted; the old embedders embed some of it again, which a hosted
+        one charges for. A local model is tried on the sample for ten seconds.
+
+        Args:
+            sample: how many documents.
+            seed: draws the same ones each time.
+            trial: write some rows to a collection of its own, which is removed again, to see how long that takes.
+
+        Raises:
+            InputError: a sample of nothing.
+            StoreError: no such collection, or one that is being migrated already.
+        """
+        if sample < 1:
+            raise InputError(f"sample={sample}: it must be at least 1")
+        source, target = self._ends()
+        planning = Planning(source, target, self.embedder, self.old, self.late_chunking)
+        planning.look(sample=sample, seed=seed, trial=trial)
+        return planning.plan
+
+    def apply(
+        self,
+        *,
+        budget_tokens: int | None = None,
+        budget_usd: float | None = None,
+        on_error: OnError = "stop",
+        dead_letters: str | os.PathLike[str] | None = None,
+        progress: bool = False,
+        stop: Callable[[], bool] | None = None,
+    ) -> Carried:
+        """Carry over what the target lacks, or has otherwise than the source; any number of times.
+
+        Ids, texts, metadata and references stay as they are. The source is read, and goes on serving.
+
+        Args:
+            budget_tokens: end before more tokens are spent in this run.
+            budget_usd: end before more dollars are; by the list price.
+            on_error: "stop" at a row that cannot be embedded, or "skip" it; this holds for the cutover, too.
+            dead_letters: a file for the ids of those that were skipped, with the reasons.
+            progress: draw a bar.
+            stop: asked before each slice of a second or two; True ends the run cleanly.
+
+        Raises:
+            InputError: an option, or a row that cannot be embedded.
+            SpaceMismatch: the collection is in this space already.
+            StoreError, ProviderError: what was embedded is written; another run goes on after it.
+        """
+        budget = tokens_of(self.embedder, budget_tokens, budget_usd)
+        with SettingAside(on_error, dead_letters) as aside:
+            both = self._prepared(skip=aside.skips)
+            with reporting(both.source.rows.count(), "migrating", shown=progress) as report:
+                return self._carrier(both, aside, tokens=budget, report=report, stop=stop).carry()
+
+    def verify(
+        self, questions: Sequence[Question] = (), *, sample: int = SAMPLE, behind: int = 0, seed: int | None = None
+    ) -> Verdict:
+        """Look at every row and every vector, embed some again, ask questions; keep the verdict with the target.
+
+        Args:
+            questions: asked of both collections; see `read_questions`. Without them, beginnings of rows are asked.
+            sample: rows that are embedded again, half of them at random, half those that look wrong.
+            behind: how many rows may differ, since somebody is writing; the cutover carries them over.
+            seed: draws the same sample each time.
+
+        Raises:
+            InputError: a sample of nothing.
+            StoreError: nothing was applied yet.
+        """
+        if sample < 1:
+            raise InputError(f"sample={sample}: it must be at least 1")
+        source, target, note = self._pair()
+        looking = Verifying(source, target, self.embedder, late=note.late, sample=sample, seed=seed)
+        looking.look(questions, self.old[0] if self.old else None)
+        verdict = looking.verdict
+        verdict.decide(behind=behind, skip=note.skip)
+        kept = {"go": verdict.go, "saw": verdict.saw, "at": verdict.at, "reasons": verdict.reasons}
+        target.keep(replace(note, verdict=kept, cutting=False))
+        return verdict
+
+    def cutover(self, *, stop: Callable[[], bool] | None = None) -> Carried:
+        """Carry over the last rows while writers wait, then let the target serve under the name.
+
+        Raises:
+            StoreError: no verification said GO, or the target has changed since; the source serves as before.
+        """
+        both = self._pair()
+        with SettingAside("skip" if both.note.skip else "stop") as aside:
+            return cut_over(both, self._carrier(both, aside, stop=stop))
+
+    def rollback(self) -> None:
+        """Let the source serve again; until `prune` that takes a moment. Cut over again after another `verify`.
+
+        Raises:
+            StoreError: nothing was cut over, or it was pruned.
+        """
+        roll_back(pair_of(self._place.beside(self.name), self.name))
+
+    def prune(self) -> str:
+        """Remove the source for good, and give its name to the target; the name of what was removed.
+
+        Raises:
+            StoreError: the target does not serve yet.
+        """
+        return remove_source(self._place.beside(self.name), Collection(movable(self._store)), self.name)
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        run(done(self._store.close()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _ends(self) -> tuple[Collection, Collection]:
+        return ends(self._place, self.name, self.embedder)
+
+    def _pair(self) -> Pair:
+        return pair(self._place, self.name, self.embedder)
+
+    def _prepared(self, *, skip: bool) -> Pair:
+        """Both collections, the target made where it is not there."""
+        source, target = self._ends()
+        if goal_of(source.marks()) is not None:
+            raise StoreError(f"collection {self.name!r} is being cut over, or was: cut over again, or roll it back")
+        if not target.find():
+            note = Note(self.name, source.name, late=self._late(source, target), skip=skip)
+            target.make_like(source, self.embedder.record().to_json(), self.embedder, note)
+            target.find()
+            return Pair(source, target, note)
+        before = target.note()
+        if before is None or before.source != source.name:
+            raise StoreError(f"collection {target.name!r} is there, and no migration has made it: remove it first")
+        run(checking(target.rows.store, Calls(self.embedder)))
+        late = before.late if self.late_chunking is None else self.late_chunking
+        note = replace(before, late=late, skip=skip, cutting=False)
+        if note != before:
+            target.keep(note)
+        return Pair(source, target, note)
+
+    def _late(self, source: Collection, target: Collection) -> bool:
+        late = self.late_chunking
+        if late is None:
+            late = Planning(source, target, self.embedder, self.old, None).decide()
+        if late is None:
+            raise InputError(
+                f"collection {self.name!r} has chunks, and whether they were late-chunked is not known: give the "
+                "embedder that made them as old=, which shows it, or say late_chunking=True or False"
+            )
+        return late
+
+    def _carrier(self, both: Pair, aside: SettingAside, **options: Any) -> Carrier:
+        return Carrier(both.source, both.target, self.embedder, late=both.note.late, aside=aside, **options)

@@ -1,0 +1,97 @@
+"""Which model the vectors of a collection are of: embedded again, and compared, not believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twofold.documents import Document, is_blank
+from twofold.jobs.chunking import SECTION
+from twofold.jobs.migration.units import embedded, is_chunk
+from twofold.space import CANARY_COSINE
+from twofold.stores.opening import rebuilt
+from twofold.vectors import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twofold.embedder import Embedder
+    from twofold.stores.moving import Original
+    from twofold.vectors import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How well an embedder's vectors are those that are stored.
+
+    Attributes:
+        tag: of the embedder's space.
+        rows: rows that were embedded again.
+        agreeing: those whose vectors are the stored ones, by a cosine of 0.999.
+        cosine: the middle one of all their cosines.
+        alone: of the chunks, those that were embedded alone, and
+        late: in their documents. One that has a document to itself is both.
+        chunks: rows that are chunks.
+    """
+
+    tag: str
+    rows: int
+    agreeing: int
+    cosine: float
+    alone: int = 0
+    late: int = 0
+    chunks: int = 0
+
+    @property
+    def proved(self) -> bool:
+        """Whether all of them are its."""
+        return self.rows > 0 and self.agreeing == self.rows
+
+    def said(self) -> str:
+        """In a sentence."""
+        return f"{self.tag}: {self.agreeing} of {self.rows} rows agree (cosine {self.cosine:.4f})"
+
+
+def prove(embedder: Embedder, documents: Sequence[Sequence[Original]]) -> Proof:
+    """Embed documents again, each given as its rows with their vectors, alone and, where they are chunks, together."""
+    fitting = [own for own in documents if all(_has_text(one) for one in own)]
+    fitting = [own for own in fitting if max(embedded(one)[0].span[1] for one in own) <= SECTION]
+    rows = [one for own in fitting for one in own]
+    if not rows:
+        return Proof(embedder.space.tag, 0, 0, 0.0)
+    texts = [embedded(one)[1][0] for one in rows]
+    separate = _cosines(rows, embedder.embed_late([Document.whole(text) for text in texts]))
+    chunked = [own for own in fitting if is_chunk(own[0])]
+    ordered = [sorted(own, key=lambda one: embedded(one)[0].span) for own in chunked]
+    late = dict.fromkeys((one.row.id for one in rows), -1.0)
+    made = embedder.embed_late([rebuilt([embedded(one)[0] for one in own]) for own in ordered]) if ordered else []
+    for own, vectors in zip(ordered, made, strict=True):
+        cosines = _cosines(own, [vector[None] for vector in vectors])
+        late.update(zip((one.row.id for one in own), cosines, strict=True))
+    best = [max(one, late[row.row.id]) for one, row in zip(separate, rows, strict=True)]
+    chunks = {one.row.id for own in chunked for one in own}
+    return Proof(
+        tag=embedder.space.tag,
+        rows=len(rows),
+        agreeing=sum(one >= CANARY_COSINE for one in best),
+        cosine=float(np.median(best)),
+        alone=sum(one >= CANARY_COSINE for one, row in zip(separate, rows, strict=True) if row.row.id in chunks),
+        late=sum(late[key] >= CANARY_COSINE for key in chunks),
+        chunks=len(chunks),
+    )
+
+
+def _has_text(one: Original) -> bool:
+    return bool(one.vectors) and not is_blank(embedded(one)[1][0])
+
+
+def _cosines(rows: Sequence[Original], made: Sequence[FloatArray]) -> list[float]:
+    """Those of the first vector of each row with its new one, of shape (1, dimensions); -1 where the sizes differ."""
+    return [
+        float((normalize(one.vectors[0][None]) @ normalize(own).T)[0, 0])
+        if one.vectors[0].shape == own[0].shape
+        else -1.0
+        for one, own in zip(rows, made, strict=True)
+    ]

@@ -1,0 +1,81 @@
+"""Which rows to embed again: those whose new vector is not what their old one lets expect.
+
+Between the vectors that two models make of the same texts a linear map says much (it is what makes old and new spaces
+partly translatable). It is fitted on some rows by ridge regression; of every other row it says where the new vector
+should be about, and the rows that are farthest from there are looked at. A vector that belongs to another row, to
+another model or to nothing is among them, however large the collection is. Of the rows that the map was fitted on, each
+is predicted as if it had been left out (the leave-one-out residual, e / (1 - h)).
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twofold.vectors import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from twofold.vectors import FloatArray
+
+FITTED = 2000
+"""Rows that the map is fitted on."""
+
+RIDGE = 0.01
+"""Added to each eigenvalue of the old vectors' products, as a share of their mean."""
+
+
+class Suspicion:
+    """Takes pairs of vectors, page by page, and keeps the keys of those that fit worst; `most` of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._keys: list[str] = []
+        self._pairs: list[tuple[FloatArray, FloatArray]] = []
+        self._fitted = 0
+        self._map: NDArray[np.float64] | None = None
+        self._worst: list[tuple[float, str]] = []
+
+    def add(self, keys: Sequence[str], old: FloatArray, new: FloatArray) -> None:
+        """Take rows with their vectors, shapes (n, old dimensions) and (n, new dimensions)."""
+        if not len(old) or (self._pairs and self._pairs[0][0].shape[1] != old.shape[1]):
+            return
+        if self._map is not None:
+            self._note(keys, normalize(old) @ self._map, normalize(new))
+            return
+        self._keys += keys
+        self._pairs.append((normalize(old), normalize(new)))
+        self._fitted += len(old)
+        if self._fitted >= FITTED:
+            self._fit()
+
+    def worst(self) -> list[str]:
+        """The keys of the rows that fit worst, the worst first."""
+        if self._map is None and self._fitted > 1:
+            self._fit()
+        return [key for _, key in sorted(self._worst, reverse=True)]
+
+    def _fit(self) -> None:
+        old = np.concatenate([one for one, _ in self._pairs]).astype(np.float64)
+        new = np.concatenate([other for _, other in self._pairs]).astype(np.float64)
+        products = old.T @ old
+        products += np.eye(len(products)) * RIDGE * np.trace(products) / len(products)
+        solved = np.linalg.solve(products, old.T)
+        self._map = solved @ new
+        leverage = np.einsum("ij,ji->i", old, solved)
+        expected = new - (new - old @ self._map) / np.maximum(1 - leverage, 1e-3)[:, None]
+        self._note(self._keys, expected, new)
+        self._keys, self._pairs = [], self._pairs[:1]
+
+    def _note(self, keys: Sequence[str], expected: NDArray[np.floating], new: NDArray[np.floating]) -> None:
+        lengths = np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
+        far = 1 - np.sum(expected * new, axis=1) / lengths
+        for key, distance in zip(keys, far.tolist(), strict=True):
+            heapq.heappush(self._worst, (distance, key))
+            if len(self._worst) > self._most:
+                heapq.heappop(self._worst)

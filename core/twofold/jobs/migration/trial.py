@@ -1,0 +1,45 @@
+"""How long a store takes to write a row: tried on a collection that goes again."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from twofold.jobs.migration.collection import PAGE, Note
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twofold.embedder import Embedder
+    from twofold.jobs.migration.collection import Collection
+    from twofold.stores.moving import Original
+    from twofold.vectors import FloatArray
+
+
+def seconds_a_row(
+    source: Collection,
+    target: Collection,
+    embedder: Embedder,
+    made: Sequence[tuple[Original, FloatArray]],
+    rows: int,
+) -> float:
+    """The seconds for each of up to `rows` rows, with the vectors that were made of them."""
+    if not made:
+        return 0.0
+    trial = source.beside(f"{target.name}_trial")
+    if trial.find():  # an earlier plan was cut short
+        trial.drop()
+        trial = source.beside(trial.name)
+    trial.make_like(source, embedder.record().to_json(), embedder, Note(trial.name, source.name))
+    try:
+        written, spent = 0, 0.0
+        for start in range(0, min(len(made), rows), PAGE):
+            some = made[start : start + PAGE]
+            started = time.monotonic()
+            trial.originals([one.row.id for one, _ in some])  # as carrying does
+            trial.put([one for one, _ in some], [vectors for _, vectors in some])
+            spent += time.monotonic() - started
+            written += len(some)
+        return spent / written
+    finally:
+        trial.drop()

@@ -1,0 +1,103 @@
+"""Rows as they are embedded: each alone, or the chunks of a document in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any
+
+from twofold.documents import Document, is_blank
+from twofold.jobs.chunking import SECTION
+from twofold.stores.opening import rebuilt
+from twofold.stores.writing import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from twofold.stores.moving import Original
+    from twofold.stores.rows import Row
+    from twofold.vectors import FloatArray
+
+READERS = "twofold.rows"
+"""Entry points of hosts that embed something else than a row's text, by the field of metadata that tells their rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What goes through the model at once, and the rows that get its vectors.
+
+    Attributes:
+        key: the id of the row, or of the document.
+        rows: one, whose vectors are those of the document's spans; or one for each span, where it is late-chunked.
+    """
+
+    key: str
+    rows: tuple[Original, ...]
+    document: Document
+    late: bool = False
+
+    def entry(self) -> Entry:
+        """As `twofold.stores.writing.embedding` takes it."""
+        return Entry(self.key, self.document, late=self.late)
+
+    def texts(self) -> list[str]:
+        """What the model sees."""
+        return [one.text for one in self.entry().units()]
+
+    def vectors(self, made: FloatArray) -> list[FloatArray]:
+        """The vectors of each row, shape (texts of the row, dimensions), of those of all spans."""
+        return [made[number : number + 1] for number in range(len(self.rows))] if self.late else [made]
+
+
+def embedded(one: Original) -> tuple[Row, tuple[str, ...]]:
+    """A row with the document that it belongs to as its vector is concerned, and the texts of its vectors.
+
+    Raises:
+        MissingExtra: its host reads its own rows, and is not installed.
+    """
+    for field, read in _readers().items():
+        if field in one.row.metadata and len(one.texts) == 1:
+            row = read()(one.row)
+            return row, (row.text,)
+    return one.row, one.texts
+
+
+@cache
+def _readers() -> dict[str, Callable[[], Any]]:
+    """What loads each of them: those whose host is not needed are not imported."""
+    return {one.name: one.load for one in entry_points(group=READERS)}
+
+
+def is_chunk(one: Original) -> bool:
+    """Whether a row is a part of a document that has others."""
+    row, _ = embedded(one)
+    return row.document != row.id
+
+
+def alone(one: Original) -> Unit | None:
+    """A row by itself; None where it has no text."""
+    row, texts = embedded(one)
+    if any(is_blank(text) for text in texts):
+        return None
+    document = Document.from_spans("".join(texts), pairwise([0, *accumulate(map(len, texts))]))
+    return Unit(row.id, (one,), document)
+
+
+def together(document: str, originals: Iterable[Original]) -> Iterator[Unit]:
+    """A document's chunks, late-chunked in sections, as jobs do; those without text are left out."""
+    rows = [(embedded(one)[0], one) for one in originals]
+    rows = sorted((pair for pair in rows if not is_blank(pair[0].text)), key=lambda pair: (pair[0].span, pair[0].id))
+    start = 0
+    for end in range(1, len(rows) + 1):
+        if end == len(rows) or rows[end][0].span[1] - rows[start][0].span[0] > SECTION:
+            some = rows[start:end]
+            yield Unit(document, tuple(one for _, one in some), rebuilt([row for row, _ in some]), late=True)
+            start = end
+
+
+def same_texts(one: Original, other: Original) -> bool:
+    """Whether two versions of a row have the same vectors, as far as the row goes."""
+    (row, texts), (theirs, others) = embedded(one), embedded(other)
+    return texts == others and (row.document, row.span) == (theirs.document, theirs.span)
