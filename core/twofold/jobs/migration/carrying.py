@@ -13,12 +13,12 @@ import numpy as np
 
 from twofold.documents import too_long
 from twofold.errors import InputError, RequestRefused
+from twofold.jobs.corpus import Unreadable
 from twofold.jobs.long import Pace, is_of_the_document
 from twofold.jobs.migration.carried import Carried
 from twofold.jobs.migration.collection import PAGE
 from twofold.jobs.migration.units import alone, embedded, is_chunk, same_texts, together
 from twofold.jobs.seen import Seen
-from twofold.jobs.setting_aside import DeadLetter
 from twofold.stores.drivers import Calls, run
 from twofold.stores.lengths import refuses
 from twofold.stores.writing import embedding
@@ -155,7 +155,7 @@ class Carrier:
         """Leave out rows, of which the target then has no earlier version either."""
         self.target.delete([one.row.id for one in rows])
         for one in rows:
-            self._aside.put(DeadLetter(one.row.id, reason, one.row.source), self._done.unchanged)
+            self._aside.put(self._done.unchanged, Unreadable(one.row.id, reason, one.row.source), reason)
 
     # -- doing it -----------------------------------------------------------------------------------------------------
 
