@@ -6,6 +6,7 @@ import dimensions from "./panels/dimensions.js";
 import heat from "./panels/heat.js";
 import late from "./panels/late.js";
 import map from "./panels/map.js";
+import { firstQuestion } from "./panels/question.js";
 import sides from "./panels/sides.js";
 import tasks from "./panels/tasks.js";
 import { listModels, setKey } from "./server.js";
@@ -76,6 +77,7 @@ const choose = makeTabs(panels, open);
 function load(chosen, { jump }) {
   example = chosen;
   writeTexts(example);
+  firstQuestion();
   for (const chip of byId("examples").children)
     chip.setAttribute("aria-pressed", String(chip.dataset.example === example.id));
   if (jump) choose(example.panel);

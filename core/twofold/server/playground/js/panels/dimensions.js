@@ -5,13 +5,13 @@ import { cut, kendall, mean, overlap, ranking, similarities } from "../maths.js"
 import { calls, list, printRanking, program } from "../python.js";
 import { vectorsOf } from "../vectors.js";
 import { curve } from "./curve.js";
+import { byQuestion, questionShown } from "./question.js";
 import { rankedPair } from "./ranked.js";
 
 const BYTES = 4; // of a float32
 const MILLION = 1e6;
 
 let size = null;
-let shown = 0;
 
 async function run(input, job) {
   const { model, questions, passages } = input;
@@ -19,7 +19,6 @@ async function run(input, job) {
   const given = await vectorsOf(model, passages, model.sides.document, job);
   const width = asked[0].length;
   size = Math.min(size ?? Math.ceil(width / 4), width);
-  shown = Math.min(shown, questions.length - 1);
   const at = (dimensions) =>
     similarities(
       asked.map((vector) => cut(vector, dimensions)),
@@ -126,11 +125,6 @@ function near(model, value, width) {
 
 function results(input, { full, now, width, costs }) {
   const found = cost(full, now);
-  const list = (dimensions) => ({
-    note: `${dimensions * BYTES} bytes a vector`,
-    passages: input.passages,
-    answer: input.answer(shown),
-  });
   return [
     el(
       "dl",
@@ -142,28 +136,23 @@ function results(input, { full, now, width, costs }) {
       figure("same order", number(found.order, 2), "Kendall’s tau; 1 is the same ranking"),
     ),
     curve(costs, { dimensions: size, order: found.order }, byId("view").clientWidth),
-    el("p", { class: "question" }, `“${input.questions[shown]}”`),
-    rankedPair(
-      { title: `All ${width} dimensions`, scores: full[shown], ...list(width) },
-      { title: `The first ${size}`, scores: now[shown], ...list(size) },
-    ),
-    input.questions.length > 1 && nextQuestion(input),
-  ].filter(Boolean);
+    byQuestion(input, () => drawPair(input, full, now, width)),
+  ];
 }
 
-const nextQuestion = (input) =>
-  el(
-    "button",
-    {
-      type: "button",
-      class: "quiet next",
-      onclick: () => {
-        shown = (shown + 1) % input.questions.length;
-        input.rerun();
-      },
-    },
-    "Next question",
+function drawPair(input, full, now, width) {
+  const shown = questionShown(input);
+  const side = (dimensions, scores) => ({
+    note: `${dimensions * BYTES} bytes a vector`,
+    passages: input.passages,
+    answer: input.answer(shown),
+    scores: scores[shown],
+  });
+  return rankedPair(
+    { title: `All ${width} dimensions`, ...side(width, full) },
+    { title: `The first ${size}`, ...side(size, now) },
   );
+}
 
 const figure = (name, value, note) =>
   el("div", {}, el("dt", {}, name), el("dd", {}, value), el("dd", { class: "note" }, note));

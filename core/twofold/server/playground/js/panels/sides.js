@@ -1,11 +1,11 @@
 // Two sides: the ranking by the right sides beside the ranking by wrong ones.
 
-import { choice, plural, redrawn, shorten } from "../dom.js";
-import { el } from "../dom.js";
+import { choice, el, plural } from "../dom.js";
 import { ranking, ranks, similarities } from "../maths.js";
 import { calls, list, printRanking, program } from "../python.js";
 import { hasSides, noSides } from "../sides.js";
 import { vectorsOf } from "../vectors.js";
+import { byQuestion, questionShown } from "./question.js";
 import { rankedList, rankedPair } from "./ranked.js";
 
 // For each wrong way: what it is called, and the side of the questions and of the passages.
@@ -16,13 +16,12 @@ const WRONG = {
 };
 
 let wrong = "documents";
-let shown = 0;
 
 async function run(input, job) {
   const { model, questions, passages } = input;
   const vectors = (texts, side) => vectorsOf(model, texts, model.sides[side], job);
   const right = similarities(await vectors(questions, "query"), await vectors(passages, "document"));
-  if (!hasSides(model)) return [noSides(model), pickQuestion(input, () => drawOne(input, right))];
+  if (!hasSides(model)) return [noSides(model), byQuestion(input, () => drawOne(input, right))];
   const { question, passage } = WRONG[wrong];
   const other = similarities(await vectors(questions, question), await vectors(passages, passage));
   const compared = choice(
@@ -34,36 +33,24 @@ async function run(input, job) {
       input.rerun();
     },
   );
-  return [summary(input, right, other), pickQuestion(input, () => drawBoth(input, right, other), compared)];
+  return [summary(input, right, other), byQuestion(input, () => drawBoth(input, right, other), compared)];
 }
 
-function pickQuestion({ questions }, draw, ...more) {
-  shown = Math.min(shown, questions.length - 1);
-  const drawn = redrawn(draw);
-  const picker = choice(
-    "Question",
-    questions.map((text, index) => [index, shorten(text, 80)]),
-    shown,
-    (index) => {
-      shown = Number(index);
-      drawn.again();
-    },
-  );
-  return el("div", {}, el("div", { class: "choices" }, picker, ...more), drawn.place);
-}
-
-const drawOne = (input, right) =>
-  rankedList({
+function drawOne(input, right) {
+  const shown = questionShown(input);
+  return rankedList({
     title: "The only way",
     note: "no task, no instruction",
     passages: input.passages,
     scores: right[shown],
     answer: input.answer(shown),
   });
+}
 
 function drawBoth(input, right, other) {
   const { model, passages } = input;
   const { name, question, passage } = WRONG[wrong];
+  const shown = questionShown(input);
   const answer = input.answer(shown);
   const note = (a, b) => `question as ${model.sides[a] ?? "plain text"}, passages as ${model.sides[b] ?? "plain text"}`;
   return rankedPair(

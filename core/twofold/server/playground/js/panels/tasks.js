@@ -1,13 +1,12 @@
 // The model's tasks side by side: what each makes of one question and the passages.
 
-import { breakable, choice, el, number, redrawn, shorten } from "../dom.js";
+import { breakable, el, number } from "../dom.js";
 import { ranking, ranks, similarities } from "../maths.js";
 import { calls, list, program } from "../python.js";
 import { hasSides } from "../sides.js";
 import { vectorsOf } from "../vectors.js";
 import { scale, shade } from "./heat_scale.js";
-
-let shown = 0;
+import { byQuestion, questionShown } from "./question.js";
 
 /** The columns: both sides as they are meant, then each task for questions and passages alike. */
 function columns(model) {
@@ -26,18 +25,7 @@ async function run(input, job) {
     const given = await vectorsOf(model, passages, column.passage, job);
     found.push({ ...column, scores: similarities(asked, given) });
   }
-  shown = Math.min(shown, questions.length - 1);
-  const drawn = redrawn(() => table(input, found));
-  const picker = choice(
-    "Question",
-    questions.map((text, index) => [index, shorten(text, 80)]),
-    shown,
-    (index) => {
-      shown = Number(index);
-      drawn.again();
-    },
-  );
-  return [el("div", { class: "choices" }, picker), drawn.place];
+  return [byQuestion(input, () => table(input, found))];
 }
 
 const noTasks = (model) =>
@@ -49,6 +37,7 @@ const noTasks = (model) =>
   );
 
 function table(input, found) {
+  const shown = questionShown(input);
   const order = ranking(found[0].scores[shown]);
   const answer = input.answer(shown);
   const head = found.map(({ name, note }) =>
