@@ -3,24 +3,58 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
+from twofold.cards import find_card
 from twofold.server.refusal import Refusal
 from twofold.wires.openai import write_error
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from twofold.server.served import Served
     from twofold.server.service import Service
 
 
 def as_json(value: Any, status: int = 200) -> Response:
     """An answer of JSON."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def describe(served: Served) -> dict[str, Any]:
+    """A model in JSON: what OpenAI's list has of it, and what else a client must know to choose its settings."""
+    card, embedder = served.embedder.card, served.embedder
+    return {
+        "id": served.name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "twofold",
+        "names": list(served.names),
+        "model": _elsewhere(embedder.settings.model, card.name),
+        "dimensions": embedder.dimensions,
+        "width": card.width,
+        "matryoshka": list(card.matryoshka),
+        "context_length": card.max_tokens,
+        "tasks": [task.name for task in card.tasks],
+        "query_task": embedder.query_task.name,
+        "document_task": embedder.document_task.name,
+        "two_sided": served.two_sided,
+        "late_chunking": card.pooling == "mean",
+        "normalized": embedder.settings.normalize,
+        "licence": card.licence,
+    }
+
+
+def _elsewhere(model: str, name: str) -> str | None:
+    """What an `Embedder` takes in somebody else's process; no folder of this machine is in an answer."""
+    if not Path(model).exists():
+        return model
+    return name if find_card(name) else None
 
 
 class Facts:
@@ -50,12 +84,12 @@ class Facts:
             self._service.guard.client_of(request.scope)
             name = request.path_params.get("name")
             if name is not None:
-                return as_json((await self._service.find(name)).describe())
+                return as_json(describe(await self._service.find(name)))
             found = [await self._service.find(served.name) for served in self._service.models]
         except Refusal as refusal:
             body = write_error(refusal.message, refusal.status)
             return Response(body, refusal.status, media_type="application/json")
-        return as_json({"object": "list", "data": [served.describe() for served in found]})
+        return as_json({"object": "list", "data": [describe(served) for served in found]})
 
     async def metrics(self, request: Request) -> Response:
         """The counters, for Prometheus."""
@@ -71,7 +105,7 @@ class Facts:
         served = next((one for one in self._service.models if name in one.names), self._service.models[0])
         if not served.ready:
             return as_json({"model": {"model_name": served.name}, "state": "loading"})
-        return as_json({"model": served.describe(), "server": f"twofold {version('twofold')}"})
+        return as_json({"model": describe(served), "server": f"twofold {version('twofold')}"})
 
     async def info(self, request: Request) -> Response:
         """What text-embeddings-inference says of itself, as far as it is the same thing here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -212,29 +212,6 @@ class Served:
     @cached_property
     def _local(self) -> bool:
         return self.embedder.backend.provider is None
-
-    def describe(self) -> dict[str, Any]:
-        """What clients are told of it."""
-        card, embedder = self.embedder.card, self.embedder
-        query, document = embedder.query_task.name, embedder.document_task.name
-        return {
-            "id": self.name,
-            "object": "model",
-            "created": 0,
-            "owned_by": "twofold",
-            "names": list(self.names),
-            "dimensions": embedder.dimensions,
-            "width": card.width,
-            "matryoshka": list(card.matryoshka),
-            "context_length": card.max_tokens,
-            "tasks": [task.name for task in card.tasks],
-            "query_task": query,
-            "document_task": document,
-            "two_sided": self.two_sided,
-            "late_chunking": card.pooling == "mean",
-            "normalized": embedder.settings.normalize,
-            "licence": card.licence,
-        }
 
 
 TOO_LONG = "split it (late_chunking keeps the context of its chunks), or let its end be cut by truncate"

@@ -1,0 +1,163 @@
+// The page put together: models, examples, texts, tabs, and the Python of what is shown.
+
+import { byId, el, plural } from "./dom.js";
+import { documentOf, examples } from "./examples.js";
+import dimensions from "./panels/dimensions.js";
+import heat from "./panels/heat.js";
+import late from "./panels/late.js";
+import map from "./panels/map.js";
+import { firstQuestion } from "./panels/question.js";
+import sides from "./panels/sides.js";
+import tasks from "./panels/tasks.js";
+import { listModels, setKey } from "./server.js";
+import { hasSides } from "./sides.js";
+import { makeTabs } from "./tabs.js";
+import { checkTexts, readTexts, writeTexts } from "./texts.js";
+import { tell, work } from "./work.js";
+
+const panels = [sides, tasks, dimensions, late, heat, map];
+let models = [];
+let panel = sides;
+let example = examples[0];
+
+const model = () => models.find(({ id }) => id === byId("model").value);
+
+/** What a panel works on. `answer` knows the passage that answers a question of an example, wherever it stands now. */
+function input() {
+  const texts = readTexts();
+  const answers = new Map(
+    (example.answers ?? []).map((place, index) => [example.questions[index], example.passages[place]]),
+  );
+  const answer = (index) => {
+    const place = texts.passages.indexOf(answers.get(texts.questions[index]));
+    return place < 0 ? null : place;
+  };
+  return { ...texts, model: model(), answer, rerun: show, changed: showPython };
+}
+
+/** Run the panel that is open, and draw what it found. */
+async function show() {
+  if (!model()) return;
+  byId("stale").hidden = true;
+  const open = panel;
+  const done = await work(async (job) => {
+    const given = input();
+    if (open.least) checkTexts(given, open.least);
+    const found = await open.run(given, job);
+    job.signal.throwIfAborted();
+    // A select or button that is drawn again keeps the focus that it had.
+    const focused = [...byId("view").querySelectorAll("select, button, input")].indexOf(document.activeElement);
+    byId("view").replaceChildren(...found.filter(Boolean));
+    if (focused >= 0) byId("view").querySelectorAll("select, button, input")[focused]?.focus();
+  });
+  if (!done && open === panel) byId("view").replaceChildren();
+  showPython();
+}
+
+function showPython() {
+  let code = "";
+  if (model()) code = panel.python(input(), byId("where").value);
+  byId("code").textContent = code;
+  byId("python").hidden = !code;
+  byId("copied").textContent = "";
+}
+
+function open(chosen) {
+  panel = chosen;
+  history.replaceState(null, "", `#${panel.id}`);
+  byId("about").textContent = panel.about;
+  byId("own").replaceChildren(...(panel.own ? [panel.own(input(), documentOf(example))] : []));
+  byId("view").replaceChildren();
+  document.body.dataset.panel = panel.id;
+  return show();
+}
+
+const choose = makeTabs(panels, open);
+
+function load(chosen, { jump }) {
+  example = chosen;
+  writeTexts(example);
+  firstQuestion();
+  for (const chip of byId("examples").children)
+    chip.setAttribute("aria-pressed", String(chip.dataset.example === example.id));
+  if (jump) choose(example.panel);
+}
+
+function facts({ id, width, most, tasks, sides: own, late }) {
+  const two = hasSides({ sides: own });
+  const parts = [
+    [`${width} dimensions`],
+    [`${most} tokens at most`],
+    two
+      ? [`two sides: ${own.query} and ${own.document}`]
+      : ["no two sides: questions and passages go in alike", "one-sided"],
+    [tasks.length ? plural(tasks.length, "task") : "no tasks"],
+    late === false ? ["no late chunking"] : null,
+  ].filter(Boolean);
+  byId("facts").replaceChildren(
+    el("b", {}, id),
+    ...parts.map(([text, kind = ""]) => el("span", { class: kind }, text)),
+  );
+}
+
+async function start() {
+  try {
+    models = await listModels();
+  } catch (error) {
+    tell(error.message);
+    if (error.status === 401) document.querySelector(".key").open = true;
+    if (error.status === 401) byId("key").focus();
+    return;
+  }
+  if (!models.length) return tell("The server has no model.");
+  byId("alert").hidden = true;
+  byId("model").replaceChildren(...models.map(({ id }) => el("option", { value: id }, id)));
+  facts(model());
+  await show();
+}
+
+byId("examples").append(
+  ...examples.map((one) =>
+    el(
+      "button",
+      { type: "button", "data-example": one.id, title: one.about, onclick: () => load(one, { jump: true }) },
+      one.name,
+    ),
+  ),
+);
+byId("model").addEventListener("change", () => {
+  facts(model());
+  show();
+});
+byId("key").addEventListener("change", () => {
+  setKey(byId("key").value);
+  if (models.length) show();
+  else start();
+});
+byId("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  document.querySelector(".key").open = false;
+});
+byId("texts").addEventListener("submit", (event) => {
+  event.preventDefault();
+  show();
+});
+byId("texts").addEventListener("input", () => (byId("stale").hidden = false));
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) show();
+  if (event.key === "Escape") document.querySelector(".key").open = false;
+});
+byId("where").addEventListener("change", showPython);
+byId("copy").addEventListener("click", async () => {
+  try {
+    await navigator.clipboard.writeText(byId("code").textContent);
+    byId("copied").textContent = "Copied.";
+  } catch {
+    getSelection().selectAllChildren(byId("code")); // without the right to the clipboard, or over plain HTTP
+    byId("copied").textContent = "Selected: press Ctrl+C.";
+  }
+});
+
+load(examples[0], { jump: false });
+choose(location.hash.slice(1));
+start();
