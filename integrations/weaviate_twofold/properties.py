@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from twofold.adapters import DIGEST, DOCUMENT, END, OWN_PREFIX, ROWS, SOURCE, START, Held, Row, extra
+from twofold.adapters import DIGEST, DOCUMENT, END, OWN_PREFIX, ROWS, SECTION, SOURCE, START, Held, Row, extra
 
 with extra("weaviate"):
     from weaviate.classes.config import DataType, Property, Tokenization
@@ -29,7 +29,7 @@ EXACT = 2**53
 HELD = (ID, DOCUMENT, DIGEST, ROWS, SOURCE)
 """What is read to see which rows are there."""
 
-_TEXTS, _NUMBERS = (ID, DOCUMENT, DIGEST, MORE, SOURCE), (START, END, ROWS)
+_TEXTS, _NUMBERS = (ID, DOCUMENT, DIGEST, MORE, SOURCE), (START, END, ROWS, SECTION)
 _NAME = re.compile(r"[a-z_][A-Za-z0-9_]{0,230}")
 _RESERVED = ("id", "vector", "_id", "_additional")
 

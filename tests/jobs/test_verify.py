@@ -11,7 +11,7 @@ import pytest
 
 from twofold import InputError, SpaceMismatch
 from twofold.jobs import Item, index, open_store, verify
-from twofold.testing import FakeEmbedder
+from twofold.testing import FakeEmbedder, MemoryStore
 
 if TYPE_CHECKING:
     from twofold.stores import OpenStore
@@ -52,6 +52,41 @@ def test_vectors_of_something_else_are_named(embedder: FakeEmbedder, memory: Ope
     memory.upsert([stored.row], np.roll(stored.vector, 1)[None])
     found = verify(embedder, memory)
     assert (found.changed_ids, found.sound) == (("d3",), False)
+
+
+def test_a_collection_can_be_looked_at_without_its_model(
+    monkeypatch: pytest.MonkeyPatch, embedder: FakeEmbedder, memory: OpenStore
+) -> None:
+    index(embedder, memory, ITEMS)
+    embedder.calls.clear()
+    found = verify(None, memory)
+    assert (found.faults, found.unchecked, embedder.calls) == ([], 41, [])
+    (stored,) = memory.get(["d3"])
+    memory.upsert([stored.row], np.zeros_like(stored.vector)[None])
+    found = verify(None, memory)
+    assert (found.lost_ids, found.sound) == (("d3",), False)
+    monkeypatch.setattr(MemoryStore, "search", lambda *_: [])
+    (fault,) = verify(None, memory).faults
+    assert fault.startswith("41 of 41 rows are not found by their own vectors")
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_long_document_is_looked_at_by_a_section(
+    monkeypatch: pytest.MonkeyPatch, embedder: FakeEmbedder, memory: OpenStore, late: bool
+) -> None:
+    monkeypatch.setattr("twofold.jobs.chunking.SECTION", 500)
+    long = Item("long", BOOK * 4)
+    index(embedder, memory, [long], chunk_tokens=8, late_chunking=late)
+    rows = [one.row for one in memory.get([held.id for held in memory.held(["long"])])]
+    assert len({row.section for row in rows}) == (6 if late else 1)
+    assert verify(embedder, memory).sound
+    assert verify(embedder, memory).unchecked == 0
+    (stored,) = memory.get(["long#3"])
+    memory.upsert([stored.row], np.roll(stored.vector, 1)[None])
+    assert verify(embedder, memory).changed_ids == ("long",)
+    monkeypatch.setattr("twofold.jobs.verifying.MOST_ROWS", 6)  # less than a section
+    assert verify(embedder, memory).changed_ids == ()
+    assert verify(embedder, memory).unchecked == 1
 
 
 FILL = """

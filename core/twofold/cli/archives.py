@@ -85,7 +85,7 @@ class Parquet(Archive):
         pa, pq = _pyarrow()
         size = SpaceRecord.from_json(record).space.dimensions
         columns = [(name, pa.string()) for name in ("id", "document", "text")]
-        columns += [(name, pa.int64()) for name in ("start", "end", "rows")]
+        columns += [(name, pa.int64()) for name in ("start", "end", "section", "rows")]
         columns += [(name, pa.string()) for name in ("digest", "source", "metadata")]
         schema = pa.schema([*columns, ("vector", pa.list_(pa.float32(), size))], metadata={RECORD: record})
         with pq.ParquetWriter(stream, schema) as writer:
@@ -126,7 +126,7 @@ def _pyarrow() -> tuple[Any, Any]:
 def _fields(row: Row) -> dict[str, Any]:
     """A row without its vector, flat."""
     start, end = row.span
-    own = {"id": row.id, "document": row.document, "text": row.text, "start": start, "end": end}
+    own = {"id": row.id, "document": row.document, "text": row.text, "start": start, "end": end, "section": row.section}
     metadata = json.dumps(dict(row.metadata), ensure_ascii=False, sort_keys=True)
     return {**own, "rows": row.rows, "digest": row.digest, "source": row.source, "metadata": metadata}
 
@@ -160,6 +160,7 @@ def _row(one: dict[str, Any]) -> Row:
         digest=str(one["digest"]),
         rows=int(one["rows"]),
         source=str(one["source"]),
+        section=int(one["section"]),
     )
 
 

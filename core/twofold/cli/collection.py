@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twofold.cli.options import with_bare_tasks
 from twofold.demo.asking import MODEL, with_bundled_weights
@@ -46,6 +46,25 @@ def record_of(store: OpenStore) -> SpaceRecord:
         StoreError: it has none.
     """
     return run(stored_record(store.store))
+
+
+def space_of(store: OpenStore) -> dict[str, Any]:
+    """What a collection says of its space, by the names that people read."""
+    if store.record() is None:
+        return {"space": "not said: open it once with adopt=True"}
+    space = record_of(store).space
+    sides = {
+        "query task": f"{space.query_task or 'none'} {space.query_prefix!r}",
+        "document task": f"{space.document_task or 'none'} {space.document_prefix!r}",
+    }
+    return {
+        "space": space.tag,
+        "model": space.model,
+        "from": space.provider or f"weights {(space.weights or '')[:12]}",
+        "dimensions": f"{space.dimensions} of {space.width}",
+        **sides,
+        "unit length": "yes" if space.normalized else "no",
+    }
 
 
 def embedder_of(store: OpenStore, given: Given) -> Embedder:

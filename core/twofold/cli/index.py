@@ -13,6 +13,7 @@ from twofold import jobs
 from twofold.cli import FAILED, INTERRUPTED, SET_ASIDE, show
 from twofold.cli.corpus import left_out
 from twofold.cli.interrupts import stopping
+from twofold.cli.manage import tell_faults
 from twofold.cli.options import (
     BudgetOption,
     BudgetTokensOption,
@@ -104,7 +105,7 @@ def said(counts: jobs.Counts) -> str:
 
 def _tell(counts: jobs.Counts, corpus: Corpus, verified: Verified | None, *, as_json: bool) -> None:
     if as_json:
-        checked = {} if verified is None else {"verified": {**asdict(verified), "sound": verified.sound}}
+        checked = {} if verified is None else {"verified": {**asdict(verified), "faults": verified.faults}}
         show.as_json({**asdict(counts), "left_out": dict(corpus.skipped), **checked})
         return
     if passed := left_out(corpus):
@@ -116,13 +117,7 @@ def _tell(counts: jobs.Counts, corpus: Corpus, verified: Verified | None, *, as_
 
 def _tell_verified(found: Verified) -> None:
     line(f"{found.documents:,} documents, {found.rows:,} rows; {found.sampled:,} documents were looked at")
-    for what, ids in (
-        ("are not whole", found.broken_ids),
-        ("have other vectors than the embedder makes now", found.changed_ids),
-        ("are not found by their own vectors", found.lost_ids),
-    ):
-        if ids:
-            line(f"WRONG: these {what}: {', '.join(ids)}")
+    tell_faults(found)
 
 
 def _dry_run(embedder: Embedder, address: str, name: str, corpus: Corpus, options: dict[str, Any]) -> DryRun:

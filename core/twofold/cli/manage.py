@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from twofold import jobs
 from twofold.cli import FAILED, show
-from twofold.cli.collection import found_collection, record_of
+from twofold.cli.collection import found_collection, record_of, space_of
 from twofold.cli.files import is_terminal
-from twofold.cli.health import examine
 from twofold.cli.options import CollectionArgument, JsonOption, StoreOption
 from twofold.cli.say import line, say
 from twofold.errors import InputError, TwofoldError
 from twofold.stores.catalogue import collection_names, drop_collection
 
 if TYPE_CHECKING:
+    from twofold.jobs import Verified
     from twofold.stores import OpenStore
 
 
@@ -36,17 +37,21 @@ def info(name: CollectionArgument, *, store: StoreOption, as_json: JsonOption = 
     Sound is a collection whose documents are whole and whose rows are found by their own vectors; no model is needed.
     """
     with found_collection(store, name) as opened:
-        facts, faults = examine(opened)
+        found = jobs.verify(None, opened)
+        facts = {"collection": name, **space_of(opened), "documents": found.documents, "rows": found.rows}
     if as_json:
-        show.as_json({**facts, "faults": faults})
+        show.as_json({**facts, "faults": found.faults})
     else:
         show.table(("what", "found"), ((key, _said(value)) for key, value in facts.items()))
-        for fault in faults:
-            line(f"WRONG: {fault}")
-        if not faults:
-            line("nothing is wrong")
-    if faults:
+        tell_faults(found)
+    if not found.sound:
         raise typer.Exit(FAILED)
+
+
+def tell_faults(found: Verified) -> None:
+    """Say what is wrong with a collection."""
+    for fault in found.faults or ["nothing is wrong"]:
+        line(f"WRONG: {fault}" if found.faults else fault)
 
 
 def drop(

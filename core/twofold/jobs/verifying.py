@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from twofold.documents import is_blank
 from twofold.errors import InputError, StoreError
-from twofold.jobs.chunking import SECTION
-from twofold.jobs.seen import scratch
+from twofold.jobs.versions import Versions
 from twofold.space import CANARY_COSINE
 from twofold.stores.drivers import Calls, run
 from twofold.stores.opening import agreement, checking
-from twofold.stores.rows import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twofold.embedder import Embedder
     from twofold.stores.opened import OpenStore
-    from twofold.stores.rows import Held, Stored
+    from twofold.stores.rows import Stored
 
 SAMPLE = 64
-"""Documents that are embedded again and searched for."""
+"""Documents that are looked at one by one."""
 
 NAMED = 20
 """How many ids a list of faults has at most."""
 
 MOST_ROWS = 1000
-"""A document of the sample that has more is only searched for."""
+"""Rows of one document that are looked at, the first ones."""
 
 NEAREST = 10
 SAME = 1e-4
@@ -45,15 +45,15 @@ class Verified:
 
     Attributes:
         documents, rows: how many there are.
-        broken: how many documents lack rows or have rows of several versions; index the corpus again.
+        broken: how many documents lack rows or have rows of several versions.
         broken_ids: the first of them.
-        sampled: documents that were taken out at random.
-        unchecked: of these, those whose vectors could not be made again: without text, longer than the model takes, or
-            late-chunked in sections.
+        sampled: documents that were drawn at random.
+        unchecked: of these, those whose vectors were not made again: without an embedder, without text, or longer than
+            the model takes. Of a long document that was late-chunked in sections, one section is.
         changed_ids: of these, those whose vectors are not what the embedder makes of them now.
         searched: rows of the sample that were searched for by their own vectors.
-        found: how many of them were found. If few are, the search structure is damaged: index with `force`.
-        lost_ids: those that were not.
+        found: how many of them were found.
+        lost_ids: those that were not, or that have no vector that could find them.
     """
 
     documents: int
@@ -68,42 +68,65 @@ class Verified:
     lost_ids: tuple[str, ...]
 
     @property
+    def faults(self) -> list[str]:
+        """What is wrong, and the way out, in a sentence each; empty where nothing is."""
+        lost, said = self.searched - self.found, []
+        if self.broken:
+            said.append(
+                f"{self.broken:,} documents have not all of their rows, or rows of two versions: index again "
+                f"({_named(self.broken_ids)})"
+            )
+        if self.changed_ids:
+            said.append(
+                "documents have other vectors than the embedder makes of them now: index again with force "
+                f"({_named(self.changed_ids)})"
+            )
+        if self.found < LEAST_FOUND * self.searched:
+            said.append(
+                f"{lost:,} of {self.searched:,} rows are not found by their own vectors: the store's search structure "
+                "is damaged; index again with force, or export the collection, drop it and import it again "
+                f"({_named(self.lost_ids)})"
+            )
+        return said
+
+    @property
     def sound(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.broken and not self.changed_ids and self.found >= LEAST_FOUND * self.searched
+        return not self.faults
 
 
-def verify(embedder: Embedder, store: OpenStore, *, sample: int = SAMPLE, seed: int | None = None) -> Verified:
+def verify(embedder: Embedder | None, store: OpenStore, *, sample: int = SAMPLE, seed: int | None = None) -> Verified:
     """Look at every row, and at the vectors and the search structure by a sample of documents.
 
     Memory does not grow with the collection. The documents of the sample are embedded again, which a hosted model
     charges for.
 
     Args:
-        embedder: what wrote the collection, with the same way of cutting long texts.
+        embedder: what wrote the collection, with the same way of cutting long texts; None embeds nothing again.
         store: see `twofold.stores.open_store`.
         sample: how many documents.
         seed: draws the same sample each time.
 
     Raises:
         InputError: a sample of less than one document.
-        SpaceMismatch, StoreError: the collection is not of the embedder's space.
+        SpaceMismatch, StoreError: the collection is not of the embedder's space, or cannot be searched.
         ProviderError: a hosted model failed.
     """
     if sample < 1:
         raise InputError(f"sample={sample}: it must be at least 1")
-    run(checking(store.store, Calls(embedder)))
-    with _Rows() as rows:
+    if embedder is not None:
+        run(checking(store.store, Calls(embedder)))
+    with Versions() as versions:
         for held in store.scan():
-            rows.add(held)
-        drawn = rows.sample(sample, seed)
-        broken, broken_ids = rows.broken(NAMED)
-        documents, count = rows.counts()
+            versions.add(held)
+        drawn = versions.sample(sample, seed)
+        broken, broken_ids = versions.broken(NAMED)
+        documents, count = versions.counts()
     unchecked, changed, searched, lost = 0, [], 0, []
     for document in drawn:
-        ids = [row.id for row in store.held([document])][:MOST_ROWS]
-        stored = _stored(store, ids)
-        agrees = _agrees(embedder, stored)
+        ids = sorted((row.id for row in store.held([document])), key=_place)
+        stored = _stored(store, ids[:MOST_ROWS])
+        agrees = None if embedder is None else _agrees(embedder, stored, whole=len(ids) <= MOST_ROWS)
         unchecked += agrees is None
         if agrees is False:
             changed.append(document)
@@ -125,6 +148,16 @@ def verify(embedder: Embedder, store: OpenStore, *, sample: int = SAMPLE, seed: 
     )
 
 
+def _named(ids: Sequence[str]) -> str:
+    return f"the first: {', '.join(map(repr, ids[:NAMED]))}"
+
+
+def _place(key: str) -> tuple[int, str]:
+    """A row's number in its document, by its id."""
+    number = key.rpartition("#")[2]
+    return int(number) if number.isdecimal() else 0, key
+
+
 def _stored(store: OpenStore, ids: Sequence[str]) -> Sequence[Stored]:
     """Rows with their vectors; none where the store has lost these, which some say by an error."""
     try:
@@ -133,57 +166,28 @@ def _stored(store: OpenStore, ids: Sequence[str]) -> Sequence[Stored]:
         return []
 
 
-def _agrees(embedder: Embedder, stored: Sequence[Stored]) -> bool | None:
-    """Whether a document's vectors are what its rows give now; None where that cannot be said."""
-    checkable = stored and len(stored) < MOST_ROWS and not any(is_blank(one.row.text) for one in stored)
-    if not checkable or max(one.row.span[1] for one in stored) > SECTION:
+def _agrees(embedder: Embedder, stored: Sequence[Stored], *, whole: bool) -> bool | None:
+    """Whether the vectors of a document's first section are what its rows give now; None where that cannot be said.
+
+    Args:
+        embedder: what makes them again.
+        stored: rows of the document, from the first on.
+        whole: whether these are all of them.
+    """
+    if not stored or any(is_blank(one.row.text) for one in stored):
         return None
+    ordered = sorted(stored, key=lambda one: one.row.span)
+    sections = [list(rows) for _, rows in groupby(ordered, key=lambda one: one.row.section)]
     try:
-        return run(agreement(Calls(embedder), sorted(stored, key=lambda one: one.row.span))) >= CANARY_COSINE
+        agrees = run(agreement(Calls(embedder), sections[0])) >= CANARY_COSINE
     except InputError:
         return None
+    return agrees if agrees or whole or len(sections) > 1 else None
 
 
 def _is_found(store: OpenStore, one: Stored) -> bool:
+    if not np.isfinite(one.vector).all() or not one.vector.any():
+        return False
     hits = store.search(one.vector, NEAREST)
     same = [hit for hit in hits if hit.score >= 1 - SAME]
     return any(hit.row.id == one.row.id for hit in hits) or len(same) == NEAREST
-
-
-class _Rows:
-    """The rows of a collection by document and version, in a temporary file."""
-
-    def __init__(self) -> None:
-        self._db = scratch()
-        self._db.execute(
-            "CREATE TABLE versions (document TEXT, content TEXT, rows INT, there INT, PRIMARY KEY (document, content))"
-            " WITHOUT ROWID"
-        )
-
-    def add(self, row: Held) -> None:
-        self._db.execute(
-            "INSERT INTO versions VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET there = there + 1",
-            (row.document, content_of(row.digest), row.rows),
-        )
-
-    def broken(self, named: int) -> tuple[int, list[str]]:
-        """How many documents are not one whole version, and the ids of some."""
-        bad = "SELECT document FROM versions GROUP BY document HAVING COUNT(*) > 1 OR MAX(there) != MAX(rows)"
-        (count,) = self._db.execute(f"SELECT COUNT(*) FROM ({bad})").fetchone()  # noqa: S608 - constants alone
-        return count, [document for (document,) in self._db.execute(f"{bad} ORDER BY document LIMIT {named:d}")]
-
-    def counts(self) -> tuple[int, int]:
-        documents, rows = self._db.execute("SELECT COUNT(DISTINCT document), SUM(there) FROM versions").fetchone()
-        return documents, rows or 0
-
-    def sample(self, size: int, seed: int | None) -> list[str]:
-        (count,) = self._db.execute("SELECT COUNT(*) FROM versions").fetchone()
-        places = set(random.Random(seed).sample(range(count), min(size, count)))  # noqa: S311 - a sample, not a secret
-        found = self._db.execute("SELECT document FROM versions ORDER BY document")
-        return list(dict.fromkeys(document for place, (document,) in enumerate(found) if place in places))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._db.close()

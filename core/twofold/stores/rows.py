@@ -22,7 +22,7 @@ OWN_PREFIX = "twofold_"
 """Metadata fields that start with this are Twofold's own; users' fields may not."""
 
 DOCUMENT, START, END = "twofold_document", "twofold_start", "twofold_end"
-DIGEST, ROWS, SOURCE = "twofold_digest", "twofold_rows", "twofold_source"
+DIGEST, ROWS, SOURCE, SECTION = "twofold_digest", "twofold_rows", "twofold_source", "twofold_section"
 
 ROWS_AT_ONCE = 1000
 """Rows in one call of the store; those of a document are in one wherever they fit, so that it changes all at once."""
@@ -50,6 +50,7 @@ class Row:
         digest: the version of the document; empty where nobody keeps count of versions.
         rows: how many rows that version has.
         source: where the document came from; empty where nobody said.
+        section: where the part of a long document begins, in characters, in which this row was late-chunked.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Row:
     digest: str = ""
     rows: int = 1
     source: str = ""
+    section: int = 0
 
     def fields(self) -> dict[str, Value]:
         """Everything but the id and the text, flat: what a store keeps as metadata."""
@@ -73,6 +75,8 @@ class Row:
         }
         if self.source:
             own[SOURCE] = self.source
+        if self.section:
+            own[SECTION] = self.section
         return {**self.metadata, **own}
 
     @classmethod
@@ -88,6 +92,7 @@ class Row:
             digest=held.digest,
             rows=held.rows,
             source=held.source,
+            section=int(fields.get(SECTION) or 0),
         )
 
 

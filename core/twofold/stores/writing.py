@@ -87,6 +87,7 @@ class Entry:
                 digest=self.digest,
                 rows=self.rows_of_all or len(spans),
                 source=self.source,
+                section=self.offset if self.late else 0,
             )
             for number, ((start, end), metadata) in enumerate(zip(spans, self.metadatas, strict=True), self.first)
         ]
