@@ -353,8 +353,13 @@ def test_queries_go_to_the_vector_that_is_named() -> None:
 
 @pytest.mark.parametrize("failing", [False, True])
 def test_old_chunks_are_removed_before_the_new_ones_are_written(failing: bool) -> None:
-    old = SimpleNamespace(uuid=object_id("chat#7"), properties={"twofold_id": "chat#7", "twofold_document": "chat"})
-    answers = {"query.fetch_objects": SimpleNamespace(objects=[old]), "data.insert_many": refused(*[1][: int(failing)])}
+    properties = {"twofold_id": "chat#7", "twofold_document": "chat"}
+    old = SimpleNamespace(uuid=object_id("chat#7"), properties=properties, vector={"default": [0.0] * 64})
+    answers = {
+        "query.fetch_objects": SimpleNamespace(objects=[old]),
+        "query.fetch_objects_by_ids": SimpleNamespace(objects=[old]),
+        "data.insert_many": refused(*[1][: int(failing)]),
+    }
     chats: Any = Collection(answers)
     given: dict[str, Any] = {
         "ids": ["chat"],
@@ -374,7 +379,7 @@ def test_old_chunks_are_removed_before_the_new_ones_are_written(failing: bool) -
     assert declared == {
         **dict.fromkeys(("twofold_id", "twofold_document", "twofold_digest", "twofold_source"), DataType.TEXT),
         **dict.fromkeys(("twofold_more", "date"), DataType.TEXT),
-        **dict.fromkeys(("twofold_start", "twofold_end", "twofold_rows"), DataType.INT),
+        **dict.fromkeys(("twofold_start", "twofold_end", "twofold_rows", "twofold_section"), DataType.INT),
         "odd": DataType.BOOL,
         "page": DataType.NUMBER,
         "tags": DataType.TEXT_ARRAY,
