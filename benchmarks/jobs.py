@@ -7,7 +7,8 @@
 Each line is a process of its own: one indexes the corpus, another finds it unchanged. "engine" is a store that keeps
 nothing: what Twofold itself takes. "folder" and "server" are Chroma's; a folder's index is in the memory of the process
 that writes it, a server's is not. "alone" is what Chroma takes for the same rows of a folder with vectors that are made
-already, without Twofold. Peak memory is the whole process's, the interpreter's included.
+already, without Twofold. "embed" is `twofold embed --output`, with the documents as lines. Peak memory is the whole
+process's, the interpreter's included.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -91,9 +92,11 @@ def work(where: str, size: int, megabytes: int) -> None:
     items = file(megabytes) if megabytes else corpus(size)
     options: dict[str, Any] = {"chunk_tokens": CHUNK_TOKENS} if megabytes else {}
     start = time.perf_counter()
-    if where.startswith("alone:"):
+    if where.startswith("embed:"):
+        said = embedded(Path(where.partition(":")[2]), size)
+    elif where.startswith("alone:"):
         said = alone(where.partition(":")[2], size)
-    elif where == "engine":
+    elif where.startswith("engine:"):
         said = str(index(embedder, OpenStore(cast("Any", Nothing(embedder))), items, **options))
     else:
         with open_store(where, "docs", embedder) as store:
@@ -134,6 +137,19 @@ def alone(folder: str, size: int) -> str:
     return f"rows={docs.count()}"
 
 
+def embedded(folder: Path, size: int) -> str:
+    """The documents as lines of standard input, their vectors as a file."""
+    from twofold.cli import main as command_line
+
+    lines, output = folder / "lines.txt", folder / "vectors.npy"
+    with lines.open("w") as stream:
+        stream.writelines(f"{item.text}\n" for item in corpus(size))
+    sys.argv = ["twofold", "embed", "--model", "fake:", "--output", str(output)]
+    with lines.open() as sys.stdin, suppress(SystemExit):
+        command_line()
+    return f"rows={len(np.load(output, mmap_mode='r'))}"
+
+
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
     """The address of a Chroma server over `folder`."""
@@ -157,7 +173,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     asked.add_argument("sizes", nargs="*", type=int, default=[10_000], help="documents")
     asked.add_argument("--file", type=int, default=0, help="megabytes of one file, in place of documents")
-    asked.add_argument("--stores", nargs="*", default=["engine", "alone", "folder", "server"])
+    asked.add_argument("--stores", nargs="*", default=["engine", "embed", "alone", "folder", "server"])
     asked.add_argument("--work", help=argparse.SUPPRESS)
     given = asked.parse_args()
     if given.work:
@@ -170,8 +186,8 @@ def main() -> None:
                     with server(Path(folder)) as address:
                         measure(where, size, given.file, address)
                 else:
-                    schemes = {"engine": "engine", "alone": f"alone:{folder}", "folder": f"chroma:{folder}"}
-                    measure(where, size, given.file, schemes[where])
+                    schemes = {"folder": f"chroma:{folder}"}
+                    measure(where, size, given.file, schemes.get(where, f"{where}:{folder}"))
 
 
 if __name__ == "__main__":
