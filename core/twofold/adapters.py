@@ -18,6 +18,7 @@ from twofold.space import SpaceRecord, lowest_cosine, mismatch_message
 from twofold.stores.checks import Checked, Given, as_document, check_documents, check_ids, check_metadata, warn_blank
 from twofold.stores.drivers import Calls, MaybeAwaitable, done, run
 from twofold.stores.faces import aadd_documents, add_documents, aopen_collection, open_collection
+from twofold.stores.filtering import among, matches
 from twofold.stores.lengths import check_lengths, checking_lengths
 from twofold.stores.moving import (
     HOPS,
@@ -46,6 +47,7 @@ from twofold.stores.rows import (
     Metadata,
     Row,
     Stored,
+    Where,
     digest_of,
 )
 from twofold.stores.store import Store, store_over
@@ -89,9 +91,11 @@ __all__ = [
     "Store",
     "Stored",
     "ThreadedStore",
+    "Where",
     "aadd_documents",
     "add_documents",
     "adding",
+    "among",
     "aopen_collection",
     "as_document",
     "as_embedder",
@@ -112,6 +116,7 @@ __all__ = [
     "extra",
     "locate",
     "lowest_cosine",
+    "matches",
     "mismatch_message",
     "moved_to",
     "open_collection",

@@ -9,6 +9,7 @@ import numpy as np
 
 from chroma_twofold.connect import asking, check_address, close, connect, is_there
 from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction
+from chroma_twofold.filtering import where_of
 from chroma_twofold.moving import Moving
 from twofold import InputError, StoreError
 from twofold.adapters import DOCUMENT, Held, Hit, Row, Stored, done, extra
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from twofold import Embedder
-    from twofold.adapters import FloatArray
+    from twofold.adapters import FloatArray, Where
 
 MOST_FOUND = 10_000
 """Rows that are asked for in one call by their document."""
@@ -167,13 +168,12 @@ class ChromaStore(Moving):
             with asking():
                 await done(self.collection.delete(ids=list(ids[some])))
 
-    async def search(self, vector: FloatArray, limit: int) -> list[Hit]:
+    async def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
         """The nearest rows; Chroma's distances are 1 - cosine, 1 - dot product, or the squared L2 of unit vectors."""
         include = ["documents", "metadatas", "distances"]
         with asking():
-            found = await done(
-                self.collection.query(query_embeddings=[vector.tolist()], n_results=limit, include=include)
-            )
+            ask = {"query_embeddings": [vector.tolist()], "n_results": limit, "where": where_of(where)}
+            found = await done(self.collection.query(include=include, **ask))
         space = (self.collection.configuration_json.get("hnsw") or {}).get("space", "cosine")
         columns = (found[name][0] for name in ("ids", *include))
         return [

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode
 
     from twofold import Embedder
-    from twofold.adapters import FloatArray, Row, Store
+    from twofold.adapters import FloatArray, Row, Store, Where
 
 CONTENT = "_node_content"
 """The field in which the host keeps a whole node, as JSON."""
@@ -50,9 +50,9 @@ class _NodeStore:
         """
         return [Stored(embedded(row), vector) for row, vector in await done(self.native.get(ids))]
 
-    async def search(self, vector: FloatArray, limit: int) -> list[Hit]:
+    async def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
         """The nearest rows, with the text that their vectors were made of."""
-        return [Hit(embedded(row), score) for row, score in await done(self.native.search(vector, limit))]
+        return [Hit(embedded(row), score) for row, score in await done(self.native.search(vector, limit, where))]
 
     async def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
         """Write rows with the host's fields beside Twofold's."""

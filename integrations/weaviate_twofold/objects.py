@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 PIECE = 128
 """Objects that are sent at a time: some megabytes at most, a tenth of what a server takes."""
 
+
+def pieces(ids: Sequence[str]) -> Iterator[list[str]]:
+    """Ids that are asked for at a time."""
+    return (list(ids[start : start + PIECE]) for start in range(0, len(ids), PIECE))
+
+
 REFUSED = (
     WeaviateInsertManyAllFailedError,
     WeaviateInsertInvalidPropertyError,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from twofold import StoreError
-from twofold.adapters import DOCUMENT, Hit, Stored, done, extra
+from twofold.adapters import DOCUMENT, Hit, Stored, among, done, extra
 from weaviate_twofold.connect import class_name, connect
 from weaviate_twofold.making import arguments
 from weaviate_twofold.moving import Moving
-from weaviate_twofold.objects import PIECE, Sending, object_id, refusals
+from weaviate_twofold.objects import PIECE, Sending, object_id, pieces, refusals
 from weaviate_twofold.properties import HELD, held_of, object_of, properties_for, row_of
 from weaviate_twofold.record import Layout, asked
 
@@ -23,10 +23,10 @@ with extra("weaviate"):
     from weaviate.exceptions import UnexpectedStatusCodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from twofold import Embedder
-    from twofold.adapters import FloatArray, Held, Row
+    from twofold.adapters import FloatArray, Held, Row, Where
 
 MOST = 10_000
 """Objects that a server gives for one query (its QUERY_MAXIMUM_RESULTS, where nobody changes it)."""
@@ -98,7 +98,7 @@ class WeaviateStore(Moving):
 
     async def held(self, documents: Sequence[str]) -> list[Held]:
         """Rows that name the documents, and those of the documents' own ids that name none."""
-        return [held for some in _pieces(documents) for held in await self._held(some)]
+        return [held for some in pieces(documents) for held in await self._held(some)]
 
     async def page(self, cursor: Any, limit: int) -> tuple[list[Held], Any]:
         """Rows in the order of their UUIDs; the cursor is the last of these."""
@@ -110,7 +110,7 @@ class WeaviateStore(Moving):
         layout, ask = await self.layout(), self.collection.query.fetch_objects_by_ids
         return [
             Stored(row_of(one.uuid, one.properties, layout, name), np.asarray(one.vector[name], np.float32))
-            for some in _pieces(ids)
+            for some in pieces(ids)
             for one in (
                 await self._asking(
                     "cannot be read", ask, [object_id(key) for key in some], limit=PIECE, include_vector=True
@@ -136,12 +136,16 @@ class WeaviateStore(Moving):
     async def delete(self, ids: Sequence[str]) -> None:
         """Remove rows."""
         await self.refuse_closed()
-        for some in _pieces(ids):
+        for some in pieces(ids):
             where = Filter.by_id().contains_any([object_id(key) for key in some])
             await self._asking("did not delete rows", self.collection.data.delete_many, where=where)
 
-    async def search(self, vector: FloatArray, limit: int) -> list[Hit]:
-        """The nearest rows; Weaviate's distance is 1 - cosine."""
+    async def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
+        """The nearest rows; they pass here, among the nearest `MOST`: by words, a server would find others too."""
+        return await among(lambda asked: self._nearest(vector, asked), self.count, limit, where, most=MOST)
+
+    async def _nearest(self, vector: FloatArray, limit: int) -> list[Hit]:
+        """Weaviate's distance is 1 - cosine."""
         layout = await self.layout()
         layout.text_property(self.name)
         (name,) = layout.vectors
@@ -190,7 +194,3 @@ class WeaviateStore(Moving):
             if "tenant not found" in str(error):  # it may be made when its first object comes
                 return []
             raise
-
-
-def _pieces(ids: Sequence[str]) -> Iterator[list[str]]:
-    return (list(ids[start : start + PIECE]) for start in range(0, len(ids), PIECE))

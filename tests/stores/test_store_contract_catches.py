@@ -76,8 +76,16 @@ class Merging(MemoryStore):
 class Reversed(MemoryStore):
     """Ranks the farthest first."""
 
-    def search(self, vector: Any, limit: int) -> Any:
-        return super().search(vector, 10**6)[::-1][:limit]
+    def search(self, vector: Any, limit: int, where: Any = None) -> Any:
+        return super().search(vector, 10**6, where)[::-1][:limit]
+
+
+class Unfiltered(MemoryStore):
+    """Takes every row for one that passes."""
+
+    def search(self, vector: Any, limit: int, where: Any = None) -> Any:
+        del where
+        return super().search(vector, limit)
 
 
 class OnePage(MemoryStore):
@@ -134,6 +142,7 @@ BROKEN = [
     ("bad_documents_are_refused", door(Forgetful)),
     ("what_was_paid_for_is_written", door(Forgetful)),
     ("search_ranks_by_cosine", door(Reversed)),
+    ("search_keeps_to_the_fields", door(Unfiltered)),
     ("rows_are_found_page_by_page", door(OnePage)),
     ("a_row_keeps_its_version", door(Anonymous)),
     ("any_number_of_rows", door(Small)),

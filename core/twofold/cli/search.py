@@ -11,7 +11,7 @@ import typer
 from twofold.cli import show
 from twofold.cli.collection import embedder_of, found_collection
 from twofold.cli.files import input_lines, is_terminal
-from twofold.cli.filters import check_limit, parse_filters, search_filtered
+from twofold.cli.filters import check_limit, parse_filters
 from twofold.cli.options import CollectionOption, Given, JsonOption, StoreOption, given_options
 from twofold.cli.say import line, say
 from twofold.errors import InputError
@@ -37,7 +37,8 @@ def search(
     given: Given,
     limit: Annotated[int, typer.Option(help="How many rows.")] = 10,
     filter_: Annotated[
-        list[str] | None, typer.Option("--filter", help="Only rows with this field of metadata: field=value.")
+        list[str] | None,
+        typer.Option("--filter", help="Rows with this field: field=value; of one given twice, either."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -46,12 +47,12 @@ def search(
     The model and its options are those that the collection was written with. JSON is a line for each question.
     """
     check_limit(limit)
-    wanted = parse_filters(filter_ or [])
+    where = parse_filters(filter_ or [])
     with found_collection(store, collection) as opened:
         embedder = embedder_of(opened, given)
 
         def answer(text: str) -> None:
-            hits = search_filtered(opened, embedder.embed_query(text), limit, wanted)
+            hits = opened.search(embedder.embed_query(text), limit, where)
             show.as_json([{"score": hit.score, **asdict(hit.row)} for hit in hits]) if as_json else _print(hits)
 
         if texts:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from twofold.embedder import Embedder
-    from twofold.stores.rows import Held, Hit, Row, Stored
+    from twofold.stores.rows import Held, Hit, Row, Stored, Where
     from twofold.stores.store import Store
     from twofold.vectors import FloatArray
 
@@ -77,9 +77,9 @@ class OpenStore:
         """See `Store.delete`."""
         run(done(self.store.delete(ids)))
 
-    def search(self, vector: FloatArray, limit: int) -> list[Hit]:
+    def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
         """See `Store.search`."""
-        return run(done(self.store.search(vector, limit)))
+        return run(done(self.store.search(vector, limit, where)))
 
     def count(self) -> int:
         """How many rows there are."""

@@ -36,6 +36,12 @@ Value: TypeAlias = "Scalar | list[str] | list[int] | list[float] | list[bool]"
 
 Metadata: TypeAlias = "Mapping[str, Value]"
 
+Where: TypeAlias = "Mapping[str, Sequence[Scalar]]"
+"""Fields that a row must have, each with the values that it may have there, one at least; of a list, one of them.
+
+They are compared exactly and by kind: 3 is 3.0, and neither "3" nor True.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:

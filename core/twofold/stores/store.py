@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from twofold.embedder import Embedder
     from twofold.stores.drivers import MaybeAwaitable
-    from twofold.stores.rows import Held, Hit, Row, Stored
+    from twofold.stores.rows import Held, Hit, Row, Stored, Where
     from twofold.vectors import FloatArray
 
 ENTRY_POINTS = "twofold.stores"
@@ -89,8 +89,11 @@ class Store(Protocol):
     def delete(self, ids: Sequence[str]) -> MaybeAwaitable[None]:
         """Remove the rows with these ids; those that are not there are no error."""
 
-    def search(self, vector: FloatArray, limit: int) -> MaybeAwaitable[list[Hit]]:
-        """The `limit` rows nearest to `vector`, shape (dimensions,), best first."""
+    def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> MaybeAwaitable[list[Hit]]:
+        """The `limit` rows nearest to `vector`, shape (dimensions,), best first; with `where`, of those that pass it.
+
+        A store that cannot filter by itself takes `twofold.adapters.among`.
+        """
 
     def count(self) -> MaybeAwaitable[int]:
         """How many rows there are."""

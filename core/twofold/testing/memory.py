@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from twofold.stores.filtering import matches
 from twofold.stores.rows import Held, Hit, Stored
 from twofold.vectors import normalize
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twofold.embedder import Embedder
-    from twofold.stores.rows import Row
+    from twofold.stores.rows import Row, Where
     from twofold.vectors import FloatArray
 
 
@@ -82,10 +83,11 @@ class MemoryStore:
         for key in ids:
             self._rows.pop(key, None)
 
-    def search(self, vector: FloatArray, limit: int) -> list[Hit]:
+    def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
         """Every row's cosine."""
         (unit,) = normalize(np.asarray(vector)[None])
-        hits = [Hit(row, float(normalize(own[None])[0] @ unit)) for row, own in self._rows.values()]
+        rows = [stored for stored in self._rows.values() if matches(stored.row, where or {})]
+        hits = [Hit(row, float(normalize(own[None])[0] @ unit)) for row, own in rows]
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
 
     def count(self) -> int:

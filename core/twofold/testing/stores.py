@@ -22,6 +22,7 @@ from twofold.stores.opened import OpenStore
 from twofold.stores.rows import Held, Row
 from twofold.testing.checks import check, refuses, skip
 from twofold.testing.embedder import FakeEmbedder
+from twofold.testing.filters import FilterContract
 from twofold.testing.store_door import DOCUMENTS, LATE, METADATAS, Failing
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 
-class StoreContract:
+class StoreContract(FilterContract):
     """What a user may rely on, whichever store it is."""
 
     door: StoreDoor
