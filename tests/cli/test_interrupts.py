@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from twofold.cli.interrupts import stopping
+from twofold.stores import OpenStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +116,27 @@ def test_a_slice_that_takes_long_is_not_waited_for(wait: str) -> None:
     code, out, err = interrupted(["embed", "a text", "--model", "fake:"], wait=wait, times=1, after=1)
     assert (code, out) == (130, "")
     assert "Traceback" not in err
+
+
+def test_a_section_that_takes_long_is_not_waited_for_and_those_before_it_stay(tmp_path: Path) -> None:
+    corpus = tmp_path / "book.txt"
+    corpus.write_text("\n\n".join(f"page {number} has five words" for number in range(12_000)))
+    where = ["--store", f"chroma:{tmp_path / 'store'}", "--collection", "notes", "--model", "fake:"]
+    arguments = ["index", str(corpus), *where, "--chunk-tokens", "500", "--late-chunking", "--json"]
+    later = "len(documents[0].text) > 30_000 and documents[0].text[:7] != 'page 0 '"
+    wait = f"import hashlib; {later} and {DEAF.partition('; ')[2]}"
+    code, _, err = interrupted(arguments, wait=wait, times=1, after=4)
+    assert (code, "Traceback" in err) == (130, False), err
+    store = OpenStore.connect(where[1], "notes")
+    assert store.find()
+    there = store.count()
+    store.close()
+    ran = subprocess.run(
+        [sys.executable, "-m", "twofold", *arguments], capture_output=True, text=True, check=True, timeout=120
+    )
+    counts = json.loads(ran.stdout)
+    assert 0 < there < counts["rows"]
+    assert (counts["updated"], counts["added"]) == (1, 0)
 
 
 def test_the_second_time_it_ends_at_once() -> None:

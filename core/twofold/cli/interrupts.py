@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 INTERRUPTED = 130
-FINISHING = 1.2
+FINISHING = 1.0
 """Seconds that the slice in hand may still take; then `KeyboardInterrupt` is raised where the work is."""
 LEAVING = 0.5
 """Seconds after that for files and connections to be closed; then the process ends, wherever it is."""

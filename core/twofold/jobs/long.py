@@ -70,16 +70,11 @@ class LongDocument:
     def __init__(
         self, embedder: Embedder, store: OpenStore, cutting: Cutting, task: Task, *, pace: Pace, spending: Spending
     ) -> None:
-        """Find its chunks; nothing is embedded yet."""
+        """Look at nothing yet."""
         self.embedder, self.store, self.cutting, self.task = embedder, store, cutting, task
         self._pace, self._spending = pace, spending
         self.tokens, self.stopped = 0, False
-        text = task.item.text
-        self._cuts: dict[tuple[int, int], Spans] = {
-            (start, end): np.asarray(cutting.document(embedder, text[start:end]).spans, np.int32)
-            for start, end in sections(text)
-            if not is_blank(text[start:end])
-        }
+        self._cuts: dict[tuple[int, int], Spans] = {}
 
     @property
     def rows(self) -> int:
@@ -92,12 +87,24 @@ class LongDocument:
         Raises:
             InputError, StoreError, ProviderError, BudgetExceeded: what was written stays; another run goes on after it.
         """
+        self._cut(stop)
         while not self.stopped:
             try:
                 yield from self._write(stop)
             except _Joined:  # there are fewer rows than each of those that are written says
                 continue
             return
+
+    def _cut(self, stop: Callable[[], bool] | None) -> None:
+        """Find the chunks of all sections, before the first is embedded: each row says how many there are."""
+        text = self.task.item.text
+        for start, end in sections(text):
+            if stop is not None and stop():
+                self.stopped = True
+                return
+            if not is_blank(text[start:end]):
+                document = self.cutting.document(self.embedder, text[start:end])
+                self._cuts[start, end] = np.asarray(document.spans, np.int32)
 
     def _write(self, stop: Callable[[], bool] | None) -> Iterator[int]:
         rows, first = self.rows, 0
