@@ -75,12 +75,13 @@ class Job:
     body: dict[str, Any]
     end: str = "completed"
     looks: int = 0
+    steps: int = len(STATES)
     created: float = field(default_factory=time.time)
     errors: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
-        return self.looks > len(STATES)
+        return self.looks > self.steps
 
 
 class BatchServer:
@@ -92,12 +93,13 @@ class BatchServer:
             request is carried out, a number is an error's status.
         ends: how the next batches end, one after the other: "completed", "expired" (the first half is done), "failed",
             "cancelled", "full" (too much is waiting).
+        steps: looks that find a new batch unfinished.
         spoil: changes a vector of a batch.
         lists_as_jina: whether the one route that both have is Jina's.
     """
 
     def __init__(self, most: int = 50_000) -> None:
-        self.most, self.lists_as_jina = most, False
+        self.most, self.lists_as_jina, self.steps = most, False, len(STATES)
         self.paid: Counter[str] = Counter()
         self.single: list[str] = []
         self.jobs: dict[str, Job] = {}
@@ -132,7 +134,8 @@ class BatchServer:
             self.wrong.append(f"{len(lines)} lines")
         if len({line["custom_id"] for line in lines}) < len(lines):
             self.wrong.append("a custom_id twice")
-        job = Job(f"batch_{len(self.jobs)}", lines, body, self.ends.pop(0) if self.ends else "completed")
+        end = self.ends.pop(0) if self.ends else "completed"
+        job = Job(f"batch_{len(self.jobs)}", lines, body, end, steps=self.steps)
         self.jobs[job.id] = job
         return job
 
@@ -143,7 +146,7 @@ class BatchServer:
 
     def look(self, job: Job) -> None:
         job.looks += 1
-        if job.looks == len(STATES) + 1:
+        if job.looks == job.steps + 1:
             for line in self.worked_on(job):
                 text = text_of(line)
                 self.paid[text] += "poison" not in text
@@ -288,7 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
             "id": job.id,
             "object": "batch",
             "endpoint": "/v1/embeddings",
-            "status": end if over else STATES[max(job.looks - 1, 0)],
+            "status": end if over else STATES[min(max(job.looks - 1, 0), 2)],
             "created_at": int(job.created),
             "input_file_id": job.body["input_file_id"],
             "metadata": job.body.get("metadata"),
@@ -324,7 +327,9 @@ class _Handler(BaseHTTPRequestHandler):
         failed = sum("poison" in text_of(line) for line in done)
         return {
             "batch_id": job.id,
-            "status": job.end if job.is_over else ["pending", "processing", "processing"][max(job.looks - 1, 0)],
+            "status": job.end
+            if job.is_over
+            else ["pending", "processing", "processing"][min(max(job.looks - 1, 0), 2)],
             "model": job.body["model"],
             "created_at": datetime.fromtimestamp(job.created, UTC).isoformat(),
             "stats": {"total": len(job.lines), "completed": len(done) - failed, "failed": failed},
