@@ -57,12 +57,18 @@ class VectorCache:
             self._warn("read", error)
         return [found.get(key) for key in keys]
 
-    def put(self, pairs: Sequence[tuple[str, bytes]]) -> None:
-        """Keep these."""
+    def put(self, pairs: Sequence[tuple[str, bytes]], *, strict: bool = False) -> None:
+        """Keep these.
+
+        Raises:
+            InputError: they cannot be kept, and it is `strict`: there is no other place for them.
+        """
         try:
             with closing(self._connect()) as database, database:
                 database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", pairs)
         except sqlite3.Error as error:
+            if strict:
+                raise InputError(f"the cache {self._file} could not be written: {error}") from None
             self._warn("written", error)
 
     def _connect(self) -> sqlite3.Connection:

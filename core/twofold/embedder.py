@@ -115,7 +115,7 @@ class Embedder(Computing):
         task = self.query_task if side == "query" else self.document_task
         if (lookup := self._look_up(documents, side)) is not None:
             documents = list(lookup.missing.values())
-        if documents and isinstance(self.backend, Requesting):
+        if isinstance(self.backend, Requesting):
             return self.backend.estimate(documents, task, self.dimensions, truncate=self._truncate(side))
         tokens = sum(self.backend.count_tokens([document.text for document in documents], task)) if documents else 0
         return Estimate(texts=len(documents), requests=0, tokens=tokens, exact=True, cost=0.0)

@@ -7,10 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens, and the month in which that was the list price, as "2026-11"."""
+    """What a million tokens cost, by the provider's list.
+
+    Attributes:
+        dollars: US dollars, by single requests.
+        as_of: the month of the list, as "2026-11".
+        batch: US dollars by the provider's batch API; None where there is none, or its price is not known.
+    """
 
     dollars: float
     as_of: str
+    batch: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,3 +39,8 @@ class Estimate:
     exact: bool
     price: Price | None = None
     cost: float | None = None
+
+    @property
+    def batch_cost(self) -> float | None:
+        """US dollars by the provider's batch API; None where that is not known."""
+        return None if self.price is None or self.price.batch is None else self.tokens * self.price.batch / 1e6

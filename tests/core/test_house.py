@@ -18,7 +18,7 @@ HOSTS |= {"llama_index_twofold": "llama_index"}
 
 FLOORS = [
     {"errors", "extras", "models", "documents", "offsets", "vectors", "space", "keys", "settings"}
-    | {"option", "arguments", "cache", "estimate", "progress", "backend", "cards", "wires"},
+    | {"option", "arguments", "batches", "cache", "estimate", "progress", "backend", "cards", "wires"},
     {"fake", "local", "hosted"},
     {"resolve"},
     {"assembly", "lookup"},

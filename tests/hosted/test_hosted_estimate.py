@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from support import schemas
 from support.faultserver import FaultServer
 from support.schemas import SchemaServer
 from twofold import Document, Embedder, Estimate, InputError, Price
+from twofold.cache import VectorCache
 from twofold.hosted.prices import PRICES
 from twofold.hosted.providers import PROVIDERS
+from twofold.lookup import cache_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
 TEXTS = [f"text {number} of many" for number in range(1000)]
@@ -43,7 +50,7 @@ def test_the_cost_needs_no_key_and_no_network(monkeypatch: pytest.MonkeyPatch) -
     embedder = Embedder("openai:text-embedding-3-large")
     estimate = embedder.estimate(TEXTS)
     assert estimate.tokens == sum(embedder.count_tokens(TEXTS))
-    assert estimate.price == Price(0.13, "2026-11")
+    assert estimate.price == Price(0.13, "2026-11", 0.065)
     assert estimate.cost == pytest.approx(estimate.tokens * 0.13e-6)
     assert estimate.requests == 1
 
@@ -71,8 +78,28 @@ def test_a_local_model_costs_nothing() -> None:
 
 
 def test_every_price_is_of_a_model_in_the_table() -> None:
-    for provider, (month, prices) in PRICES.items():
-        assert len(month) == len("2026-11")
-        for model, dollars in prices.items():
+    for provider, known in PRICES.items():
+        assert len(known.month) == len("2026-11")
+        assert known.source
+        assert known.through
+        for model, dollars in known.prices.items():
             assert PROVIDERS[provider].find(model) is not None
             assert 0 < dollars < 1
+        for model, dollars in known.batch.items():
+            assert dollars < known.prices[model]
+        assert not known.batch or PROVIDERS[provider].batch is not None
+
+
+def test_a_batch_costs_half_at_openai() -> None:
+    estimate = Embedder("openai:text-embedding-3-large").estimate(TEXTS)
+    assert estimate.batch_cost == pytest.approx(estimate.cost / 2)  # type: ignore[operator]
+    assert Embedder("cohere:embed-v4.0", api_key="k").estimate(TEXTS).batch_cost is None
+
+
+def test_a_full_cache_costs_nothing_and_the_price_is_said_still(tmp_path: Path) -> None:
+    embedder = Embedder("openai:text-embedding-3-large", api_key="k", cache=str(tmp_path))
+    key = cache_key(embedder, "document", TEXTS[0])
+    VectorCache(str(tmp_path)).put([(key, b"\0" * 4 * embedder.dimensions)])
+    estimate = embedder.estimate(TEXTS[:1])
+    assert (estimate.requests, estimate.tokens, estimate.cost) == (0, 0, 0.0)
+    assert estimate.price == Price(0.13, "2026-11", 0.065)

@@ -124,8 +124,9 @@ class Schedules(RuleBasedStateMachine):
             name="jina:jina-embeddings-v3",
             documents=[Document.whole(text) for text in self.texts],
             pieces=list(batches(entries, Limits(items=items, tokens=10_000, length=100, window=100, overlap=0))),
-            write=lambda piece: jina.write_request(_with(ask, piece)),
-            read=lambda body, piece: jina.read_answer(body, _with(ask, piece)),
+            ask=ask,
+            wire=jina,
+            late_wire=jina,
             width=WIDTH,
             unit=True,
             echoes=lambda model: model == "jina-embeddings-v3",
@@ -207,12 +208,6 @@ class Schedules(RuleBasedStateMachine):
                 self.go(lambda: self.flow.send([]))
         assert self.over
         assert self.limiter._under_way == 0
-
-
-def _with(ask: Ask, piece: Any) -> Ask:
-    from dataclasses import replace
-
-    return replace(ask, texts=tuple(item.text for item in piece.items))
 
 
 TestSchedules = Schedules.TestCase

@@ -11,6 +11,7 @@ import typer
 
 from twofold import jobs
 from twofold.cli import FAILED, INTERRUPTED, SET_ASIDE, show
+from twofold.cli.batching import check_batch, leave_with_provider
 from twofold.cli.corpus import left_out
 from twofold.cli.interrupts import stopping
 from twofold.cli.manage import tell_faults
@@ -55,6 +56,9 @@ def index(
     verify: Annotated[bool, typer.Option("--verify", help="Check rows, vectors and the search afterwards.")] = False,
     budget: BudgetOption = None,
     budget_tokens: BudgetTokensOption = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Embed by the provider's batch API: for less, within a day. Needs --cache.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,7 +70,9 @@ def index(
         shared: dict[str, Any] = {"chunk_tokens": chunk_tokens, "late_chunking": late_chunking}
         shared |= {"force": force, "take_over": take_over}
         limit = budget_of(budget, budget_tokens, ahead=False)
-        spending = jobs.Spending(embedder, limit)
+        if batch:
+            check_batch(embedder, late_chunking=late_chunking)
+        spending = jobs.Spending(embedder, limit, batch=batch)
         if dry_run or spending.limit < inf:  # before the store is made, for which a few words are embedded
             found = _dry_run(embedder, store, collection, corpus, shared)
             if dry_run:
@@ -76,6 +82,9 @@ def index(
                 return
         own: dict[str, Any] = {"on_error": on_error, "dead_letters": dead_letters, "prune": prune, "budget": limit}
         with jobs.open_store(store, collection, embedder) as opened:
+            if batch:
+                texts = jobs.texts_to_embed(embedder, opened, corpus, chunk_tokens=chunk_tokens, force=force)
+                leave_with_provider(embedder, texts, stop)
             counts = jobs.index(embedder, opened, corpus, **shared, **own, progress=True, stop=stop)
             verified = jobs.verify(embedder, opened) if verify and not counts.stopped else None
     _tell(counts, corpus, verified, as_json=as_json)
@@ -131,7 +140,8 @@ def _dry_run(embedder: Embedder, address: str, name: str, corpus: Corpus, option
 
 def _tell_dry_run(found: DryRun, corpus: Corpus, *, as_json: bool) -> None:
     if as_json:
-        show.as_json({**asdict(found), "seconds": found.seconds, "cost": found.cost, "left_out": dict(corpus.skipped)})
+        costs = {"seconds": found.seconds, "cost": found.cost, "batch_cost": found.batch_cost}
+        show.as_json({**asdict(found), **costs, "left_out": dict(corpus.skipped)})
         return
     line(f"{found.embedded:,} documents to embed, as {found.chunks:,} rows of {found.tokens:,} tokens")
     line(f"{found.skipped:,} unchanged, {found.refiled:,} with new metadata alone, {found.blank:,} blank")
@@ -139,6 +149,8 @@ def _tell_dry_run(found: DryRun, corpus: Corpus, *, as_json: bool) -> None:
         line(f"about {_duration(found.seconds)}")
     if found.price is not None and found.cost is not None:
         line(f"about ${found.cost:,.2f}, at ${found.price.dollars} a million tokens ({found.price.as_of})")
+    if found.price is not None and found.batch_cost is not None:
+        line(f"about ${found.batch_cost:,.2f} by the provider's batch API (--batch), within a day")
     if passed := left_out(corpus):
         line(f"left out: {passed}")
     if found.set_aside:

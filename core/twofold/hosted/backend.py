@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from twofold.backend import CALLER
+from twofold.documents import Document
 from twofold.estimate import Estimate
 from twofold.hosted import telemetry
 from twofold.hosted.call import Usage
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from twofold.backend import Report
-    from twofold.documents import Document
+    from twofold.hosted.batching import Batches
     from twofold.hosted.call import Call
     from twofold.keys import Key
     from twofold.models import ModelCard, Task
@@ -122,6 +123,19 @@ class HostedBackend:
             price=price,
             cost=None if price is None else tokens * price.dollars / 1e6,
         )
+
+    def batch_api(self, task: Task, dimensions: int, truncate: Truncate) -> Batches:
+        """The batch API for one task; see `twofold.batches`.
+
+        Raises:
+            InputError: there is none for this model; no key.
+        """
+        from twofold.hosted.batching import Batches  # noqa: PLC0415 - what single requests do without
+
+        def plan(texts: Sequence[str]) -> Call:
+            return self._plan([Document.whole(text) for text in texts], task, dimensions, truncate)
+
+        return Batches(self._settings, self._row, self._endpoint, plan)
 
     @property
     def billed(self) -> int:

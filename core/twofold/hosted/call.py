@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from twofold.documents import Document
     from twofold.hosted.piece import Piece
-    from twofold.wires.wire import Reply
+    from twofold.wires import Wire
+    from twofold.wires.wire import Ask, Reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,8 @@ class Call:
         name: of provider and model, for messages.
         documents: the user's documents.
         pieces: the requests that they need.
-        write, read: a piece's body; an answer's body as a `Reply`, or an error of `twofold.wires.wire`.
+        ask: what is the same in every request.
+        wire, late_wire: the dialects in which plain and late-chunked pieces are said.
         width: the size that vectors must have; None takes what comes.
         unit: whether they must have unit length.
         echoes: whether an answer's model name is the one that was asked for.
@@ -41,8 +43,9 @@ class Call:
     name: str
     documents: Sequence[Document]
     pieces: Sequence[Piece]
-    write: Callable[[Piece], bytes]
-    read: Callable[[bytes, Piece], Reply]
+    ask: Ask
+    wire: Wire
+    late_wire: Wire
     width: int | None
     unit: bool
     echoes: Callable[[str], bool]
@@ -54,6 +57,25 @@ class Call:
     busy: frozenset[int] = frozenset()
     proved: bool = False
     sizes: Sizes = field(default_factory=Sizes)
+
+    def write(self, piece: Piece) -> bytes:
+        """The body of a piece's request."""
+        return (self.late_wire if piece.late else self.wire).write_request(self._filled(piece))
+
+    def read(self, body: bytes, piece: Piece) -> Reply:
+        """What an answer's body says.
+
+        Raises:
+            Garbled, Violation: see `twofold.wires`.
+        """
+        return (self.late_wire if piece.late else self.wire).read_answer(body, self._filled(piece))
+
+    def _filled(self, piece: Piece) -> Ask:
+        """The request for one piece; late-chunked documents are never cut short."""
+        texts = tuple(item.text for item in piece.items)
+        if not piece.late:
+            return replace(self.ask, texts=texts)
+        return replace(self.ask, texts=texts, late=True, truncate=None if self.ask.truncate is None else False)
 
 
 @dataclass(slots=True)

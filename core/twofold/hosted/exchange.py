@@ -7,7 +7,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from twofold.keys import Key
 
@@ -23,12 +23,26 @@ SPENT = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_lim
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request to send: its number, its JSON body, the most bytes of its answer, and its own path if it has one."""
+    """One request to send.
+
+    Attributes:
+        number: its own.
+        body: JSON, unless `kind` says otherwise.
+        most_bytes: the most bytes of its answer.
+        late: whether it goes where late-chunked ones go.
+        method, url: where neither is the usual one.
+        kind: the body's media type.
+        file: where the body of a good answer is written, in place of into memory.
+    """
 
     number: int
     body: bytes = field(repr=False)  # texts: not for a traceback that shows variables
     most_bytes: int
     late: bool = False
+    method: str = "POST"
+    url: str = ""
+    kind: str = "application/json"
+    file: IO[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

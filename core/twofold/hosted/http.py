@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
     from twofold.hosted.exchange import Request
 
-HEADERS = {"content-type": "application/json", "accept": "application/json", "accept-encoding": "identity"}
+HEADERS = {"accept": "application/json", "accept-encoding": "identity"}
 PASSING = frozenset({"TransportError", "DecodingError", "OSError", "TimeoutError"})
 """Classes of errors, of either library, that another try may not meet."""
 LASTING = frozenset({"UnsupportedProtocol", "LocalProtocolError"})
 """Those among them that it will."""
+OK = 200
 
 
 class HttpTransport:
@@ -81,13 +82,12 @@ class HttpTransport:
         key = Key()
         try:
             key, arguments = await self._arguments(request, seconds)
-            async with client.stream("POST", **arguments) as response:
-                body = bytearray()
+            async with client.stream(**arguments) as response:
+                body = _Body(request, response)
                 async for chunk in response.aiter_raw():
-                    body += chunk
-                    if len(body) > request.most_bytes:
+                    if not body.take(chunk):
                         break
-                return _answer(request, response, body, key)
+                return body.answer(key)
         except InputError:  # of the key
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes words
@@ -107,13 +107,12 @@ class HttpTransport:
 
     def _exchange_sync(self, key: Key, arguments: Any, request: Request, given_up: threading.Event) -> Answer:
         try:
-            with self._theirs.stream("POST", **arguments) as response:
-                body = bytearray()
+            with self._theirs.stream(**arguments) as response:
+                body = _Body(request, response)
                 for chunk in response.iter_raw():
-                    body += chunk
-                    if len(body) > request.most_bytes or given_up.is_set():
+                    if not body.take(chunk) or given_up.is_set():
                         break
-                return _answer(request, response, body, key)
+                return body.answer(key)
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes words
             return fault(request, error, key)
 
@@ -121,9 +120,10 @@ class HttpTransport:
         """The key and all arguments of one request. A client of the user's keeps its own timeouts."""
         key, headers = await self._headers()
         arguments = {
-            "url": self._late_url if request.late else self._url,
+            "method": request.method,
+            "url": request.url or (self._late_url if request.late else self._url),
             "content": request.body,
-            "headers": HEADERS | headers,
+            "headers": HEADERS | {"content-type": request.kind} | headers,
             "follow_redirects": False,
         }
         if seconds is not None:
@@ -166,18 +166,42 @@ def _causes(error: BaseException | None) -> Any:
         error = error.__cause__ or error.__context__
 
 
-def _answer(request: Request, response: Any, body: bytearray, key: Key) -> Answer:
-    """What came, decoded within its bound.
+class _Body:
+    """An answer's body as it comes: into memory, or into the request's file, a good one that is not compressed."""
 
-    Raises:
-        ValueError: an encoding that was not asked for, or a body that is not in it.
-    """
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    plain = _plain(bytes(body), headers.get("content-encoding", "identity"), request.most_bytes)
-    wrong = ""
-    if len(plain) > request.most_bytes and response.status_code == 200:
-        wrong = f"over {request.most_bytes} bytes came, more than what was asked for can have"
-    return Answer(request.number, response.status_code, headers, plain, wrong, redact=key.redact)
+    def __init__(self, request: Request, response: Any) -> None:
+        self._request, self._response = request, response
+        self._headers = {name.lower(): value for name, value in response.headers.items()}
+        self._encoding = self._headers.get("content-encoding", "identity")
+        self._file = request.file if response.status_code == OK and self._encoding == "identity" else None
+        self._kept, self._size = bytearray(), 0
+        if request.file is not None:  # an earlier try may have left something
+            request.file.seek(0)
+            request.file.truncate()
+
+    def take(self, chunk: bytes) -> bool:
+        """Keep a part; whether more may come."""
+        self._size += len(chunk)
+        if self._file is None:
+            self._kept += chunk
+        else:
+            self._file.write(chunk)
+        return self._size <= self._request.most_bytes
+
+    def answer(self, key: Key) -> Answer:
+        """What came, decoded within its bound.
+
+        Raises:
+            OSError: an encoding that was not asked for, or a body that is not in it.
+        """
+        request, status = self._request, self._response.status_code
+        plain = _plain(bytes(self._kept), self._encoding, request.most_bytes)
+        if request.file is not None and self._file is None and status == OK:
+            request.file.write(plain)
+        wrong = ""
+        if max(len(plain), self._size) > request.most_bytes and status == OK:
+            wrong = f"over {request.most_bytes} bytes came, more than what was asked for can have"
+        return Answer(request.number, status, self._headers, plain, wrong, redact=key.redact)
 
 
 def _plain(body: bytes, encoding: str, most: int) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING
@@ -84,13 +83,13 @@ class Planner:
         sizes: Sizes,
     ) -> Call:
         endpoint, settings = self._endpoint, self._settings
-        plain, late = endpoint.wire, endpoint.late_wire
         return Call(
             name=f"{self._row.name}:{self._model}",
             documents=documents,
             pieces=pieces,
-            write=lambda piece: (late if piece.late else plain).write_request(_filled(ask, piece)),
-            read=lambda body, piece: (late if piece.late else plain).read_answer(body, _filled(ask, piece)),
+            ask=ask,
+            wire=endpoint.wire,
+            late_wire=endpoint.late_wire,
             width=width,
             unit=self._unit(),
             echoes=self._echoes,
@@ -190,11 +189,3 @@ class Planner:
 
 def _bare(model: str) -> str:
     return model.rpartition("/")[2].casefold()
-
-
-def _filled(ask: Ask, piece: Piece) -> Ask:
-    """The request for one piece; late-chunked documents are never cut short."""
-    texts = tuple(item.text for item in piece.items)
-    if not piece.late:
-        return replace(ask, texts=texts)
-    return replace(ask, texts=texts, late=True, truncate=None if ask.truncate is None else False)

@@ -1,20 +1,52 @@
-"""List prices, in US dollars for a million tokens, by provider and model, each with the month that it was read for.
+"""List prices, in US dollars for a million tokens, by provider and model, each list with where and when it was read.
 
-What is billed otherwise (by the hour, by region, in packs of tokens) or could not be confirmed is not here. Sources:
-developers.openai.com/api/docs/pricing; docs.voyageai.com/docs/pricing; cohere.com/pricing;
-ai.google.dev/gemini-api/docs/pricing; mistral.ai/pricing.
+None was read on the provider's live page: each is from a copy of it, or from lists of others that quote it, as
+`through` says, and `month` is the copy's. What is billed otherwise (Azure, Bedrock and SageMaker by region or by the
+hour, Jina in packs of tokens) or could not be confirmed (codestral-embed, gemini-embedding-2, Cohere's v3 models,
+Nomic) is not here.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
 from twofold.estimate import Price
 
-PRICES: dict[str, tuple[str, dict[str, float]]] = {
-    "openai": (
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """One provider's prices.
+
+    Attributes:
+        source: the provider's own page.
+        through: from where its numbers were taken.
+        month: of what was read, as "2026-11".
+        prices: by single requests.
+        batch: by the provider's batch API.
+    """
+
+    source: str
+    through: str
+    month: str
+    prices: Mapping[str, float]
+    batch: Mapping[str, float] = field(default_factory=dict)
+
+
+PRICES = {
+    "openai": PriceList(
+        "developers.openai.com/api/docs/pricing",
+        "a copy of the page; the batch prices also in two lists that quote it, of 2026-04 and 2026-05",
         "2026-11",
         {"text-embedding-3-small": 0.02, "text-embedding-3-large": 0.13, "text-embedding-ada-002": 0.10},
+        {"text-embedding-3-small": 0.01, "text-embedding-3-large": 0.065, "text-embedding-ada-002": 0.05},
     ),
-    "voyage": (
+    "voyage": PriceList(
+        "docs.voyageai.com/docs/pricing",
+        "lists that quote the page",
         "2026-05",
         {
             "voyage-4-large": 0.12,
@@ -29,13 +61,17 @@ PRICES: dict[str, tuple[str, dict[str, float]]] = {
             "voyage-law-2": 0.12,
         },
     ),
-    "cohere": ("2026-06", {"embed-v4.0": 0.12}),
-    "gemini": ("2026-11", {"gemini-embedding-001": 0.15}),
-    "mistral": ("2026-11", {"mistral-embed": 0.10}),
+    "cohere": PriceList("cohere.com/pricing", "lists that quote the page", "2026-06", {"embed-v4.0": 0.12}),
+    "gemini": PriceList(
+        "ai.google.dev/gemini-api/docs/pricing", "a copy of the page", "2026-11", {"gemini-embedding-001": 0.15}
+    ),
+    "mistral": PriceList("mistral.ai/pricing", "a copy of the page", "2026-11", {"mistral-embed": 0.10}),
 }
 
 
 def price_of(provider: str, model: str) -> Price | None:
     """The list price of a model at a provider; None where it is not known."""
-    month, prices = PRICES.get(provider, ("", {}))
-    return Price(prices[model], month) if model in prices else None
+    known = PRICES.get(provider)
+    if known is None or model not in known.prices:
+        return None
+    return Price(known.prices[model], known.month, known.batch.get(model))

@@ -43,6 +43,24 @@ class HostedModel:
         return min((size for size in self.sizes if size >= dimensions), default=dimensions)
 
 
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """A provider's batch API.
+
+    Attributes:
+        dialect: the module of `twofold.wires` that it speaks.
+        models: those that it takes; empty where it takes all.
+        lines, bytes: what one batch may hold.
+        first: what the first batch may hold, where it is to show that the vectors are those of single requests.
+    """
+
+    dialect: str
+    lines: int
+    bytes: int
+    models: frozenset[str] = NOTHING
+    first: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """How one provider is reached and spoken to.
@@ -68,6 +86,7 @@ class Provider:
         busy: statuses that are worth another try there, beyond the usual ones.
         counts: whether it refuses a text over the model's length; where it cuts in silence, what may be too long by
             estimate is refused here.
+        batch: its batch API, where it has one and it is spoken here.
         apart: rows of the models that are asked in another way: another path, dialect, or limit.
     """
 
@@ -95,6 +114,7 @@ class Provider:
     aliases: Mapping[str, str] = field(default_factory=dict)
     busy: frozenset[int] = frozenset()
     counts: bool = True
+    batch: BatchRow | None = None
     apart: tuple[Provider, ...] = ()
 
     def row_of(self, model: str) -> Provider:

@@ -1,15 +1,18 @@
 """Long jobs over a store: index a corpus, search it, re-index what changed."""
 
+from twofold.jobs.batching import Batched, batch
 from twofold.jobs.budget import Budget, Spending
 from twofold.jobs.chunking import Cutting
 from twofold.jobs.corpus import Corpus, Item, Reading, Unreadable, read_corpus
 from twofold.jobs.dry_run import DryRun, dry_run
 from twofold.jobs.indexing import Counts, index
 from twofold.jobs.searching import search
+from twofold.jobs.texts import texts_to_embed
 from twofold.jobs.verifying import Verified, verify
 from twofold.stores import Hit, OpenStore, Row, Store, open_store
 
 __all__ = [
+    "Batched",
     "Budget",
     "Corpus",
     "Counts",
@@ -24,10 +27,12 @@ __all__ = [
     "Store",
     "Unreadable",
     "Verified",
+    "batch",
     "dry_run",
     "index",
     "open_store",
     "read_corpus",
     "search",
+    "texts_to_embed",
     "verify",
 ]

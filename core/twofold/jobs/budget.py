@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -53,14 +53,17 @@ class Spending:
         InputError: a budget in dollars for a model whose price is not known.
     """
 
-    def __init__(self, embedder: Embedder, budget: Budget | None = None) -> None:
-        """Begin at nothing."""
+    def __init__(self, embedder: Embedder, budget: Budget | None = None, *, batch: bool = False) -> None:
+        """Begin at nothing. With `batch`, tokens cost what they cost by the provider's batch API."""
         self.limit = inf
         self._backend, self._price = embedder.backend, None
         self._before = self._billed
         if budget is None or not isinstance(self._backend, Requesting):
             return
-        self._price = embedder.estimate([PROBE]).price
+        price = embedder.estimate([PROBE]).price
+        if price is not None and batch:
+            price = None if price.batch is None else replace(price, dollars=price.batch)
+        self._price = price
         self.limit = inf if budget.tokens is None else budget.tokens
         if budget.dollars is not None:
             if self._price is None:

@@ -68,6 +68,11 @@ class DryRun:
         return None if self.price is None else self.tokens * self.price.dollars / 1e6
 
     @property
+    def batch_cost(self) -> float | None:
+        """US dollars by the provider's batch API; None where that is not known."""
+        return None if self.price is None or self.price.batch is None else self.tokens * self.price.batch / 1e6
+
+    @property
     def seconds(self) -> float | None:
         """How long the embedding would take; None where no rate was measured."""
         return None if self.tokens_a_second is None else self.tokens / self.tokens_a_second

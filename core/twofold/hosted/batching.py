@@ -1,0 +1,248 @@
+"""A provider's batch API over HTTP: texts are submitted, looked after, and fetched; an outage is waited out.
+
+What is said is in `twofold.wires`: `openai_batch`, `jina_batch`. A batch is never submitted twice: where no answer says
+what became of a submission, `Unsure` leaves it to the provider's list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager
+from importlib import import_module
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+from twofold.batches import Missing, Refused, Unsure
+from twofold.errors import InputError, ProviderUnavailable, RequestRefused, ResponseInvalid
+from twofold.hosted.checking import check
+from twofold.hosted.exchange import READ_SECONDS, Request, retry_after
+from twofold.hosted.loop import call
+from twofold.hosted.piece import Piece
+from twofold.keys import Key
+from twofold.wires.wire import BINARY, Garbled, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from twofold.batches import Batch, Result
+    from twofold.hosted.call import Call
+    from twofold.hosted.endpoint import Endpoint
+    from twofold.hosted.exchange import Answer
+    from twofold.hosted.provider import Provider
+    from twofold.settings import Settings
+
+T = TypeVar("T")
+
+AGAIN = frozenset({408, 409, 425, 429})
+TAKEN = frozenset({200, 201, 202})
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+"""Seconds before another try; each wait is twice the one before, give or take a quarter."""
+LONGEST_OUTAGE = 86_400.0
+"""Seconds for which a provider that is away is waited for, where `max_outage` does not say: a batch's own window."""
+MOST_BYTES = 1 << 22
+"""The most bytes of an answer that is no file."""
+MOST_FILE_BYTES = 1 << 33
+SKEW = 600.0
+"""Seconds by which a provider's clock may be behind ours."""
+
+
+class Batches:
+    """One model's batch API, for one task; see `twofold.batches.BatchAPI`."""
+
+    def __init__(
+        self, settings: Settings, row: Provider, endpoint: Endpoint, plan: Callable[[Sequence[str]], Call]
+    ) -> None:
+        """Send nothing yet. `plan` plans a call for texts.
+
+        Raises:
+            InputError: this provider has no batch API for the model, or it lacks a word for what is wanted.
+        """
+        self.name, model = settings.model, settings.model.partition(":")[2]
+        if row.batch is None or (row.batch.models and model not in row.batch.models):
+            raise InputError(f"{self.name}: there is no batch API for it here; {which_have_one()}")
+        self.most_lines, self.most_bytes = row.batch.lines, row.batch.bytes
+        self.first_lines = row.batch.first
+        self._wire: Any = import_module(f"twofold.wires.{row.batch.dialect}")
+        self._uploads = hasattr(self._wire, "UPLOAD")
+        self._root, self._transport = endpoint.url.removesuffix(row.path), endpoint.transport
+        self._plan, self._one = plan, plan(["test"])
+        self.longest_outage = LONGEST_OUTAGE if settings.max_outage is None else settings.max_outage
+        if not self._uploads and (self._one.ask.truncate or endpoint.encoding in BINARY):
+            raise InputError(f"{self.name}: its batch API has no word for truncate='end', or for a binary encoding")
+
+    # -- what is said -------------------------------------------------------------------------------------------------
+
+    def lines(self, keys: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """See `BatchAPI`."""
+        left = list(zip(keys, texts, strict=True))
+        while left:
+            try:
+                plan = self._plan([text for _, text in left])
+            except InputError as error:
+                if error.index is None:
+                    raise
+                del left[error.index]  # who embeds it alone is told why
+                continue
+            for item in (item for piece in plan.pieces for item in piece.items):
+                key = left[item.documents[0]][0]
+                yield key, self._wire.write_line(key, plan.write(Piece((item,))) if self._uploads else item.text)
+            return
+
+    def submit(self, marker: str, lines: Sequence[bytes]) -> str:
+        """See `BatchAPI`."""
+        return call(self._submit(marker, lines))
+
+    def find(self, marker: str, lines: int, since: float, known: Collection[str]) -> str | None:
+        """See `BatchAPI`. Where the provider keeps no marker, it is the first of as many lines since then."""
+        found = [batch for batch in call(self._list(since)) if batch.id not in known]
+        for batch in reversed(found):  # the oldest first
+            mine = batch.marker == marker if self._uploads else batch.total == lines
+            if mine and batch.created >= since - SKEW:
+                return batch.id
+        return None
+
+    def look(self, batch: str) -> Batch:
+        """See `BatchAPI`."""
+        read: Callable[[bytes], Batch] = self._wire.read_batch
+        return self._read(read, call(self._ask("GET", self._wire.look_path(batch))))
+
+    @contextmanager
+    def results(self, batch: Batch) -> Iterator[Iterable[tuple[str, Result]]]:
+        """See `BatchAPI`."""
+        with tempfile.TemporaryFile() as file:
+            for path in batch.results:
+                with tempfile.TemporaryFile() as part:
+                    call(self._ask("GET", path, file=part))
+                    part.seek(0)
+                    shutil.copyfileobj(part, file)
+                    file.write(b"\n")  # where the last line has none; a blank one is passed over
+            yield _Results(file, self._result, self.name)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _submit(self, marker: str, lines: Sequence[bytes]) -> str:
+        if self._uploads:
+            body, kind = _multipart(marker, lines)
+            answer = await self._ask("POST", self._wire.UPLOAD, body, kind=kind)
+            body = self._wire.write_batch(self._read(self._wire.read_file, answer), marker)
+        else:
+            body = self._wire.write_batch(lines, self._one.ask)
+        answer = await self._ask("POST", self._wire.SUBMIT, body, again=False)
+        try:
+            return str(self._read(self._wire.read_batch, answer).id)
+        except ResponseInvalid as error:
+            raise Unsure(str(error)) from None
+
+    async def _list(self, since: float) -> list[Batch]:
+        """The account's batches that are no older than a moment, the newest first."""
+        path, found = self._wire.LIST, []
+        while path is not None:
+            batches, path = self._read(self._wire.read_list, await self._ask("GET", path))
+            found += batches
+            if batches and batches[-1].created < since - SKEW:
+                break
+        return found
+
+    def _result(self, line: bytes) -> tuple[str, Result]:
+        key, said = self._wire.read_line(line)
+        if isinstance(said, (Refused, Missing)):
+            return key, type(said)(Key().redact(said.reason))
+        reply = self._one.read(said, self._one.pieces[0])
+        check(reply, self._one, self._one.width, Key().redact)
+        return key, reply.vectors
+
+    def _read(self, read: Callable[[bytes], T], answer: Answer) -> T:
+        try:
+            return read(answer.body)
+        except (Garbled, Violation) as wrong:
+            said = answer.redact(answer.body[:60].decode(errors="replace"))
+            raise ResponseInvalid(f"{self.name}: its batch API said {said!r}: {wrong}") from None
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        kind: str = "application/json",
+        file: IO[bytes] | None = None,
+        again: bool = True,
+    ) -> Answer:
+        """One request, repeated until it is answered; without `again` only where it cannot have been taken.
+
+        Raises:
+            Unsure: without `again`, where nobody knows what became of it.
+            RequestRefused, ProviderUnavailable: no other try helps, or the provider was away for too long.
+        """
+        most = MOST_BYTES if file is None else MOST_FILE_BYTES
+        request = Request(0, body, most, method=method, url=self._root + path, kind=kind, file=file)
+        began, wait = time.monotonic(), FIRST_WAIT
+        while True:
+            answer = await self._transport.send(request, READ_SECONDS, None)
+            if answer.status in TAKEN and not answer.wrong:
+                return answer
+            self._judge(answer, began, again=again)
+            hold = retry_after(answer.headers)
+            jittered = wait * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+            await asyncio.sleep(min(jittered if hold is None else hold, self.longest_outage))
+            wait = min(LONGEST_WAIT, 2 * wait)
+
+    def _judge(self, answer: Answer, began: float, *, again: bool) -> None:
+        """Raise what there is to raise of an answer that is no good."""
+        said = f"{self.name}: its batch API: {answer.wrong or answer.reason}"
+        known = {"status": answer.status or None, "request_id": answer.request_id}
+        if answer.hopeless or answer.wrong:
+            raise ProviderUnavailable(said, **known)  # type: ignore[arg-type] # by their names
+        away = not answer.status or answer.status >= 500
+        if not away and (answer.status not in AGAIN or answer.is_spent):
+            raise RequestRefused(said, **known)  # type: ignore[arg-type]
+        if not again and answer.status != 429:
+            raise Unsure(said)
+        if time.monotonic() - began > self.longest_outage:
+            raise ProviderUnavailable(f"{said}; away for {self.longest_outage:g} s", **known)  # type: ignore[arg-type]
+
+
+class _Results:
+    """The lines of a file of results, to be walked over any number of times."""
+
+    def __init__(self, file: IO[bytes], read: Callable[[bytes], tuple[str, Result]], name: str) -> None:
+        self._file, self._read, self._name = file, read, name
+
+    def __iter__(self) -> Iterator[tuple[str, Result]]:
+        self._file.seek(0)
+        for number, line in enumerate(self._file, 1):
+            if line.strip():
+                try:
+                    yield self._read(line)
+                except (Garbled, Violation) as wrong:
+                    said = str(wrong) or f"it is not JSON: {line[:60]!r}"
+                    raise ResponseInvalid(f"{self._name}: line {number} of a batch's results: {said}") from None
+
+
+def which_have_one() -> str:
+    """Which providers have a batch API, in words."""
+    from twofold.hosted.providers import PROVIDERS  # noqa: PLC0415 - a table that imports rows alone
+
+    names = [
+        f"{row.name} ({', '.join(sorted(row.batch.models))})" if row.batch.models else row.name
+        for row in PROVIDERS.values()
+        if row.batch is not None
+    ]
+    return f"those that have one: {', '.join(names)}"
+
+
+def _multipart(marker: str, lines: Sequence[bytes]) -> tuple[bytes, str]:
+    """A file of lines as a form, and the form's media type."""
+    border = uuid4().hex
+    head = (
+        f'--{border}\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+        f'--{border}\r\ncontent-disposition: form-data; name="file"; filename="{marker}.jsonl"\r\n'
+        "content-type: application/jsonl\r\n\r\n"
+    )
+    return b"".join(
+        (head.encode(), *lines, f"\r\n--{border}--\r\n".encode())
+    ), f"multipart/form-data; boundary={border}"

@@ -1,0 +1,216 @@
+"""One run of batches: texts are submitted, looked after, and what did not come is submitted again."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from twofold.batches import Unsure
+from twofold.errors import ProviderUnavailable, RequestRefused, TwofoldError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from twofold.backend import Report
+    from twofold.batches import Batch, BatchAPI
+    from twofold.jobs.arrivals import Arrivals
+    from twofold.jobs.submissions import Submission, Submissions
+
+FIRST_LOOK, LONGEST_LOOK = 5.0, 60.0
+"""Seconds between two looks at batches that are under way; each wait is half as long again as the one before."""
+BEAT = 0.2
+"""Seconds between two questions whether to stop."""
+SETTLED = 60.0
+"""Seconds after which a submission of which no answer came is in the provider's list, or never will be."""
+GONE = frozenset({404, 410})
+"""Statuses of results that were kept for a day, and no longer."""
+FRUITLESS = 3
+"""Batches in a row that may end without one vector."""
+
+
+class Stopped(Exception):
+    """`stop` said so."""
+
+
+class BatchRun:
+    """One run over the texts.
+
+    Attributes:
+        there, done, refused, submitted: see `twofold.jobs.batching.Batched`.
+    """
+
+    def __init__(
+        self,
+        api: BatchAPI,
+        kept: Submissions,
+        arrivals: Arrivals,
+        stop: Callable[[], bool],
+        report: Report,
+    ) -> None:
+        self.there = self.done = self.refused = self.submitted = 0
+        self._api, self._kept, self._arrivals, self._stop, self._report = api, kept, arrivals, stop, report
+        self._most, self._room = api.most_lines, 0  # lines in a batch; batches at once, where that is known
+        self._lost = False  # texts came back without a vector, and are to be submitted again
+        self._checked = False  # the provider has found nothing wrong with a batch of this run
+        self._fruitless, self._waited = 0, FIRST_LOOK
+        self._unsure_since: float | None = None
+        self._shown: Counter[str] = Counter()
+
+    def carry_out(self, texts: Iterable[str]) -> None:
+        """Submit what is missing and wait for it, until nothing is.
+
+        Raises:
+            Stopped: `stop` says so; what is under way stays with the provider.
+        """
+        for one in self._kept.open():
+            if one.id is None:  # a kill cut its submission short
+                self._find(one)
+        self._let_one_go_ahead()
+        first = True
+        while first or self._lost:
+            self._lost = False
+            for keys, lines in self._slices(texts, first=first):
+                while self._room and len(self._kept.open()) >= self._room:
+                    self._look_at_all()
+                self._submit(keys, lines)
+                self._let_one_go_ahead()
+            while self._kept.open():
+                self._look_at_all()
+            first = False
+
+    def _let_one_go_ahead(self) -> None:
+        """Wait for the first batch, until the provider is known to take them, and to do what single requests do."""
+        while self._kept.open() and not self._kept.is_proved and (self._api.first_lines or not self._checked):
+            self._look_at_all()
+
+    # -- submitting ---------------------------------------------------------------------------------------------------
+
+    def _slices(self, texts: Iterable[str], *, first: bool) -> Iterator[tuple[list[str], list[bytes]]]:
+        """The digests and the lines of one batch after the other, each with room for the canary."""
+        keys: list[str] = []
+        lines: list[bytes] = []
+        size = 0
+        for key, line in self._missing(texts, first=first):
+            most = self._most if self._kept.is_proved else self._api.first_lines or self._most
+            if lines and (len(lines) + 1 >= most or size + len(line) > self._api.most_bytes):
+                yield keys, lines
+                keys, lines, size = [], [], 0
+            keys.append(key)
+            lines.append(line)
+            size += len(line)
+        if lines:
+            yield keys, lines
+
+    def _missing(self, texts: Iterable[str], *, first: bool) -> Iterator[tuple[str, bytes]]:
+        for there, lines in self._arrivals.missing(texts):
+            self._pause()
+            if first:
+                self.there += there
+                self._report(there, 0)
+            yield from lines
+
+    def _submit(self, keys: list[str], lines: list[bytes]) -> None:
+        self._pause()
+        lines, marker = self._arrivals.canary() + lines, uuid4().hex
+        self._kept.intend(marker, keys)
+        try:
+            self._kept.submitted(marker, self._api.submit(marker, lines))
+            self._unsure_since = None
+        except Unsure as error:
+            self._bear(error, marker)
+        except TwofoldError:
+            self._kept.over(marker)  # it was refused, so that it is not there
+            raise
+        self.submitted += 1
+
+    def _bear(self, error: Unsure, marker: str) -> None:
+        """Find out what became of a submission, unless they have been lost for as long as an outage may last.
+
+        Raises:
+            ProviderUnavailable: they have.
+        """
+        since = self._unsure_since = self._unsure_since or time.monotonic()
+        (one,) = (one for one in self._kept.open() if one.marker == marker)
+        if not self._find(one) and time.monotonic() - since > self._api.longest_outage:
+            raise ProviderUnavailable(str(error))
+
+    def _find(self, one: Submission) -> bool:
+        """Look for a submission of which no answer came; where it is not in the provider's list it was never made."""
+        while True:
+            early = one.since + SETTLED - time.time()
+            known = {other.id for other in self._kept.open() if other.id is not None}
+            found = self._api.find(one.marker, one.lines + 1, one.since, known)
+            if found is not None:
+                self._kept.submitted(one.marker, found)
+                return True
+            if early <= 0:
+                self._kept.over(one.marker)
+                self._lost = True
+                return False
+            self._sleep(min(early, FIRST_LOOK))
+
+    # -- waiting ------------------------------------------------------------------------------------------------------
+
+    def _look_at_all(self) -> None:
+        """Look once at each batch that is under way, and collect what is over; rest where none was."""
+        over = [self._look(one) for one in self._kept.open()]
+        if any(over):
+            self._waited = FIRST_LOOK
+        else:
+            self._sleep(self._waited)
+            self._waited = min(LONGEST_LOOK, 1.5 * self._waited)
+
+    def _look(self, one: Submission) -> bool:
+        """Whether a batch is over; what came of it is in the cache then."""
+        self._pause()
+        now = self._api.look(one.id or "")
+        self._checked = self._checked or now.state != "checked"
+        self._show(one, min(now.done, one.lines))
+        if now.is_over:
+            self._collect(one, now)
+        return now.is_over
+
+    def _collect(self, one: Submission, now: Batch) -> None:
+        """Take what came of a batch."""
+        try:
+            done, refused = self._arrivals.take(now, one.marker)
+        except RequestRefused as error:
+            if error.status not in GONE:
+                raise
+            done, refused = 0, {}
+        self.done += done
+        self.refused += len(refused)
+        self._kept.over(one.marker, refused)
+        self._show(one, done + len(refused))
+        self._lost = self._lost or done + len(refused) < one.lines
+        if now.is_full:
+            self._room = max(1, len(self._kept.open()))
+            self._most = self._most if self._kept.open() else max(2, one.lines // 2)
+        self._judge(now, fruitful=bool(done or refused) or (now.is_full and one.lines > 1))
+
+    def _judge(self, now: Batch, *, fruitful: bool) -> None:
+        """Raise where submitting again is of no use.
+
+        Raises:
+            ProviderUnavailable: a batch has failed, or several in a row ended without a vector.
+        """
+        self._fruitless = 0 if fruitful else self._fruitless + 1
+        if self._fruitless >= FRUITLESS or (self._fruitless and now.state == "failed"):
+            why = now.reason or "the provider does not say why"
+            raise ProviderUnavailable(f"{self._api.name}: batch {now.id} ({now.state}) gave no vector: {why}")
+
+    def _show(self, one: Submission, done: int) -> None:
+        self._report(done - self._shown[one.marker], 0)
+        self._shown[one.marker] = done
+
+    def _pause(self) -> None:
+        if self._stop():
+            raise Stopped
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._pause()
+            time.sleep(min(BEAT, left))

@@ -1,0 +1,100 @@
+"""The texts that an index run would have embedded, for who wants their vectors made beforehand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twofold.documents import is_blank
+from twofold.errors import InputError
+from twofold.jobs.chunking import Cutting, sections
+from twofold.jobs.comparing import Work, by_document, check_item, compare, looks
+from twofold.jobs.corpus import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from twofold.embedder import Embedder
+    from twofold.jobs.corpus import Item
+    from twofold.stores.opened import OpenStore
+
+
+def texts_to_embed(
+    embedder: Embedder,
+    store: OpenStore | None,
+    items: Iterable[Item | Unreadable],
+    *,
+    chunk_tokens: int | None = None,
+    force: bool = False,
+) -> Iterable[str]:
+    """The texts of which `index` would ask the vectors: what is new or has changed, cut as it cuts.
+
+    Each walk over them reads the corpus, and asks the store what it has, anew; nothing is embedded or written. What
+    `index` would refuse is passed over: it says why.
+
+    Args:
+        embedder: see `index`.
+        store: what would be written to; None where it is not there yet.
+        items: see `index`; a list, or a `Corpus`.
+        chunk_tokens: see `index`. Chunks are embedded each alone: a batch API has no late chunking.
+        force: see `index`.
+
+    Raises:
+        InputError: an option; or an iterator, which could be read once only.
+    """
+    if iter(items) is items:
+        raise InputError("expected a list of items, or a Corpus: an iterator can be read only once, and index reads it")
+    cutting = Cutting(chunk_tokens)
+    cutting.check(embedder)
+    return _Texts(embedder, store, items, cutting, force=force)
+
+
+class _Texts:
+    """Those texts; to be walked over any number of times."""
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        store: OpenStore | None,
+        items: Iterable[Item | Unreadable],
+        cutting: Cutting,
+        *,
+        force: bool,
+    ) -> None:
+        self._embedder, self._store, self._items = embedder, store, items
+        self._cutting, self._force = cutting, force
+
+    def __iter__(self) -> Iterator[str]:
+        """Walk over them."""
+        for look in looks(self._items):
+            for item in self._wanted(look):
+                yield from self._units(item.text)
+
+    def _wanted(self, look: Sequence[tuple[int, Item | Unreadable]]) -> list[Item]:
+        """The documents of a part of the corpus that would be embedded."""
+        good = [(place, item) for place, item in look if _is_good(item)]
+        ids = [item.id for _, item in good]
+        held = by_document(self._store.held(ids) if self._store is not None and good else ())
+        tasks = [
+            compare(self._embedder, self._cutting, place, item, held[item.id], force=self._force)
+            for place, item in good
+            if not isinstance(item, Unreadable)
+        ]
+        return [task.item for task in tasks if task.work is Work.EMBEDDING]
+
+    def _units(self, text: str) -> Iterator[str]:
+        """A document, or each of its chunks."""
+        if self._cutting.chunk_tokens is None:
+            yield text
+            return
+        for start, end in sections(text):
+            if not is_blank(text[start:end]):
+                document = self._cutting.document(self._embedder, text[start:end])
+                yield from (document.text[slice(*span)] for span in document.spans)
+
+
+def _is_good(item: Item | Unreadable) -> bool:
+    try:
+        check_item(item, None)
+    except InputError:
+        return False
+    return True
