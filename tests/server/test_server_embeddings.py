@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import numpy as np
 import pytest
 
-from support.serving import serving
+from support.serving import http, serving
 from twofold import Document
 from twofold.errors import InputError
 from twofold.server import create_app
@@ -18,6 +17,8 @@ from twofold.vectors import quantize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import httpx
 
     Post = Callable[..., httpx.Response]
 
@@ -124,16 +125,16 @@ def test_what_is_not_json(post: Post) -> None:
 
 
 def test_models_health_and_the_missing_page(url: str) -> None:
-    (model,) = httpx.get(f"{url}/v1/models").json()["data"]
+    (model,) = http.get(f"{url}/v1/models").json()["data"]
     assert model["id"] == "fake"
     assert (model["dimensions"], model["context_length"]) == (64, 512)
     assert model["tasks"] == ["query", "document", "topic"]
     assert (model["query_task"], model["document_task"]) == ("query", "document")
     assert model["two_sided"] is model["late_chunking"] is True
-    assert httpx.get(f"{url}/v1/models/twofold/fake").json() == model
-    assert httpx.get(f"{url}/v1/models/other").status_code == 404
-    assert httpx.get(f"{url}/health").json() == {"status": "ready", "models": {"fake": "ready"}}
-    nothing = httpx.get(f"{url}/nothing.js")
+    assert http.get(f"{url}/v1/models/twofold/fake").json() == model
+    assert http.get(f"{url}/v1/models/other").status_code == 404
+    assert http.get(f"{url}/health").json() == {"status": "ready", "models": {"fake": "ready"}}
+    nothing = http.get(f"{url}/nothing.js")
     assert nothing.status_code == 404
     assert "default-src 'none'" in nothing.headers["content-security-policy"]
 
@@ -142,9 +143,9 @@ def test_several_models_under_their_names() -> None:
     small, large = FakeEmbedder(dimensions=8), FakeEmbedder(dimensions=32)
     with serving({"small": small, "large": large}) as url:
         for name, one in (("small", small), ("large", large), ("", small)):
-            answer = httpx.post(f"{url}/v1/embeddings", json={"model": name, "input": TEXTS, "task": "query"})
+            answer = http.post(f"{url}/v1/embeddings", json={"model": name, "input": TEXTS, "task": "query"})
             assert np.array_equal(vectors(answer), one.embed_queries(TEXTS))
-        answer = httpx.post(f"{url}/models/large/query/v1/embeddings", json={"input": TEXTS})
+        answer = http.post(f"{url}/models/large/query/v1/embeddings", json={"input": TEXTS})
         assert np.array_equal(vectors(answer), large.embed_queries(TEXTS))
 
 

@@ -8,11 +8,17 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from twofold.server import create_app
 from twofold.server.running import make_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+http = httpx.Client(timeout=30, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+"""A client that all tests share, since making one reads certificates; it leaves no connection open."""
 
 
 @contextmanager

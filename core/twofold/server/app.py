@@ -86,6 +86,8 @@ def routes(service: Service) -> list[Any]:
         Route("/health", facts.health),
         Route("/info", facts.info),
         Route("/metrics", facts.metrics),
+        Route("/openapi.json", facts.openapi),
+        Route("/docs", facts.reference),
         Mount("/models/{model}", routes=[*doors, *states]),
         Route("/", Door(service, find_served("tei"), "/embed"), methods=["POST"]),
         Mount("/", Pages()),

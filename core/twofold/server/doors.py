@@ -67,7 +67,9 @@ class Door:
         metrics.inflight.inc()
         try:
             status, body, headers = await self._answer(scope, receive)
-            await self._send(send, status, body, headers)
+            length = (b"content-length", str(len(body)).encode())
+            await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+            await send({"type": "http.response.body", "body": body})
             metrics.answered(self._route, status, time.perf_counter() - started)
         except ClientGone:
             metrics.rejected.labels("gone").inc()
@@ -123,20 +125,6 @@ class Door:
         if refusal.status in CLOSING:
             headers.append((b"connection", b"close"))
         return refusal.status, self._wire.write_error(refusal.message, refusal.status), headers
-
-    async def _send(self, send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        """Send an answer to a client that takes it in time.
-
-        Raises:
-            ClientGone: it does not.
-        """
-        length = (b"content-length", str(len(body)).encode())
-        try:
-            async with asyncio.timeout(self._service.limits.write_seconds):
-                await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-                await send({"type": "http.response.body", "body": body})
-        except TimeoutError:
-            raise ClientGone from None
 
 
 CLOSING = (408, 413)

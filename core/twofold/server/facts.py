@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from twofold.cards import find_card
+from twofold.server import openapi, reference
 from twofold.server.refusal import Refusal
 from twofold.wires.openai import write_error
 
@@ -106,6 +107,15 @@ class Facts:
         if not served.ready:
             return as_json({"model": {"model_name": served.name}, "state": "loading"})
         return as_json({"model": describe(served), "server": f"twofold {version('twofold')}"})
+
+    async def openapi(self, _: Request) -> Response:
+        """What the routes take and give, for programs."""
+        return as_json(openapi.document(self._service))
+
+    async def reference(self, _: Request) -> Response:
+        """The same for people."""
+        page = reference.page(openapi.document(self._service))
+        return Response(page, media_type="text/html", headers={"content-security-policy": reference.POLICY})
 
     async def info(self, request: Request) -> Response:
         """What text-embeddings-inference says of itself, as far as it is the same thing here."""

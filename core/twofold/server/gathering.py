@@ -65,8 +65,12 @@ class Gatherer:
             TwofoldError: the engine's.
         """
         tokens = sum(work.tokens)
-        self._admit(tokens, work.urgent)
-        kind = (work.urgent, work.task, work.truncate)
+        try:
+            self._admit(tokens, work.urgent)
+        except Refusal:
+            work.done.cancel()
+            raise
+        kind = (work.urgent, work.task, work.truncate, work.kept)
         self._turns.setdefault(kind, Turns()).add(work)
         self._count(work.urgent, tokens)
         self._more.set()
@@ -175,6 +179,10 @@ class Gatherer:
         """The rows of each document of a batch."""
         first = parts[0][0]
         documents = [work.documents[place] for work, place in parts]
+        if first.kept == "query":
+            return list((await self._embedder.aembed_queries([one.text for one in documents]))[:, None])
+        if first.kept == "document":
+            return await self._embedder.aembed_late(documents)
         dimensions = max(work.dimensions for work, _ in parts)
         backend, task, truncate = self._embedder.backend, first.task, first.truncate
         if self._thread is None:

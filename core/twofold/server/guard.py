@@ -33,13 +33,15 @@ class Guard:
         """Who asks, as far as fairness goes: the digest of a key where keys are asked for, else the address.
 
         Raises:
-            Refusal: no key, or one that is none of ours.
+            Refusal: no key, or one that is none of ours; or a page of another site that has its visitor's browser ask.
         """
+        headers = dict(scope["headers"])
+        if headers.get(b"sec-fetch-site") == b"cross-site":
+            raise Refusal(403, "a page of another site may not ask this server", "site")
         if not self._digests:
             client = scope.get("client")
             return client[0] if client else None
-        shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        word, _, key = shown.partition(b" ")
+        word, _, key = headers.get(b"authorization", b"").partition(b" ")
         if word.lower() != b"bearer" or not key:
             raise Refusal(401, "this server asks for a key: send 'Authorization: Bearer <key>'", "key")
         digest = sha256(key.strip()).digest()

@@ -16,8 +16,8 @@ class Limits:
         bytes_in_flight: of all bodies that are held at once.
         texts: in one request.
         queue_seconds: of work that may wait, at the speed that is measured; what comes beyond it gets a 429.
-        read_seconds: for a client to send its request.
-        write_seconds: for a client to take its answer.
+        read_seconds: for a client to send a request's head, and again for its body.
+        write_seconds: for which a client may be behind with taking its answer.
         keep_alive_seconds: for which an idle connection is kept; Weaviate's are idle for up to 90.
 
     Raises:

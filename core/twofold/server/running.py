@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -18,19 +19,23 @@ if TYPE_CHECKING:
 
     from twofold.server.limits import Limits
 
-HEAD_SECONDS = 10.0
-"""For a client to send the head of a request, once it has begun or connected."""
 HEAD_BYTES = 64 * 1024
 LINGER_SECONDS = 1.0
 """For which idle connections are kept when the server ends: what is on its way to it is still answered."""
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection, which waits for a request's head for so long and no longer."""
+    """uvicorn's connection, which waits for a request's head, and for an answer to be taken, so long and no longer."""
 
     _waiting: asyncio.TimerHandle | None = None
+    _writing: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _ending = False
+
+    @cached_property
+    def _limits(self) -> Limits:
+        limits: Limits = self.config.app.state.service.limits  # type: ignore[union-attr] # it is our own application
+        return limits
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first head."""
@@ -40,6 +45,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._stop_waiting()
+        self._stop_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -50,7 +56,7 @@ class Connection(HttpToolsProtocol):
                 self._wait()
         super().data_received(data)
         if self._waiting is not None and self._head_bytes > HEAD_BYTES:
-            self.transport.close()
+            self.transport.abort()
 
     def on_headers_complete(self) -> None:
         """The head is there."""
@@ -59,6 +65,17 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         if self._ending:
             self.cycle.keep_alive = False
+
+    def pause_writing(self) -> None:
+        """The client is behind with taking its answer."""
+        super().pause_writing()
+        if self._writing is None:
+            self._writing = self.loop.call_later(self._limits.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._stop_writing()
+        super().resume_writing()
 
     def shutdown(self) -> None:
         """End after the request that is under way, or that arrives within a moment."""
@@ -73,16 +90,17 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _wait(self) -> None:
-        self._waiting = self.loop.call_later(HEAD_SECONDS, self._cut)
+        self._waiting = self.loop.call_later(self._limits.read_seconds, self.transport.abort)
 
     def _stop_waiting(self) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
 
-    def _cut(self) -> None:
-        self._waiting = None
-        self.transport.close()
+    def _stop_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
 
 
 class Server(uvicorn.Server):

@@ -120,6 +120,7 @@ class Served:
             task=task,
             truncate=truncate,
             dimensions=dimensions,
+            kept=self._kept(task, truncate, dimensions, ask.normalize),
             client=client,
             urgent=urgent,
             done=asyncio.get_running_loop().create_future(),
@@ -135,6 +136,8 @@ class Served:
         """
         rows = await self._gatherer.rows_of(work)
         together = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        if work.kept:
+            return together
         unit = self.embedder.settings.normalize if normalize is None else normalize
         return finish(together, len(together), work.dimensions, unit=unit)
 
@@ -183,6 +186,15 @@ class Served:
             has = ", ".join(map(repr, sorted(names))) or "none: it takes 'query' and 'document' alike"
             raise InputError(f"{self.name} has no task {word[:80]!r}; it has {has}")
         return card.task(word), word in QUERY_WORDS
+
+    def _kept(self, task: Task, truncate: Truncate, dimensions: int, normalize: bool | None) -> Side | None:
+        """The side of which a request's vectors are the embedder's own, where that has a cache of them."""
+        embedder, settings = self.embedder, self.embedder.settings
+        if settings.cache is None or dimensions != embedder.dimensions or normalize not in (None, settings.normalize):
+            return None
+        if task == embedder.query_task and truncate == (settings.query_truncate or settings.truncate):
+            return "query"
+        return "document" if task == embedder.document_task and truncate == settings.truncate else None
 
     def _truncate(self, ask: Ask, *, urgent: bool) -> Truncate:
         if ask.truncate is not None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from twofold.documents import Document
+    from twofold.lookup import Side
     from twofold.models import Task
     from twofold.settings import Truncate
     from twofold.vectors import FloatArray
@@ -29,6 +30,7 @@ class Work:
         tokens: of each.
         task, truncate: how they go in.
         dimensions: that are needed at least.
+        kept: the side, where the embedder's cache may have these very vectors, finished.
         client: whose it is.
         urgent: whether somebody waits for it: queries go before documents.
         done: the rows of every document, once all are there.
@@ -39,6 +41,7 @@ class Work:
     task: Task
     truncate: Truncate
     dimensions: int
+    kept: Side | None
     client: Hashable
     urgent: bool
     done: asyncio.Future[list[FloatArray]]
@@ -69,6 +72,7 @@ class Work:
         """Nobody waits for it any more; returns the tokens that had not begun."""
         spared = sum(self.tokens[place] for place in self.left)
         self.fail(ClientGone())
+        self.done.exception()  # it is known, whether or not anybody asks for it
         return spared
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
 import msgspec
+from msgspec import Meta
 
 from twofold.wires.jina import read_truncate
 from twofold.wires.reading import Sent, count_of, decode, stack
@@ -34,12 +35,16 @@ class Answer(msgspec.Struct):
 class Received(msgspec.Struct):
     """A request's body, as it is read; members that are not named here are passed over."""
 
-    texts: list[str]
-    model: str = ""
-    input_type: str | None = None
-    embedding_types: list[str] | None = None
-    output_dimension: int | None = None
-    truncate: str | None = None
+    texts: Annotated[list[str], Meta(description="The texts.")]
+    model: Annotated[str, Meta(description="The model's name; the server's first where none is said.")] = ""
+    input_type: Annotated[str | None, Meta(description="search_query or search_document, or a task of the model.")] = (
+        None
+    )
+    embedding_types: Annotated[
+        list[str] | None, Meta(description="Any of float, base64, int8, binary and ubinary; float where none is said.")
+    ] = None
+    output_dimension: Annotated[int | None, Meta(description="The size of the vectors.")] = None
+    truncate: Annotated[str | None, Meta(description="NONE, or END: the end of a text that is too long is cut.")] = None
 
 
 class Sending(msgspec.Struct):
@@ -50,6 +55,12 @@ class Sending(msgspec.Struct):
     texts: tuple[str, ...]
     meta: dict[str, Any]
     response_type: str = "embeddings_by_type"
+
+
+class Refused(msgspec.Struct):
+    """An error's body."""
+
+    message: str
 
 
 def write_request(ask: Ask) -> bytes:
@@ -108,4 +119,4 @@ def write_answer(reply: Reply, ask: Ask) -> bytes:
 
 def write_error(message: str, status: int) -> bytes:
     """An error's body."""
-    return msgspec.json.encode({"message": message})
+    return msgspec.json.encode(Refused(message))

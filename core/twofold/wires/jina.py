@@ -6,9 +6,10 @@ What is read is a superset: OpenAI's own fields, and the words of other servers 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from twofold.wires.openai import read_answer, write_answer, write_error
 from twofold.wires.reading import decode
@@ -47,18 +48,24 @@ Forms: TypeAlias = str | list[str] | None
 class Received(msgspec.Struct):
     """A request's body, as it is read; members that are not named here are passed over."""
 
-    input: Input | list[Input]
-    model: str = ""
-    task: str | None = None
-    input_type: str | None = None
-    prompt_name: str | None = None
-    dimensions: int | None = None
-    late_chunking: bool | None = None
-    normalized: bool | None = None
-    truncate: bool | str | None = None
-    embedding_type: Forms = None
-    encoding_type: Forms = None
-    encoding_format: Forms = None
+    input: Annotated[
+        Input | list[Input], Meta(description="A text, or a list of texts; each is a string or an object.")
+    ]
+    model: Annotated[str, Meta(description="The model's name; the server's first where none is said.")] = ""
+    task: Annotated[str | None, Meta(description="The model's own word for how texts go in, or query or document.")] = (
+        None
+    )
+    input_type: Annotated[str | None, Meta(description="The same, as NVIDIA's clients say it.")] = None
+    prompt_name: Annotated[str | None, Meta(description="The same, as sentence-transformers says it.")] = None
+    dimensions: Annotated[int | None, Meta(description="The size of the vectors.")] = None
+    late_chunking: Annotated[bool | None, Meta(description="Whether the inputs are the chunks of one document.")] = None
+    normalized: Annotated[bool | None, Meta(description="Whether vectors have unit length.")] = None
+    truncate: Annotated[
+        bool | str | None, Meta(description="Whether the end of a text that is too long is cut: true or END.")
+    ] = None
+    embedding_type: Annotated[Forms, Meta(description="float, base64, binary or ubinary.")] = None
+    encoding_format: Annotated[Forms, Meta(description="The same, as OpenAI's clients say it.")] = None
+    encoding_type: Annotated[Forms, Meta(description="The same, as LlamaIndex's class for Jina says it.")] = None
 
 
 FORMS = ("float", "base64", "binary", "ubinary")

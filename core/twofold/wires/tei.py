@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from twofold.wires.reading import decode, stack
 from twofold.wires.wire import Ask, Reply
@@ -20,11 +23,18 @@ class Request(msgspec.Struct, omit_defaults=True):
 class Received(msgspec.Struct):
     """A request's body, as it is read; members that are not named here are passed over."""
 
-    inputs: str | list[str]
-    prompt_name: str | None = None
-    dimensions: int | None = None
-    normalize: bool | None = None
-    truncate: bool | None = None
+    inputs: Annotated[str | list[str], Meta(description="A text, or a list of texts.")]
+    prompt_name: Annotated[str | None, Meta(description="query or document, or a task of the model.")] = None
+    dimensions: Annotated[int | None, Meta(description="The size of the vectors.")] = None
+    normalize: Annotated[bool | None, Meta(description="Whether vectors have unit length.")] = None
+    truncate: Annotated[bool | None, Meta(description="Whether the end of a text that is too long is cut.")] = None
+
+
+class Refused(msgspec.Struct):
+    """An error's body."""
+
+    error: str
+    error_type: str
 
 
 TYPES = {401: "Unauthorized", 413: "Validation", 422: "Validation", 429: "Overloaded", 503: "Unhealthy"}
@@ -68,4 +78,4 @@ def write_answer(reply: Reply, ask: Ask) -> bytes:
 
 def write_error(message: str, status: int) -> bytes:
     """An error's body."""
-    return msgspec.json.encode({"error": message, "error_type": TYPES.get(status, "Backend")})
+    return msgspec.json.encode(Refused(message, TYPES.get(status, "Backend")))

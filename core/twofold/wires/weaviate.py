@@ -6,9 +6,10 @@ One text a request. The request has the members of an answer too, which mean not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from msgspec import Meta
 
 from twofold.wires.reading import decode
 from twofold.wires.wire import Ask
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 class Config(msgspec.Struct):
     """The side, "query" or "passage", and the size, where they are said."""
 
-    task_type: str | None = None
-    dimensions: int | None = None
+    task_type: Annotated[str | None, Meta(description="query or passage, which Weaviate says since 1.31.")] = None
+    dimensions: Annotated[int | None, Meta(description="The size of the vector.")] = None
 
 
 class Request(msgspec.Struct):
     """A request's body."""
 
-    text: str
-    config: Config | None = None
+    text: Annotated[str, Meta(description="The text.")]
+    config: Annotated[Config | None, Meta(description="How it is embedded.")] = None
 
 
 class Answer(msgspec.Struct):
@@ -37,6 +38,12 @@ class Answer(msgspec.Struct):
     text: str
     vector: list[float]
     dim: int
+
+
+class Refused(msgspec.Struct):
+    """An error's body."""
+
+    error: str
 
 
 def read_request(body: bytes) -> Ask:
@@ -58,4 +65,4 @@ def write_answer(reply: Reply, ask: Ask) -> bytes:
 
 def write_error(message: str, status: int) -> bytes:
     """An error's body, whose `error` is a string: Weaviate shows it to its user."""
-    return msgspec.json.encode({"error": message})
+    return msgspec.json.encode(Refused(message))

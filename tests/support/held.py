@@ -1,0 +1,46 @@
+"""An embedder whose engine waits until it is let go, so that what meets in a batch can be seen."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from twofold.errors import InputError
+from twofold.fake import FakeBackend
+from twofold.testing import FakeEmbedder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twofold.documents import Document
+    from twofold.vectors import FloatArray
+
+POISON = "poison"
+
+
+class HeldBackend(FakeBackend):
+    """Holds every batch while `gate` is closed; refuses the document that has `POISON` in it."""
+
+    def __init__(self, batch_tokens: int) -> None:
+        super().__init__()
+        self.batch_tokens = batch_tokens
+        self.gate = threading.Event()
+        self.gate.set()
+        self.begun = threading.Semaphore(0)
+
+    def embed(self, documents: Sequence[Document], *arguments: Any, **named: Any) -> FloatArray:
+        self.begun.release()
+        assert self.gate.wait(30)
+        for index, document in enumerate(documents):
+            if POISON in document.text:
+                raise InputError(f"document {index} is poisoned", index=index)
+        return super().embed(documents, *arguments, **named)
+
+
+class HeldEmbedder(FakeEmbedder):
+    """The fake, with a `HeldBackend`."""
+
+    def __init__(self, batch_tokens: int = 1000, **options: Any) -> None:
+        super().__init__(**options)
+        self.held = HeldBackend(batch_tokens)
+        self._backend = self.held
