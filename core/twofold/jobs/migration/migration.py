@@ -9,7 +9,7 @@ from twofold.errors import InputError, StoreError
 from twofold.jobs.migration.budget import tokens_of
 from twofold.jobs.migration.carrying import Carrier
 from twofold.jobs.migration.collection import Collection, Note
-from twofold.jobs.migration.ends import ends, pair
+from twofold.jobs.migration.ends import ends, pair, stored
 from twofold.jobs.migration.moving import Pair, cut_over, pair_of, remove_source, roll_back
 from twofold.jobs.migration.planning import SAMPLE as DOCUMENTS
 from twofold.jobs.migration.planning import Planning
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from twofold.jobs.migration.plan import Plan
     from twofold.jobs.migration.verdict import Verdict
     from twofold.jobs.setting_aside import OnError
+    from twofold.space import SpaceRecord
 
 
 class Migration:
@@ -82,6 +83,14 @@ class Migration:
         if self._embedder is None:
             raise InputError("this step embeds: give the embedder of the new space")
         return self._embedder
+
+    def stored(self) -> tuple[SpaceRecord | None, int | None]:
+        """The record of the collection that is to be moved, and the size of its first vector; None for what is not.
+
+        Raises:
+            StoreError: no such collection.
+        """
+        return stored(self._ends()[0])
 
     def plan(self, *, sample: int = DOCUMENTS, seed: int | None = None, trial: bool = True) -> Plan:
         """What is there, and what a migration would cost and take.
