@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from twofold.cli import FAILED, INTERRUPTED, NO_GO, OVER_BUDGET, SET_ASIDE, show
+from twofold.cli import FAILED, INTERRUPTED, NO_GO, SET_ASIDE, show
 from twofold.cli.files import is_terminal
 from twofold.cli.interrupts import stopping
-from twofold.cli.options import CollectionArgument, Given, JsonOption, StoreOption, given_options, with_bare_tasks
+from twofold.cli.options import (
+    BudgetOption,
+    BudgetTokensOption,
+    CollectionArgument,
+    Given,
+    JsonOption,
+    StoreOption,
+    budget_of,
+    given_options,
+    with_bare_tasks,
+)
 from twofold.cli.say import line, say
 from twofold.errors import InputError, TwofoldError
 
@@ -28,7 +38,7 @@ OF_STEPS = {
     "sample": ("plan", "verify"),
     "no_trial": ("plan",),
     "budget_tokens": ("apply",),
-    "budget_usd": ("apply",),
+    "budget": ("apply",),
     "on_error": ("apply",),
     "dead_letters": ("apply",),
     "questions": ("verify",),
@@ -55,8 +65,8 @@ def migrate(
     ] = None,
     sample: Annotated[int | None, typer.Option(help="Documents to count, or rows to embed again.")] = None,
     no_trial: Annotated[bool, typer.Option("--no-trial", help="Write no rows to see how long that takes.")] = False,
-    budget_tokens: Annotated[int | None, typer.Option(help="End before more tokens are spent.")] = None,
-    budget_usd: Annotated[float | None, typer.Option(help="End before more dollars are spent.")] = None,
+    budget: BudgetOption = None,
+    budget_tokens: BudgetTokensOption = None,
     on_error: Annotated[
         Literal["stop", "skip"] | None, typer.Option(help="At a row that cannot be embedded: stop, or leave it out.")
     ] = None,
@@ -80,7 +90,7 @@ def migrate(
         "sample": sample,
         "no_trial": no_trial or None,
     }
-    options |= {"budget_tokens": budget_tokens, "budget_usd": budget_usd, "on_error": on_error}
+    options |= {"budget_tokens": budget_tokens, "budget": budget, "on_error": on_error}
     options |= {"dead_letters": dead_letters, "questions": questions, "behind": behind}
     options |= {"yes": yes or None, "no_trial": no_trial or None}
     _check_options(step, {key: value for key, value in options.items() if value is not None})
@@ -94,9 +104,9 @@ def migrate(
         if step == "plan":
             _tell_plan(migration.plan(**chosen, trial=not no_trial), as_json=as_json)
         elif step == "apply":
-            budget = {"budget_tokens": budget_tokens, "budget_usd": budget_usd}
-            aside = {"on_error": on_error or "stop", "dead_letters": dead_letters}
-            carried = migration.apply(**budget, **aside, progress=True, stop=stop)  # type: ignore[arg-type] # by name
+            own: dict[str, Any] = {"on_error": on_error or "stop", "dead_letters": dead_letters}
+            limit = budget_of(budget, budget_tokens, ahead=False)
+            carried = migration.apply(budget=limit, **own, progress=True, stop=stop)
             _tell_carried(carried, as_json=as_json)
         elif step == "verify":
             _verify(migration, questions, {**chosen, "behind": behind or 0}, as_json=as_json)
@@ -186,9 +196,9 @@ def _tell_carried(carried: Carried, *, as_json: bool) -> None:
             (carried.set_aside, "left out"),
         ):
             parts += [f"{number:,} {what}"] if number else []
-        line(", ".join(parts) + ("; the rest is left for the next run" if carried.ended else ""))
-    if carried.ended:
-        raise typer.Exit(INTERRUPTED if carried.ended == "stop" else OVER_BUDGET)
+        line(", ".join(parts) + ("; the rest is left for the next run" if carried.stopped else ""))
+    if carried.stopped:
+        raise typer.Exit(INTERRUPTED)
     if carried.set_aside:
         raise typer.Exit(SET_ASIDE)
 
