@@ -1,7 +1,7 @@
 """The command `twofold`. Needs the extra `cli`; each command says itself which others it needs.
 
 Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 used wrongly,
-3 done but for documents that were set aside, 130 interrupted.
+3 done but for documents that were set aside, 4 verified, and NO-GO, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-FAILED, MISUSED, SET_ASIDE, INTERRUPTED = 1, 2, 3, 130
+FAILED, MISUSED, SET_ASIDE, NO_GO, INTERRUPTED = 1, 2, 3, 4, 130
 
 
 def main() -> None:

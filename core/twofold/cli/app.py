@@ -33,6 +33,9 @@ COMMANDS = {
     "drop": Place("manage", "drop", "Remove a collection, after a question."),
     "export": Place("transfer", "export", "Write a collection to a file, with its vectors and its record."),
     "import": Place("transfer", "import_", "Read an exported file into a collection of the same space."),
+    "migrate": Place(
+        "migrate", "migrate", "Move a collection into the space of another model, while it is read and written."
+    ),
     "plot": Place("plot", "plot", "Draw a map of a collection, or the similarities of a few texts."),
     "serve": Place(
         "serve", "serve", "Serve models over HTTP, in the dialects that clients speak already, with a page to try them."

@@ -146,7 +146,7 @@ def _tell_dry_run(found: DryRun, corpus: Corpus, *, as_json: bool) -> None:
     line(f"{found.embedded:,} documents to embed, as {found.chunks:,} rows of {found.tokens:,} tokens")
     line(f"{found.skipped:,} unchanged, {found.refiled:,} with new metadata alone, {found.blank:,} blank")
     if found.seconds is not None:
-        line(f"about {_duration(found.seconds)}")
+        line(f"about {show.duration(found.seconds)}")
     if found.price is not None and found.cost is not None:
         line(f"about ${found.cost:,.2f}, at ${found.price.dollars} a million tokens ({found.price.as_of})")
     if found.price is not None and found.batch_cost is not None:
@@ -155,9 +155,3 @@ def _tell_dry_run(found: DryRun, corpus: Corpus, *, as_json: bool) -> None:
         line(f"left out: {passed}")
     if found.set_aside:
         line(f"{found.set_aside:,} cannot be indexed; the first: {found.first_refused}")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

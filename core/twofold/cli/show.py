@@ -38,3 +38,10 @@ def as_json(value: Any) -> None:
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
     text = json.dumps(value, ensure_ascii=not encoding.startswith("utf"))
     line(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def duration(seconds: float) -> str:
+    """How long something takes, as it is said."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

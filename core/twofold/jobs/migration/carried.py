@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, TypeAlias
-
-Ended: TypeAlias = Literal["", "stop", "budget"]
 
 
 @dataclass(slots=True)
@@ -18,7 +15,7 @@ class Carried:
         refiled: written with the vectors that they had, since only their fields had changed.
         removed: in the source no more.
         set_aside: could not be embedded.
-        ended: why the run ended before its time: "stop", "budget", or "" where it did not; another run goes on.
+        stopped: whether the run was cut short by `stop`; another one goes on after it.
     """
 
     unchanged: int = 0
@@ -27,7 +24,7 @@ class Carried:
     removed: int = 0
     set_aside: int = 0
     tokens: int = 0
-    ended: Ended = ""
+    stopped: bool = False
 
     @property
     def changed(self) -> int:
@@ -37,10 +34,10 @@ class Carried:
     def add(self, other: Carried) -> None:
         """Add what another pass did; what was unchanged or set aside counts once."""
         for field in fields(self):
-            latest = field.name in ("unchanged", "set_aside", "ended")
+            latest = field.name in ("unchanged", "set_aside", "stopped")
             mine = 0 if latest else getattr(self, field.name)
             setattr(self, field.name, getattr(other, field.name) if latest else mine + getattr(other, field.name))
 
-    def to_dict(self) -> dict[str, int | str]:
+    def to_dict(self) -> dict[str, int]:
         """For JSON."""
         return asdict(self)

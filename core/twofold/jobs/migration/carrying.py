@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from twofold.backend import Report
     from twofold.embedder import Embedder
+    from twofold.jobs.budget import Spending
     from twofold.jobs.migration.collection import Collection
     from twofold.jobs.migration.units import Unit
     from twofold.jobs.setting_aside import SettingAside
@@ -46,7 +47,7 @@ class Carrier:
         embedder: makes the new vectors.
         late: whether chunks are embedded in their documents.
         aside: takes what cannot be embedded, or raises.
-        tokens: how many may be embedded, in all passes together; None for any number.
+        spending: what all passes together may spend on a hosted model.
         report: told of rows and tokens.
         stop: asked before each slice of a second or two.
     """
@@ -59,12 +60,12 @@ class Carrier:
         *,
         late: bool,
         aside: SettingAside,
-        tokens: int | None = None,
+        spending: Spending | None = None,
         report: Report = lambda _documents, _tokens: None,
         stop: Callable[[], bool] | None = None,
     ) -> None:
         self.source, self.target, self.embedder, self.late = source, target, embedder, late
-        self._aside, self._left, self._report, self._stop = aside, tokens, report, stop
+        self._aside, self._spending, self._report, self._stop = aside, spending, report, stop
         self._pace = Pace()
         self._done = Carried()
 
@@ -73,6 +74,7 @@ class Carrier:
 
         Raises:
             InputError: a row that cannot be embedded, unless it is set aside; it is named.
+            BudgetExceeded: the next slice does not fit into what may be spent.
             StoreError, ProviderError: what was embedded is written; another run goes on after it.
         """
         self._done, aside = Carried(), self._aside.count
@@ -82,7 +84,7 @@ class Carrier:
                 for one in page:
                     rows.add(one.id, "")
                 self._take([one.id for one in page], documents)
-                if self._done.ended:
+                if self._done.stopped:
                     return self._done
             self._remove(rows)
         self._done.set_aside = self._aside.count - aside
@@ -103,8 +105,11 @@ class Carrier:
         self._done.unchanged += len(originals) - len(changed)
         self._report(len(originals) - len(changed), 0)
         for some, tokens in self._slices(units):
-            if self._ends(tokens):
+            if self._stop is not None and self._stop():
+                self._done.stopped = True
                 return
+            if self._spending is not None:
+                self._spending.take(tokens)
             self._write(some, tokens)
 
     def _singles(self, changed: Sequence[Original], there: Mapping[str, Original]) -> Iterator[Unit]:
@@ -181,14 +186,6 @@ class Carrier:
         if some:
             yield some, tokens
 
-    def _ends(self, tokens: int) -> bool:
-        """Whether the run ends before a slice."""
-        if self._stop is not None and self._stop():
-            self._done.ended = "stop"
-        elif self._left is not None and tokens > self._left:
-            self._done.ended = "budget"
-        return bool(self._done.ended)
-
     def _write(self, units: list[Unit], tokens: int) -> None:
         """Embed a slice and write it; a unit that cannot be embedded is set aside, and the others are tried again."""
         started = time.monotonic()
@@ -210,7 +207,6 @@ class Carrier:
                     self._set_aside(units[place].rows, reason)
             break
         self._done.tokens += tokens
-        self._left = None if self._left is None else self._left - tokens
         self._pace.learn(tokens, time.monotonic() - started)
         self._report(0, tokens)
 

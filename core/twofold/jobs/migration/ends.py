@@ -52,3 +52,12 @@ def pair(place: Collection, name: str, embedder: Embedder) -> Pair:
     if not target.find() or (note := target.note()) is None:
         raise StoreError(f"nothing of collection {name!r} was carried over to {target.name!r} yet: apply first")
     return Pair(source, target, note)
+
+
+def stored(source: Collection) -> tuple[SpaceRecord | None, int | None]:
+    """The record of a collection, and the size of its first vector; None for what it has not."""
+    record = source.rows.record()
+    held = next(source.pages(), ())[:1]
+    vectors = [one.vectors for one in source.originals([row.id for row in held], vectors=True).values()]
+    size = vectors[0][0].size if vectors and vectors[0] else None
+    return (None if record is None else SpaceRecord.from_json(record)), size

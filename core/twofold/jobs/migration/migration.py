@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from twofold.errors import InputError, StoreError
-from twofold.jobs.migration.budget import tokens_of
+from twofold.jobs.budget import Spending
 from twofold.jobs.migration.carrying import Carrier
 from twofold.jobs.migration.collection import Collection, Note
-from twofold.jobs.migration.ends import ends, pair
+from twofold.jobs.migration.ends import ends, pair, stored
 from twofold.jobs.migration.moving import Pair, cut_over, pair_of, remove_source, roll_back
 from twofold.jobs.migration.planning import SAMPLE as DOCUMENTS
 from twofold.jobs.migration.planning import Planning
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twofold.embedder import Embedder
+    from twofold.jobs.budget import Budget
     from twofold.jobs.migration.carried import Carried
     from twofold.jobs.migration.judging import Question
     from twofold.jobs.migration.plan import Plan
     from twofold.jobs.migration.verdict import Verdict
     from twofold.jobs.setting_aside import OnError
+    from twofold.space import SpaceRecord
 
 
 class Migration:
@@ -83,6 +85,14 @@ class Migration:
             raise InputError("this step embeds: give the embedder of the new space")
         return self._embedder
 
+    def stored(self) -> tuple[SpaceRecord | None, int | None]:
+        """The record of the collection that is to be moved, and the size of its first vector; None for what is not.
+
+        Raises:
+            StoreError: no such collection.
+        """
+        return stored(self._ends()[0])
+
     def plan(self, *, sample: int = DOCUMENTS, seed: int | None = None, trial: bool = True) -> Plan:
         """What is there, and what a migration would cost and take.
 
@@ -100,16 +110,14 @@ class Migration:
         """
         if sample < 1:
             raise InputError(f"sample={sample}: it must be at least 1")
-        source, target = self._ends()
-        planning = Planning(source, target, self.embedder, self.old, self.late_chunking)
+        planning = Planning(*self._ends(), self.embedder, self.old, self.late_chunking)
         planning.look(sample=sample, seed=seed, trial=trial)
         return planning.plan
 
     def apply(
         self,
         *,
-        budget_tokens: int | None = None,
-        budget_usd: float | None = None,
+        budget: Budget | None = None,
         on_error: OnError = "stop",
         dead_letters: str | os.PathLike[str] | None = None,
         progress: bool = False,
@@ -120,8 +128,7 @@ class Migration:
         Ids, texts, metadata and references stay as they are. The source is read, and goes on serving.
 
         Args:
-            budget_tokens: end before more tokens are spent in this run.
-            budget_usd: end before more dollars are; by the list price.
+            budget: what this run may spend on a hosted model; it ends before more is.
             on_error: "stop" at a row that cannot be embedded, or "skip" it; this holds for the cutover, too.
             dead_letters: a file for the ids of those that were skipped, with the reasons.
             progress: draw a bar.
@@ -129,14 +136,15 @@ class Migration:
 
         Raises:
             InputError: an option, or a row that cannot be embedded.
+            BudgetExceeded: the rest does not fit.
             SpaceMismatch: the collection is in this space already.
             StoreError, ProviderError: what was embedded is written; another run goes on after it.
         """
-        budget = tokens_of(self.embedder, budget_tokens, budget_usd)
+        spending = Spending(self.embedder, budget)
         with SettingAside(on_error, dead_letters) as aside:
             both = self._prepared(skip=aside.skips)
             with reporting(both.source.rows.count(), "migrating", shown=progress) as report:
-                return self._carrier(both, aside, tokens=budget, report=report, stop=stop).carry()
+                return self._carrier(both, aside, spending=spending, report=report, stop=stop).carry()
 
     def verify(
         self, questions: Sequence[Question] = (), *, sample: int = SAMPLE, behind: int = 0, seed: int | None = None
@@ -224,8 +232,7 @@ class Migration:
         run(checking(target.rows.store, Calls(self.embedder)))
         late = before.late if self.late_chunking is None else self.late_chunking
         note = replace(before, late=late, skip=skip, cutting=False)
-        if note != before:
-            target.keep(note)
+        target.keep(note)
         return Pair(source, target, note)
 
     def _late(self, source: Collection, target: Collection) -> bool:

@@ -89,8 +89,8 @@ def _settle(carrier: Carrier, done: Carried, grace: float) -> None:
         started = time.monotonic()
         latest = carrier.carry()
         done.add(latest)
-        if latest.ended:
-            raise StoreError(f"the cutover was ended before its time ({latest.ended}): the source serves as before")
+        if latest.stopped:
+            raise StoreError("the cutover was stopped: the source serves as before")
         if not latest.changed and started - closed >= grace:
             return
         time.sleep(max(0.0, min(grace - (time.monotonic() - closed), grace)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twofold.documents import is_blank
+from twofold.jobs.budget import PROBE
 from twofold.jobs.long import Pace
 from twofold.jobs.migration.advising import advice
 from twofold.jobs.migration.plan import Plan
@@ -69,7 +70,7 @@ class Planning:
             carried = self.plan.rows - self.plan.without_text
             self.plan.seconds = 2 * reading + self.plan.tokens / rate + carried * writing
         elif units:
-            self.plan.price = self.embedder.estimate(["word"]).price
+            self.plan.price = self.embedder.estimate([PROBE]).price
         self._conclude()
 
     def decide(self) -> bool | None:
