@@ -49,10 +49,10 @@ def v3(layers: int) -> Shape:
     return Shape(layers=layers, width=1024, heads=16, inner=4096, positions=8194)
 
 
-def make(folder: Path, family: str, dtype: torch.dtype, shape: Shape) -> Path:
+def make(folder: Path, family: str, dtype: torch.dtype, shape: Shape, vocabulary: int = VOCABULARY) -> Path:
     """A checkpoint of random weights in a family's layout; v3's original one with five stacked adapters."""
     layout = next(layout for layout in layouts.LAYOUTS if layout.family == family)
-    tables = {"word": VOCABULARY, "kind": 2, "position": shape.positions}
+    tables = {"word": vocabulary, "kind": 2, "position": shape.positions}
     outputs = {"qkv": 3 * shape.width, "up": shape.inner}
     tensors: dict[str, torch.Tensor] = {}
     for name, sources in layout.sources(shape.layers).items():

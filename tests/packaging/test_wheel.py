@@ -3,18 +3,22 @@
 The wheel is built from the source distribution, so that one is shown to be whole as well.
 """
 
-import os
-import shutil
-import subprocess
-import sys
+from __future__ import annotations
+
 import zipfile
 from email import message_from_bytes
-from email.message import Message
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from support.bare import ROOT, run, succeed
+
+if TYPE_CHECKING:
+    from email.message import Message
+    from pathlib import Path
+
+    from support.bare import NewEnvironment
+
 PACKAGES = {"twofold", "chroma_twofold", "langchain_twofold", "llama_index_twofold", "weaviate_twofold"}
 
 NEEDS_AN_EXTRA = {
@@ -36,44 +40,10 @@ print(*sorted(new), twofold.__version__)
 """
 
 
-def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run where neither the repository nor the environment of these tests can be reached."""
-    hidden = ("PYTHON", "VIRTUAL_ENV", "COVERAGE", "COV_CORE")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-
-
-def _succeed(*command: str | Path, cwd: Path) -> str:
-    run = _run(*command, cwd=cwd)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
 @pytest.fixture(scope="module")
-def uv() -> str:
-    """The uv that `make test` puts on the path."""
-    found = shutil.which("uv", path=os.pathsep.join([os.environ["PATH"], str(ROOT / ".uv" / "bin")]))
-    assert found, "uv is not on the path: run `make test`, which fetches it"
-    return found
-
-
-@pytest.fixture(scope="module")
-def wheel(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    isolation = ("--no-build-isolation", "--python", sys.executable)  # with the hatchling that the constraints pin
-    _succeed(uv, "build", *isolation, "--out-dir", folder, ROOT, cwd=folder)
-    (built,) = folder.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def bare(uv: str, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel and what it requires, and nothing else."""
-    folder = tmp_path_factory.mktemp("bare")
-    _succeed(uv, "venv", "--python", sys.executable, folder / "venv", cwd=folder)
-    constraints = ("-c", ROOT / "constraints.txt")
-    _succeed(uv, "pip", "install", "--python", folder / "venv", *constraints, wheel, cwd=folder)
-    return folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+def bare(new_environment: NewEnvironment) -> Path:
+    """What the wheel requires, and nothing else."""
+    return new_environment()
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +64,7 @@ def test_the_top_level_names_are_these(names: list[str], metadata: Message) -> N
 
 
 def test_every_file_of_the_packages_is_in_the_wheel(names: list[str]) -> None:
-    tracked = _succeed("git", "ls-files", "core", "integrations", cwd=ROOT).splitlines()
+    tracked = succeed("git", "ls-files", "core", "integrations", cwd=ROOT).splitlines()
     assert {path.partition("/")[2] for path in tracked if (ROOT / path).exists()} <= set(names)
     assert not [name for name in names if "__pycache__" in name]
 
@@ -130,26 +100,26 @@ def test_every_host_and_part_has_its_extra_and_all_is_all_of_them(requirements: 
 
 
 def test_importing_loads_numpy_and_the_standard_library(bare: Path) -> None:
-    loaded, version = _succeed(bare / "python", "-I", "-c", LIGHT, cwd=bare).rsplit(maxsplit=1)
+    loaded, version = succeed(bare / "python", "-I", "-c", LIGHT, cwd=bare).rsplit(maxsplit=1)
     assert loaded.split() == ["twofold"]
     assert version
 
 
 def test_the_fake_embedder_needs_no_extra(bare: Path) -> None:
     code = "from twofold.testing import FakeEmbedder; print(FakeEmbedder().embed_query('one').shape)"
-    assert _succeed(bare / "python", "-I", "-c", code, cwd=bare) == "(64,)\n"
+    assert succeed(bare / "python", "-I", "-c", code, cwd=bare) == "(64,)\n"
 
 
 @pytest.mark.parametrize("extra", NEEDS_AN_EXTRA)
 def test_a_missing_extra_gives_the_command_that_installs_it(extra: str, bare: Path) -> None:
     code = f"import twofold\ntry:\n    {NEEDS_AN_EXTRA[extra]}\nexcept twofold.MissingExtra as error:\n    print(error)"
-    said = _succeed(bare / "python", "-I", "-c", code, cwd=bare)
+    said = succeed(bare / "python", "-I", "-c", code, cwd=bare)
     assert said.endswith(f" is not installed: pip install 'twofold[{extra}]'\n")
 
 
 def test_the_command_line_without_its_extra_says_so_in_one_line(bare: Path) -> None:
-    run = _run(bare / "twofold", "models", cwd=bare)
-    assert run.returncode == 1
-    assert run.stdout == ""
-    assert run.stderr.endswith(" is not installed: pip install 'twofold[cli]'\n")
-    assert len(run.stderr.splitlines()) == 1
+    done = run(bare / "twofold", "models", cwd=bare)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.endswith(" is not installed: pip install 'twofold[cli]'\n")
+    assert len(done.stderr.splitlines()) == 1

