@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import random
+from asyncio import Future
+from collections import deque
 from dataclasses import dataclass
 from math import exp, inf
 from typing import TYPE_CHECKING
@@ -26,8 +28,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 LONGEST_REFUSAL = 4.0
 """Seconds of a pause at most where the provider is there and refuses: others of the account go on."""
 FIRST_WINDOW = 4.0
-POLL = 0.02
-"""Seconds after which a call looks again while others fill the window; a probe is looked after less often."""
+LOOK = 1.0
+"""Seconds after which a call that waits for others' requests looks again, should nobody have woken it."""
 RECENT, SHORTEST = 2.0, 0.05
 """Seconds over which recent requests fade, and the least over which their pace is taken."""
 EVIDENCE = 10
@@ -47,18 +49,28 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Seconds after which to ask again; `away` where the provider does not answer, and for how long already."""
+    """Seconds after which to ask again.
+
+    Attributes:
+        away: for how long the provider has not answered; None where it does.
+        others: whether it is others' requests that are waited for: `Limiter.line` says how to be woken.
+    """
 
     seconds: float
     away: float | None = None
+    others: bool = False
 
 
 class Limiter:
-    """Holds requests back. None of its methods waits."""
+    """Holds requests back. None of its methods waits.
+
+    Attributes:
+        line: those that wait for others' requests, the first first: each future is settled when there may be room.
+    """
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         """Know nothing yet."""
-        self._jitter = jitter
+        self._jitter, self.line = jitter, deque[Future[None]]()
         self._requests, self._tokens = Meter(), Meter()
         self._window, self._threshold = FIRST_WINDOW, inf
         self._paused, self._pause, self._pause_until = False, FIRST_PAUSE, 0.0
@@ -80,9 +92,9 @@ class Limiter:
             if now < self._pause_until:
                 return Wait(self._pause_until - now, None if self._away_since is None else now - self._away_since)
             if self._probe:
-                return Wait(5 * POLL)
-        if self._under_way >= max(1, int(self._window)):
-            return Wait(POLL)
+                return Wait(LOOK, others=True)
+        if self._room() <= 0:
+            return Wait(LOOK, others=True)
         wait = max(self._held_until - now, self._requests.wait(1), self._tokens.wait(tokens))
         if wait > 0:
             return Wait(wait)
@@ -100,6 +112,16 @@ class Limiter:
         self._under_way -= 1
         if grant.number == self._probe:
             self._probe = 0
+        room = self._room()
+        while room > 0 and self.line:
+            waiting = self.line.popleft()
+            if not waiting.done():  # it has gone on, or ended
+                waiting.set_result(None)
+                room -= 1
+
+    def _room(self) -> int:
+        """How many more requests may be under way."""
+        return max(1, int(self._window)) - self._under_way
 
     def accepted(self, grant: Grant, headers: Mapping[str, str], tokens: int | None) -> None:
         """An answer came: learn from its headers, settle its tokens, widen the window, and end a pause."""
