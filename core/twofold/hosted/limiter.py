@@ -30,8 +30,9 @@ LONGEST_REFUSAL = 4.0
 FIRST_WINDOW = 4.0
 LOOK = 1.0
 """Seconds after which a call that waits for others' requests looks again, should nobody have woken it."""
-RECENT, SHORTEST = 2.0, 0.05
-"""Seconds over which recent requests fade, and the least over which their pace is taken."""
+RECENT, SHORTEST = (2.0, 20.0), 0.05
+"""Seconds over which recent requests fade, for the pace of a burst, and for one that is slow since others use the same
+account; and the least over which a pace is taken."""
 EVIDENCE = 10
 """Recent requests below which a refusal says nothing about the pace."""
 FORGET = 120.0
@@ -75,7 +76,8 @@ class Limiter:
         self._window, self._threshold = FIRST_WINDOW, inf
         self._paused, self._pause, self._pause_until = False, FIRST_PAUSE, 0.0
         self._away_since: float | None = None
-        self._stamp = self._since = self._recent = self._held_until = 0.0
+        self._stamp = self._since = self._held_until = 0.0
+        self._recent = [0.0] * len(RECENT)
         self._under_way = 0
         # Numbers of requests: the last sent, the last failed, and the last sent at a pause, a narrowing and a guess.
         self._sent = self._failed = self._round = self._narrowed = self._cut = 0
@@ -87,7 +89,8 @@ class Limiter:
             self._forget(now)
         for meter in (self._requests, self._tokens):
             meter.refill(now)
-        self._recent, self._stamp = self._recent * exp((self._stamp - now) / RECENT), now
+        gone, self._stamp = self._stamp - now, now
+        self._recent = [sent * exp(gone / seconds) for sent, seconds in zip(self._recent, RECENT, strict=True)]
         if self._paused and not last:
             if now < self._pause_until:
                 return Wait(self._pause_until - now, None if self._away_since is None else now - self._away_since)
@@ -100,7 +103,7 @@ class Limiter:
             return Wait(wait)
         self._requests.take(1)
         self._tokens.take(tokens)
-        self._recent += 1
+        self._recent = [sent + 1 for sent in self._recent]
         self._under_way += 1
         self._sent += 1
         if self._paused:
@@ -143,14 +146,22 @@ class Limiter:
         """429: narrow the window, and send nothing for `hold` seconds, or pause where it does not say how long."""
         self.narrow(grant)
         self._learn(headers, grant)
-        if grant.number > self._cut and self._recent >= EVIDENCE and not self._paused:
+        pace = self._pace(now)
+        if grant.number > self._cut and pace is not None and not self._paused:
             self._cut = self._sent
-            self._requests.refused(60 * self._recent / min(RECENT, max(SHORTEST, now - self._since)))
+            self._requests.refused(pace)
         if hold is None:
             self._halt(grant, now, LONGEST_REFUSAL)
             self._away_since = None
         else:
             self.hold(hold, now)
+
+    def _pace(self, now: float) -> float | None:
+        """Recent requests in a minute; None where they are too few to say."""
+        for sent, seconds in zip(self._recent, RECENT, strict=True):
+            if sent >= EVIDENCE:
+                return 60 * sent / min(seconds, max(SHORTEST, now - self._since))
+        return None
 
     def _halt(self, grant: Grant, now: float, longest: float) -> None:
         """Pause everyone, longer with each round of requests that fails."""
