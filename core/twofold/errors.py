@@ -107,12 +107,16 @@ class ProviderError(TwofoldError):
         request_id: the provider's name for that request, for its support, or None.
         partial: index of an input -> its finished vectors, shape (n_spans, dimensions); what is paid for is kept.
         failed: index of an input -> why it has no vector.
+        asked: the provider and model, where the message is to say them, and how many inputs are done.
+        blames_inputs: whether it is to say which inputs were refused, too.
     """
 
     def __init__(
         self,
         message: str,
         *,
+        asked: str | None = None,
+        blames_inputs: bool = False,
         status: int | None = None,
         request_id: str | None = None,
         partial: Mapping[int, np.ndarray] | None = None,
@@ -120,10 +124,21 @@ class ProviderError(TwofoldError):
     ) -> None:
         """Keep what was done, and what was not, beside the message."""
         super().__init__(message)
+        self.asked, self.blames_inputs = asked, blames_inputs
         self.status = status
         self.request_id = request_id
         self.partial: dict[int, np.ndarray] = dict(partial or {})
         self.failed: dict[int, str] = dict(failed or {})
+
+    def __str__(self) -> str:
+        """The message, which counts as `failed` and `partial` do."""
+        message = super().__str__()
+        if self.asked is None:
+            return message
+        more = f" and {len(self.failed) - 1} more" if len(self.failed) > 1 else ""
+        blame = f"text {min(self.failed)}{more} refused: " if self.blames_inputs and self.failed else ""
+        kept = f"; {len(self.partial)} others are done, in .partial" if self.partial else ""
+        return f"{self.asked}: {blame}{message}{kept}"
 
     def renumber(self, places: Sequence[int]) -> None:
         """Count by the places in a longer list of which what was sent is a part: number n becomes `places[n]`."""

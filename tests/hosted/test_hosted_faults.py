@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from twofold.errors import DeadlineExceeded, InputError, ProviderUnavailable, Re
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 KEY = "jina_0123456789abcdef0123456789abcdef"
 TEXTS = ["the first text", "a second one", "третий текст", "第四の文 🙂"]
@@ -151,6 +153,19 @@ def test_one_bad_text_of_256_is_found_in_18_requests_and_the_others_are_kept(cod
     assert f"text {place} refused: {code}" in str(caught.value)
     assert set(caught.value.partial) == set(range(256)) - {place}
     assert_right(caught.value.partial[128], [texts[128]])
+
+
+def test_an_error_counts_by_the_callers_own_list_though_the_cache_had_a_part(embed: Any, tmp_path: Path) -> None:
+    texts = [f"text {number}" for number in range(8)]
+    with FaultServer(fs.poison("poison", 400)) as server:
+        embed(make(server, cache=str(tmp_path)), texts[:5])
+        texts[6] = "the poison"
+        with pytest.raises(RequestRefused) as caught:
+            embed(make(server, cache=str(tmp_path)), texts)
+    assert set(caught.value.failed) == {6}
+    assert "jina:jina-embeddings-v3: text 6 refused: 400" in str(caught.value)
+    assert str(caught.value).endswith("; 7 others are done, in .partial")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 def test_a_request_that_is_refused_whatever_the_text_is_asked_few_times(embed: Any) -> None:

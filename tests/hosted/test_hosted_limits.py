@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -11,8 +13,9 @@ from support.faultserver import FaultServer
 from support.quotaserver import QuotaServer, share
 from twofold import Embedder, ProviderError, RequestRefused
 from twofold.doctor import examine
+from twofold.hosted import limiter as limiters
 from twofold.hosted.exchange import parse_duration, reason_of, retry_after
-from twofold.hosted.limiter import POLL, Grant, Limiter, Wait, limiter_for
+from twofold.hosted.limiter import Grant, Limiter, Wait, limiter_for
 from twofold.hosted.meter import Meter
 from twofold.testing import FakeEmbedder
 
@@ -63,7 +66,7 @@ def test_an_answer_that_is_late_does_not_give_back_what_was_taken_since() -> Non
         granted(limiter, 10.0)
     limiter.accepted(early, HEADERS, None)  # three remained before the three others
     limiter.release(early)
-    assert waiting(limiter, 10.0).seconds > POLL
+    assert waiting(limiter, 10.0).seconds > 0.02
 
 
 def test_tokens_are_settled_by_what_the_provider_counts() -> None:
@@ -174,6 +177,33 @@ def test_the_window_of_requests_under_way_narrows_and_widens() -> None:
     for grant in grants * 2:
         limiter.accepted(grant, {}, None)
     granted(limiter, 11.0)
+
+
+def test_who_waits_for_others_is_woken_and_asks_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve calls through a window of four requests: each asks for leave, is refused once or twice, and is woken."""
+    asked = []
+    acquire = Limiter.acquire
+
+    def counting(self: Limiter, *given: Any, **options: Any) -> Grant | Wait:
+        leave = acquire(self, *given, **options)
+        asked.append(isinstance(leave, Wait))
+        return leave
+
+    def slowly(exchange: fs.Exchange) -> None:
+        time.sleep(0.2)
+        exchange.well()
+
+    async def calls(embedder: Embedder) -> None:
+        await asyncio.gather(*(embedder.aembed_documents([f"text {number}"]) for number in range(12)))
+
+    with FaultServer(slowly) as server:
+        embedder = Embedder("jina:jina-embeddings-v3", base_url=server.url, api_key="k")
+        embedder.embed_query("proved")
+        monkeypatch.setattr(limiters, "LOOK", 30.0)
+        monkeypatch.setattr(Limiter, "acquire", counting)
+        asyncio.run(calls(embedder))
+    assert asked.count(False) == 12
+    assert asked.count(True) <= 16
 
 
 def test_what_was_learnt_long_ago_is_forgotten() -> None:

@@ -34,7 +34,7 @@ from twofold.hosted.attempt import Attempt, Lost, Whole
 from twofold.hosted.call import Usage
 from twofold.hosted.checking import check
 from twofold.hosted.exchange import Request, reason_of, retry_after
-from twofold.hosted.limiter import POLL, Wait
+from twofold.hosted.limiter import Wait
 from twofold.hosted.piece import PROBE, Piece
 from twofold.wires.wire import Garbled, Violation
 
@@ -56,6 +56,8 @@ GRACE = 5.0
 """Seconds that requests under way still have once the call is lost: what comes is paid for, and kept."""
 LAST_LOOK = 5.0
 """Seconds before the end, at most a tenth of the timeout, at which a call whose provider is away asks a last time."""
+SHORT = 0.1
+"""Seconds of a wait that nobody is told would be too long."""
 REFUSED_IN_A_ROW = 16
 """Refusals without a success between them after which one word is sent: if it is refused too, no text is to blame."""
 REFUSED_TEXTS = 32
@@ -67,10 +69,14 @@ LOG = logging.getLogger("twofold.hosted")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the runner is to do: start these requests, and come back at an answer, or after `wait` seconds."""
+    """What the runner is to do: start these requests, and come back at an answer, or after `wait` seconds.
+
+    With `others` it waits in the limiter's line too, for the end of another call's request.
+    """
 
     send: tuple[Request, ...]
     wait: float
+    others: bool = False
 
 
 class Flow:
@@ -110,7 +116,7 @@ class Flow:
         """
         try:
             while self._under_way or (self._ready and not self._lost):
-                step = Step(*self._choose(self._clock()))
+                step = self._choose(self._clock())
                 for answer in (yield step):
                     self._settle(answer)
         finally:
@@ -121,13 +127,13 @@ class Flow:
 
     # -- before an answer ---------------------------------------------------------------------------------------------
 
-    def _choose(self, now: float) -> tuple[tuple[Request, ...], float]:
-        """The requests to start now, and the seconds until there may be more."""
+    def _choose(self, now: float) -> Step:
+        """The requests to start now, and how long to wait until there may be more."""
         if now >= self._until:
             self._run_out()
             self._end()
         send: list[Request] = []
-        wait = self._until - now
+        wait, others = self._until - now, False
         while self._ready and not self._lost and len(self._under_way) < self._room():
             attempt = self._small_enough(self._ready.popleft())
             leave = self.limiter.acquire(attempt.piece.tokens, now)
@@ -135,10 +141,10 @@ class Flow:
                 leave = self._bear(leave, attempt, now)
             if isinstance(leave, Wait):
                 self._ready.appendleft(attempt)
-                wait = min(wait, leave.seconds)
+                wait, others = min(wait, leave.seconds), leave.others
                 break
             send.append(self._start(attempt, leave))
-        return tuple(send), max(0.0, min(wait, self._until - now))
+        return Step(tuple(send), max(0.0, min(wait, self._until - now)), others)
 
     def _room(self) -> int:
         """Requests under way at once: one until the key and the model are known to be accepted."""
@@ -149,7 +155,7 @@ class Flow:
         left = self._until - now
         if wait.away is not None and wait.away + wait.seconds > self.call.max_outage:
             self._lose(ProviderUnavailable, f"{self._last_words()}; away for max_outage={self.call.max_outage:g} s")
-        elif wait.seconds < left or wait.seconds <= 5 * POLL:
+        elif wait.others or wait.seconds < left or wait.seconds <= SHORT:
             return wait
         elif wait.away is None:
             self._lose(ProviderUnavailable, f"its limits ask for a wait of {wait.seconds:.0f} s, {self._too_long()}")
@@ -375,11 +381,10 @@ class Flow:
         partial = {
             index: self._rows(index) for index, left in enumerate(self._left) if not left and index not in failed
         }
-        which = f"text {min(failed)}" + (f" and {len(failed) - 1} more" if len(failed) > 1 else "") if failed else "all"
-        kept = f"; {len(partial)} others are done, in .partial" if partial else ""
-        message = lost.reason if self._lost else f"{which} refused: {lost.reason}"
         raise lost.kind(
-            f"{self.call.name}: {message}{kept}",
+            lost.reason,
+            asked=self.call.name,
+            blames_inputs=self._lost is None,
             status=lost.status,
             request_id=lost.request_id,
             partial=partial,

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import random
+from asyncio import Future
+from collections import deque
 from dataclasses import dataclass
 from math import exp, inf
 from typing import TYPE_CHECKING
@@ -26,10 +28,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 LONGEST_REFUSAL = 4.0
 """Seconds of a pause at most where the provider is there and refuses: others of the account go on."""
 FIRST_WINDOW = 4.0
-POLL = 0.02
-"""Seconds after which a call looks again while others fill the window; a probe is looked after less often."""
-RECENT, SHORTEST = 2.0, 0.05
-"""Seconds over which recent requests fade, and the least over which their pace is taken."""
+LOOK = 1.0
+"""Seconds after which a call that waits for others' requests looks again, should nobody have woken it."""
+RECENT, SHORTEST = (2.0, 20.0), 0.05
+"""Seconds over which recent requests fade, for the pace of a burst, and for one that is slow since others use the same
+account; and the least over which a pace is taken."""
 EVIDENCE = 10
 """Recent requests below which a refusal says nothing about the pace."""
 FORGET = 120.0
@@ -47,23 +50,34 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Seconds after which to ask again; `away` where the provider does not answer, and for how long already."""
+    """Seconds after which to ask again.
+
+    Attributes:
+        away: for how long the provider has not answered; None where it does.
+        others: whether it is others' requests that are waited for: `Limiter.line` says how to be woken.
+    """
 
     seconds: float
     away: float | None = None
+    others: bool = False
 
 
 class Limiter:
-    """Holds requests back. None of its methods waits."""
+    """Holds requests back. None of its methods waits.
+
+    Attributes:
+        line: those that wait for others' requests, the first first: each future is settled when there may be room.
+    """
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         """Know nothing yet."""
-        self._jitter = jitter
+        self._jitter, self.line = jitter, deque[Future[None]]()
         self._requests, self._tokens = Meter(), Meter()
         self._window, self._threshold = FIRST_WINDOW, inf
         self._paused, self._pause, self._pause_until = False, FIRST_PAUSE, 0.0
         self._away_since: float | None = None
-        self._stamp = self._since = self._recent = self._held_until = 0.0
+        self._stamp = self._since = self._held_until = 0.0
+        self._recent = [0.0] * len(RECENT)
         self._under_way = 0
         # Numbers of requests: the last sent, the last failed, and the last sent at a pause, a narrowing and a guess.
         self._sent = self._failed = self._round = self._narrowed = self._cut = 0
@@ -75,20 +89,21 @@ class Limiter:
             self._forget(now)
         for meter in (self._requests, self._tokens):
             meter.refill(now)
-        self._recent, self._stamp = self._recent * exp((self._stamp - now) / RECENT), now
+        gone, self._stamp = self._stamp - now, now
+        self._recent = [sent * exp(gone / seconds) for sent, seconds in zip(self._recent, RECENT, strict=True)]
         if self._paused and not last:
             if now < self._pause_until:
                 return Wait(self._pause_until - now, None if self._away_since is None else now - self._away_since)
             if self._probe:
-                return Wait(5 * POLL)
-        if self._under_way >= max(1, int(self._window)):
-            return Wait(POLL)
+                return Wait(LOOK, others=True)
+        if self._room() <= 0:
+            return Wait(LOOK, others=True)
         wait = max(self._held_until - now, self._requests.wait(1), self._tokens.wait(tokens))
         if wait > 0:
             return Wait(wait)
         self._requests.take(1)
         self._tokens.take(tokens)
-        self._recent += 1
+        self._recent = [sent + 1 for sent in self._recent]
         self._under_way += 1
         self._sent += 1
         if self._paused:
@@ -100,6 +115,16 @@ class Limiter:
         self._under_way -= 1
         if grant.number == self._probe:
             self._probe = 0
+        room = self._room()
+        while room > 0 and self.line:
+            waiting = self.line.popleft()
+            if not waiting.done():  # it has gone on, or ended
+                waiting.set_result(None)
+                room -= 1
+
+    def _room(self) -> int:
+        """How many more requests may be under way."""
+        return max(1, int(self._window)) - self._under_way
 
     def accepted(self, grant: Grant, headers: Mapping[str, str], tokens: int | None) -> None:
         """An answer came: learn from its headers, settle its tokens, widen the window, and end a pause."""
@@ -121,14 +146,22 @@ class Limiter:
         """429: narrow the window, and send nothing for `hold` seconds, or pause where it does not say how long."""
         self.narrow(grant)
         self._learn(headers, grant)
-        if grant.number > self._cut and self._recent >= EVIDENCE and not self._paused:
+        pace = self._pace(now)
+        if grant.number > self._cut and pace is not None and not self._paused:
             self._cut = self._sent
-            self._requests.refused(60 * self._recent / min(RECENT, max(SHORTEST, now - self._since)))
+            self._requests.refused(pace)
         if hold is None:
             self._halt(grant, now, LONGEST_REFUSAL)
             self._away_since = None
         else:
             self.hold(hold, now)
+
+    def _pace(self, now: float) -> float | None:
+        """Recent requests in a minute; None where they are too few to say."""
+        for sent, seconds in zip(self._recent, RECENT, strict=True):
+            if sent >= EVIDENCE:
+                return 60 * sent / min(seconds, max(SHORTEST, now - self._since))
+        return None
 
     def _halt(self, grant: Grant, now: float, longest: float) -> None:
         """Pause everyone, longer with each round of requests that fails."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 MARGIN = 0.99
 """The part of a stated limit that is used: two clocks never run quite alike."""
 DECREASE = 0.8
-INCREASE = 1.0
-"""Requests a minute that each success adds after a refusal: under two percent a second."""
+INCREASE = 0.5
+"""Requests a minute that each success adds after a refusal: under one percent a second."""
 SMALLEST = 0.001
 MINUTE = 60.0
 LONGEST = 3600.0
