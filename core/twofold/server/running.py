@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
+import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,6 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterator
 
     from starlette.applications import Starlette
@@ -123,10 +125,37 @@ class Server(uvicorn.Server):
         self.force_exit = self.should_exit
         self.should_exit = True
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and hold the listening sockets a second time."""
+        await super().startup(sockets)
+        found = [one.fileno() for server in self.servers for one in server.sockets] if self.started else []
+        self._listeners = [socket.socket(fileno=os.dup(number)) for number in found]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen no longer, but take everyone who has connected already; then finish what was accepted."""
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        waiting = [client for listener in self._listeners for client in _waiting_at(listener)]
+        for client in waiting:
+            await loop.connect_accepted_socket(self._connection, client)
+        await super().shutdown(sockets)
+
+    def _connection(self) -> Connection:
+        return Connection(self.config, self.server_state, self.lifespan.state, asyncio.get_running_loop())
+
     async def on_tick(self, counter: int) -> bool:
         """End, too, where a model cannot be loaded."""
         service = self.config.app.state.service  # type: ignore[union-attr] # it is our own application
         return await super().on_tick(counter) or service.failure is not None
+
+
+def _waiting_at(listener: socket.socket) -> Iterator[socket.socket]:
+    """Who has connected, and is not accepted yet; the listener closes when nobody is left."""
+    with listener, suppress(OSError):
+        listener.settimeout(0)
+        while True:
+            yield listener.accept()[0]
 
 
 def make_server(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Server:

@@ -64,7 +64,9 @@ class Service:
         return served
 
     def _called(self, name: str) -> Served | None:
-        return next((served for served in self.models if name in served.names), None)
+        """By the name that it is served under, else by one that its checkpoint has."""
+        own = (served for served in self.models if name == served.name)
+        return next(own, None) or next((served for served in self.models if name in served.names), None)
 
     async def start(self) -> None:
         """Begin to load all models; they may be asked meanwhile, and wait."""
