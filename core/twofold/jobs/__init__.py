@@ -1,4 +1,4 @@
-"""Long jobs over a store: index a corpus, search it, re-index what changed."""
+"""Long jobs over a store: index a corpus, search it, re-index what changed, move it into another space."""
 
 from twofold.jobs.batching import Batched, batch
 from twofold.jobs.budget import Budget, Spending
@@ -6,6 +6,7 @@ from twofold.jobs.chunking import Cutting
 from twofold.jobs.corpus import Corpus, Item, Reading, Unreadable, read_corpus
 from twofold.jobs.dry_run import DryRun, dry_run
 from twofold.jobs.indexing import Counts, index
+from twofold.jobs.migration import Carried, Following, Migration, Plan, Question, Verdict, read_questions
 from twofold.jobs.searching import search
 from twofold.jobs.texts import texts_to_embed
 from twofold.jobs.verifying import Verified, verify
@@ -14,24 +15,31 @@ from twofold.stores import Hit, OpenStore, Row, Store, open_store
 __all__ = [
     "Batched",
     "Budget",
+    "Carried",
     "Corpus",
     "Counts",
     "Cutting",
     "DryRun",
+    "Following",
     "Hit",
     "Item",
+    "Migration",
     "OpenStore",
+    "Plan",
+    "Question",
     "Reading",
     "Row",
     "Spending",
     "Store",
     "Unreadable",
+    "Verdict",
     "Verified",
     "batch",
     "dry_run",
     "index",
     "open_store",
     "read_corpus",
+    "read_questions",
     "search",
     "texts_to_embed",
     "verify",

@@ -56,7 +56,7 @@ def pair_of(place: Collection, name: str) -> Pair:
     raise StoreError(f"collection {name!r} is not being migrated: nothing was cut over, or it was pruned already")
 
 
-def cut_over(pair: Pair, carrier: Carrier, *, grace: float = GRACE) -> Carried:
+def cut_over(pair: Pair, carrier: Carrier) -> Carried:
     """Catch up, close the source, catch up with what came in before that, and let the target serve.
 
     Raises:
@@ -72,7 +72,7 @@ def cut_over(pair: Pair, carrier: Carrier, *, grace: float = GRACE) -> Carried:
         done.add(carrier.carry())
     source.set_moved(moved_mark(target.name, serving=False))
     try:
-        _settle(carrier, done, grace)
+        _settle(carrier, done)
         target.set_moved(None)  # it may have been rolled back from
     except BaseException:
         source.set_moved(None)
@@ -82,7 +82,7 @@ def cut_over(pair: Pair, carrier: Carrier, *, grace: float = GRACE) -> Carried:
     return done
 
 
-def _settle(carrier: Carrier, done: Carried, grace: float) -> None:
+def _settle(carrier: Carrier, done: Carried) -> None:
     """Pass until nothing has changed in a pass that began after the last write can have arrived."""
     closed = time.monotonic()
     while True:
@@ -91,9 +91,9 @@ def _settle(carrier: Carrier, done: Carried, grace: float) -> None:
         done.add(latest)
         if latest.stopped:
             raise StoreError("the cutover was stopped: the source serves as before")
-        if not latest.changed and started - closed >= grace:
+        if not latest.changed and started - closed >= GRACE:
             return
-        time.sleep(max(0.0, min(grace - (time.monotonic() - closed), grace)))
+        time.sleep(max(0.0, GRACE - (time.monotonic() - closed)))
 
 
 def _check_verdict(target: Collection, note: Note) -> None:

@@ -19,6 +19,7 @@ from twofold.jobs.migration.sampling import Frame
 from twofold.jobs.migration.trial import seconds_a_row
 from twofold.jobs.migration.units import alone, embedded, is_chunk, together
 from twofold.space import SpaceRecord
+from twofold.stores.lengths import refuses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,7 @@ class Planning:
             drawn = self._read(frame.documents(sample))
             self.plan.sampled = len(drawn)
             units = [unit for own in drawn for unit in self._units(own)]
-            self._count(units, *frame.totals(late=bool(self.plan.late)))
+            units = self._count(units, *frame.totals(late=bool(self.plan.late)))
         if self.embedder.backend.provider is None and units:
             rate, writing = self._try(units, trial=trial)
             carried = self.plan.rows - self.plan.without_text
@@ -113,10 +114,8 @@ class Planning:
         if self._late is not None or not self.plan.chunks:
             return bool(self._late)
         for proof in self.plan.proofs:
-            if proof.chunks and proof.proved:
-                if proof.late == proof.chunks:
-                    return True
-                return False if proof.alone == proof.chunks else None
+            if proof.chunks and proof.chunks in (proof.late, proof.alone):
+                return proof.late == proof.chunks
         return None
 
     # -- what is to come ----------------------------------------------------------------------------------------------
@@ -126,12 +125,12 @@ class Planning:
             return list(together(embedded(own[0])[0].document, own))
         return [unit for one in own if (unit := alone(one)) is not None]
 
-    def _count(self, units: Sequence[Unit], count: int, characters: int) -> None:
-        """Tokens by those of the sample: a line through their characters (regression estimation)."""
+    def _count(self, units: Sequence[Unit], count: int, characters: int) -> list[Unit]:
+        """Tokens by those of the sample: a line through their characters (regression estimation); units that fit."""
         texts = [unit.texts() for unit in units]
         counted = iter(self.embedder.count_tokens([text for own in texts for text in own]) if units else ())
         if not units:
-            return
+            return []
         own_lengths = [list(islice(counted, len(own))) for own in texts]
         sizes = np.array([sum(map(len, own)) for own in texts], np.float64)
         tokens = np.array([sum(own) for own in own_lengths], np.float64)
@@ -142,10 +141,12 @@ class Planning:
         margin = 1.96 * count * spread * np.sqrt(missing / len(tokens))
         self.plan.tokens = round(total)
         self.plan.low, self.plan.high = round(total - margin), round(total + margin)
-        if self.embedder.settings.truncate == "error":
-            limit = self.embedder.card.max_tokens
-            over = sum(not unit.late and max(own) > limit for unit, own in zip(units, own_lengths, strict=True))
-            self.plan.too_long = round(over / len(units) * count)
+        if not refuses(self.embedder):
+            return list(units)
+        limit = self.embedder.card.max_tokens
+        fitting = [unit for unit, own in zip(units, own_lengths, strict=True) if unit.late or max(own) <= limit]
+        self.plan.too_long = round((len(units) - len(fitting)) / len(units) * count)
+        return fitting
 
     def _try(self, units: Sequence[Unit], *, trial: bool) -> tuple[float, float]:
         """Tokens a second, and the seconds that a row takes to be written."""
@@ -153,13 +154,13 @@ class Planning:
         pace, spent, tokens, place = Pace(), 0.0, 0, 0
         made: list[tuple[Original, np.ndarray]] = []
         while place < len(units) and spent < TRIED:
+            started = time.monotonic()
             some: list[Unit] = []
             own = 0
             while place < len(units) and (not some or own < pace.tokens):
                 some.append(units[place])
                 own += sum(self.embedder.count_tokens(units[place].texts()))
                 place += 1
-            started = time.monotonic()
             parts = [part for unit in some for part in unit.entry().units()]
             vectors = iter(self.embedder.embed_late(parts))
             seconds = time.monotonic() - started

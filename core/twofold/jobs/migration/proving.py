@@ -11,6 +11,7 @@ from twofold.documents import Document, is_blank
 from twofold.jobs.chunking import SECTION
 from twofold.jobs.migration.units import embedded, is_chunk
 from twofold.space import CANARY_COSINE
+from twofold.stores.lengths import refuses
 from twofold.stores.opening import rebuilt
 from twofold.vectors import normalize
 
@@ -58,6 +59,7 @@ def prove(embedder: Embedder, documents: Sequence[Sequence[Original]]) -> Proof:
     """Embed documents again, each given as its rows with their vectors, alone and, where they are chunks, together."""
     fitting = [own for own in documents if all(_has_text(one) for one in own)]
     fitting = [own for own in fitting if max(embedded(one)[0].span[1] for one in own) <= SECTION]
+    fitting = [own for own in fitting if _is_short(embedder, own)]
     rows = [one for own in fitting for one in own]
     if not rows:
         return Proof(embedder.space.tag, 0, 0, 0.0)
@@ -85,6 +87,13 @@ def prove(embedder: Embedder, documents: Sequence[Sequence[Original]]) -> Proof:
 
 def _has_text(one: Original) -> bool:
     return bool(one.vectors) and not is_blank(embedded(one)[1][0])
+
+
+def _is_short(embedder: Embedder, own: Sequence[Original]) -> bool:
+    """Whether each row fits into the model."""
+    if not refuses(embedder):
+        return True
+    return max(embedder.count_tokens([embedded(one)[1][0] for one in own])) <= embedder.card.max_tokens
 
 
 def _cosines(rows: Sequence[Original], made: Sequence[FloatArray]) -> list[float]:

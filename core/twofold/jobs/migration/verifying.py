@@ -65,7 +65,7 @@ class Verifying:
             exact = Exact(self.embedder.embed_queries(asked)) if asked else None
             self._scan(rows, exact)
         self._embed_again()
-        if exact is not None:
+        if exact is not None and exact.rows:
             self._search(exact)
         if questions:
             self._judge(questions, old)
@@ -88,15 +88,13 @@ class Verifying:
             self._suspect(originals, there)
 
     def _leave_out(self, missing: Sequence[Original]) -> None:
-        fitting = [unit for one in missing if (unit := alone(one)) is not None]
-        limited = refuses(self.embedder) and not self.late
-        for unit in fitting:
-            counts = self.embedder.count_tokens(unit.texts()) if limited else [0]
-            long = max(counts) > self.embedder.card.max_tokens
-            (self.verdict.left_out if long else self.verdict.missing).note(unit.key)
+        """Tell what cannot be embedded from what was not."""
+        limit = self.embedder.card.max_tokens
         for one in missing:
-            if any(is_blank(text) for text in embedded(one)[1]):
-                self.verdict.left_out.note(one.row.id)
+            unit = alone(one)
+            limited = unit is not None and refuses(self.embedder) and not self._late(one)
+            long = limited and unit is not None and max(self.embedder.count_tokens(unit.texts())) > limit
+            (self.verdict.left_out if unit is None or long else self.verdict.missing).note(one.row.id)
 
     def _draw(self, key: str) -> None:
         """Keep each row with the same chance (Vitter's algorithm R)."""
