@@ -20,10 +20,12 @@ test: lint docs  ## what CI runs: lint, types, the documentation, every test wit
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report
 
-lint: .venv/.ready  ## ruff, and mypy in strict mode
+lint: .venv/.ready  ## ruff, codespell, mypy in strict mode, and a second type checker on the public types
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+	.venv/bin/codespell
 	.venv/bin/mypy
+	.venv/bin/basedpyright
 
 docs: .venv/.ready  ## the documentation, in build/docs; a broken link or reference fails
 	.venv/bin/python docs/commands.py
