@@ -4,7 +4,9 @@
   apart too; it needs no key, and sends one text a request.
 - `text2vec-jinaai` speaks Jina's API, in batches. It says the side only for models that have "v3" in their name, and
   always as v3's retrieval tasks; the server wants some key in JINAAI_APIKEY.
-- Both join an object's text properties by a space, in alphabetical order. `open_collection` knows that: it puts the
+- `text2vec-cohere` speaks Cohere's API, in batches of 96: the fastest way in. It says the side whatever the model is,
+  and always allows that the end of a text is cut; the server wants some key in COHERE_APIKEY.
+- All join an object's text properties by a space, in alphabetical order. `open_collection` knows that: it puts the
   record into a collection that was made so, and what `add_objects` embeds there is joined alike.
 """
 
@@ -35,7 +37,8 @@ def server_side(
     embedder: Embedder,
     url: str,
     *,
-    module: Literal["text2vec-transformers", "text2vec-jinaai"] = "text2vec-transformers",
+    module: Literal["text2vec-transformers", "text2vec-jinaai", "text2vec-cohere"] = "text2vec-transformers",
+    model: str | None = None,
     name: str | None = None,
     properties: Sequence[str] | None = None,
     quantizer: Any = None,
@@ -47,6 +50,7 @@ def server_side(
         embedder: the one that the embedding server serves; it gives the dimensions.
         url: the server's, as Weaviate reaches it. Weaviate cannot change it later.
         module: which of Weaviate's modules calls it.
+        model: the name that the embedding server has for it; that of its card. `text2vec-transformers` says none.
         name: of the vector.
         properties: those that are vectorised; None is every text property.
         quantizer: Weaviate's.
@@ -57,7 +61,7 @@ def server_side(
     """
     if not url.startswith(("http://", "https://")):
         raise InputError(f"url={url!r}: the embedding server's URL starts with http:// or https://")
-    base = url.rstrip("/")
+    base: Any = url.rstrip("/")  # a string, which the client takes as a URL of its own type
     shared: dict[str, Any] = {
         "name": name,
         "dimensions": embedder.dimensions,
@@ -70,12 +74,18 @@ def server_side(
         sides: dict[str, Any] = {"passage_inference_url": base + PASSAGE, "query_inference_url": base + QUERY}
         return Configure.Vectors.text2vec_transformers(**sides, **shared)
     if module == "text2vec-jinaai":
-        return Configure.Vectors.text2vec_jinaai(base_url=base, model=_jina_model(embedder), **shared)
-    raise InputError(f"module={module!r}: it must be 'text2vec-transformers' or 'text2vec-jinaai'")
+        return Configure.Vectors.text2vec_jinaai(base_url=base, model=_jina_model(embedder, model), **shared)
+    if module == "text2vec-cohere":
+        return Configure.Vectors.text2vec_cohere(base_url=base, model=model or _name(embedder), **shared)
+    raise InputError(f"module={module!r}: it must be 'text2vec-transformers', 'text2vec-jinaai' or 'text2vec-cohere'")
 
 
-def _jina_model(embedder: Embedder) -> str:
-    name = embedder.card.name.rpartition("/")[2]
+def _name(embedder: Embedder) -> str:
+    return embedder.card.name.rpartition("/")[2]
+
+
+def _jina_model(embedder: Embedder, model: str | None) -> str:
+    name = model or _name(embedder)
     tasks = (embedder.query_task.name, embedder.document_task.name)
     if tasks[0] != tasks[1] and ("v3" not in name or tasks != SIDES):
         raise InputError(

@@ -44,6 +44,7 @@ def of_weaviate(text: str, task: str | None, dimensions: int | None) -> bytes:
         ("/passage/vectors", None, "embed_documents"),
         ("/query/vectors", "query", "embed_queries"),
         ("/models/fake/query/vectors", None, "embed_queries"),
+        ("/query//vectors", None, "embed_queries"),
     ],
 )
 def test_weaviate_without_a_content_type(post: Post, path: str, task: str | None, face: str) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 SECONDS_TO_START = 90.0
-MODULES = "text2vec-transformers,text2vec-jinaai,backup-filesystem"
+MODULES = "text2vec-transformers,text2vec-jinaai,text2vec-cohere,backup-filesystem"
 
 
 class NoServer(Exception):
@@ -158,6 +158,7 @@ def _started(executable: str, modules: str) -> Iterator[WeaviateServer]:
             "TRANSFORMERS_INFERENCE_API": f"http://{HOST}:9",  # compulsory; collections name their own
             "TRANSFORMERS_WAIT_FOR_STARTUP": "false",
             "JINAAI_APIKEY": "unused",
+            "COHERE_APIKEY": "unused",
             "BACKUP_FILESYSTEM_PATH": f"{folder}/backups",
         }
         arguments = [executable, "--host", HOST, "--port", str(port), "--scheme", "http"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
 from twofold.server.doors import NO_LIMIT, Door
@@ -16,6 +18,8 @@ from twofold.wires import find_served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from twofold.embedder import Embedder
     from twofold.lookup import Side
@@ -60,9 +64,22 @@ def create_app(
         yield
         await service.stop()
 
-    app = Starlette(routes=routes(service), lifespan=lifespan)
+    app = Starlette(routes=routes(service), lifespan=lifespan, middleware=[Middleware(OneSlash)])
     app.state.service = service
     return app
+
+
+class OneSlash:
+    """Two slashes in an address are one: clients join a base URL that ends in one with a path that begins with one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass it on."""
+        if "//" in scope.get("path", ""):
+            scope["path"] = re.sub("/+", "/", scope["path"])
+        await self._app(scope, receive, send)
 
 
 def routes(service: Service) -> list[Any]:
