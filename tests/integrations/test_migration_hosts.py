@@ -29,6 +29,10 @@ def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twofold.jobs.migration.moving.GRACE", 0.0)
 
 
+def _by_id(got: Any) -> dict[str, Any]:
+    return dict(zip(got["ids"], zip(got["documents"], got["metadatas"], strict=True), strict=True))
+
+
 def moved(address: str, name: str, new: Embedder = NEW) -> Plan:
     """Migrate a collection, by all steps but the last."""
     with Migration(address, name, new, old=[OLD]) as migration:
@@ -45,7 +49,7 @@ def moved(address: str, name: str, new: Embedder = NEW) -> Plan:
 def test_chroma_by_hand_with_its_own_function_and_distance(tmp_path: Path) -> None:
     import chromadb
 
-    client = chromadb.PersistentClient(str(tmp_path))
+    client: Any = chromadb.PersistentClient(str(tmp_path))
     made: Any = client.create_collection(
         "docs", metadata={"owner": "me"}, configuration={"hnsw": {"space": "l2", "max_neighbors": 24}}
     )
@@ -62,14 +66,7 @@ def test_chroma_by_hand_with_its_own_function_and_distance(tmp_path: Path) -> No
     client = chromadb.PersistentClient(str(tmp_path))
     after: Any = client.get_collection("docs", embedding_function=None)
     found = after.get()
-    rows = {
-        key: (document, meta)
-        for key, document, meta in zip(*(before[c] for c in ("ids", "documents", "metadatas")), strict=True)
-    }
-    assert rows == {
-        key: (document, meta)
-        for key, document, meta in zip(*(found[c] for c in ("ids", "documents", "metadatas")), strict=True)
-    }
+    assert _by_id(found) == _by_id(before)
     assert after.metadata["owner"] == "me"
     assert after.configuration_json["hnsw"]["max_neighbors"] == 24
     assert after.configuration_json["hnsw"]["space"] == "cosine"
@@ -98,7 +95,7 @@ def test_chroma_of_another_embedding_function(tmp_path: Path) -> None:
         def build_from_config(config: dict[str, Any]) -> Any:  # noqa: ARG004 - Chroma's
             return Theirs()
 
-    client = chromadb.PersistentClient(str(tmp_path))
+    client: Any = chromadb.PersistentClient(str(tmp_path))
     made: Any = client.create_collection("docs", embedding_function=Theirs())
     made.add(ids=["a", "b"], documents=[text(1), text(2)])
     client.close()
@@ -186,7 +183,7 @@ def test_weaviate_by_hand(weaviate_server: WeaviateServer, weaviate_name: str) -
             vector_config=Configure.Vectors.self_provided(quantizer=Configure.VectorIndex.Quantizer.rq()),
         )
         texts = [text(number) for number in range(COUNT)]
-        objects = [
+        objects: Any = [
             DataObject(
                 {"title": f"t{n}", "text": one, "year": 1900 + n, "when": f"20{n:02}-01-01T00:00:00Z"}, vector=vector
             )
@@ -203,7 +200,7 @@ def test_weaviate_by_hand(weaviate_server: WeaviateServer, weaviate_name: str) -
         assert {one.uuid: one.properties for one in served.iterator()} == before
         one = served.query.fetch_object_by_id(uuids[0], return_references=QueryReference(link_on="next"))
         assert [to.uuid for to in one.references["next"].objects] == [uuids[1]]
-        config = served.config.get()
+        config: Any = served.config.get()
         assert config.description == "a user's"
         assert {own.name: own.description for own in config.properties}["title"] == "what it is called"
         assert type(config.vector_config["default"].vector_index_config.quantizer).__name__ == "_RQConfig"
@@ -214,6 +211,10 @@ def test_weaviate_by_hand(weaviate_server: WeaviateServer, weaviate_name: str) -
         assert client.alias.get(alias_name=weaviate_name) is not None
         assert client.collections.use(weaviate_name).config.get().name != weaviate_name
         client.alias.delete(alias_name=weaviate_name)
+
+
+def _first_title(vectorizer: Any, collection: Any) -> Any:
+    return vectorizer.near_text(collection, text(4), target_vector="title", limit=1).objects[0].properties["title"]
 
 
 def test_weaviate_by_an_alias_with_several_vectors(weaviate_server: WeaviateServer, weaviate_name: str) -> None:
@@ -267,6 +268,6 @@ def test_weaviate_tenants_are_refused(weaviate_server: WeaviateServer, weaviate_
 
     with weaviate_server.connect() as client:
         open_collection(client, weaviate_name, OLD, tenants=True)
-    with Migration(f"weaviate:{weaviate_server.url}", weaviate_name, NEW) as migration:
-        with pytest.raises(StoreError, match="tenants"):
-            migration.apply()
+    address = f"weaviate:{weaviate_server.url}"
+    with Migration(address, weaviate_name, NEW) as migration, pytest.raises(StoreError, match="tenants"):
+        migration.apply()
