@@ -70,8 +70,7 @@ def schema_like(config: Any, layout: Layout, record: str, marks: Mapping[str, st
     Raises:
         StoreError: something of it cannot be copied; it is named.
     """
-    lost = ["tenants"] if config.multi_tenancy_config.enabled else []
-    lost += [f"the blobs of {one.name!r}" for one in config.properties if one.data_type == DataType.BLOB]
+    lost = [f"the blobs of {one.name!r}" for one in config.properties if one.data_type == DataType.BLOB]
     lost += [f"the vector {name!r}" for name in sorted(set(config.vector_config or ()) - set(layout.vectors))]
     if lost:
         raise StoreError(f"collection {config.name!r} has {', '.join(lost)}, which a migration does not copy")

@@ -58,6 +58,8 @@ class Moving(Catalogue):
                 self._use(name)
             config = await self._config()
             to = moved_to(marks_in(config))
+            if self._exact and config.multi_tenancy_config.enabled:
+                raise StoreError(f"collection {self.name!r} has tenants, which a migration does not copy")
             if self._exact or to is None:
                 return True
             self._use(to)

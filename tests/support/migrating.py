@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import random
+import threading
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twofold.jobs import Item, index, open_store
-from twofold.jobs.migration import Migration
+from twofold.errors import SpaceMismatch, StoreError
+from twofold.jobs import Item, index, long, open_store
+from twofold.jobs.migration import Migration, moving
 from twofold.stores import OpenStore, add_documents
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from twofold import Embedder
 
@@ -23,8 +27,8 @@ WORDS = ("keeper", "ship", "fog", "light", "radio", "harbour", "storm", "anchor"
 
 def text(number: int, version: int = 0) -> str:
     """Words in an order of its own; no two texts are alike."""
-    random = np.random.default_rng([number, version])
-    return " ".join([*random.permutation(WORDS)[:5], f"n{number}", f"v{version}", f"x{number % 7}"])
+    order = np.random.default_rng([number, version])
+    return " ".join([*order.permutation(WORDS)[:5], f"n{number}", f"v{version}", f"x{number % 7}"])
 
 
 def items(count: int) -> list[Item]:
@@ -71,3 +75,81 @@ class Place:
             return store.store.name
         finally:
             store.close()
+
+
+def applying(opened: Callable[[], None], address: str) -> Any:
+    """Carry the collection `docs` over, in small slices; for a process of its own."""
+    long.FIRST_TOKENS = long.MAX_TOKENS = 60
+    with Place(address, "docs").migration() as migration:
+        opened()
+        return migration.apply()
+
+
+def cutting(opened: Callable[[], None], address: str) -> Any:
+    """Cut the collection `docs` over; for a process of its own."""
+    moving.GRACE = 0.1
+    long.FIRST_TOKENS = long.MAX_TOKENS = 60
+    with Place(address, "docs").migration() as migration:
+        opened()
+        return migration.cutover()
+
+
+class Writer:
+    """Somebody who updates documents all the time, and opens the collection again when it has moved.
+
+    Attributes:
+        written: what was acknowledged: the latest version of each document; None where it was removed.
+        moved: whether the writer had to go over to the new space.
+    """
+
+    def __init__(self, place: Place, seed: int = 0) -> None:
+        """Begin."""
+        self.written: dict[str, int | None] = {}
+        self.moved = False
+        self.waited = 0
+        self.failed: list[BaseException] = []
+        self._place, self._random, self._over = place, random.Random(seed), threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, once the write in hand is done."""
+        self._over.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        assert not self.failed, self.failed
+
+    def _run(self) -> None:
+        try:
+            version = 0
+            while not self._over.is_set():
+                embedder = NEW if self.moved else OLD
+                try:
+                    with open_store(self._place.address, self._place.name, embedder, create=False) as store:
+                        while not self._over.is_set():
+                            version += 1
+                            self._write(store, embedder, version)
+                            time.sleep(0.01)
+                except SpaceMismatch:  # it moved while this waited
+                    assert embedder is OLD
+                    self.moved = True
+                except StoreError as error:
+                    self.moved = self.moved or "has moved to" in str(error)
+                    self.waited += "being cut over" in str(error)
+                    if not self.moved and "being cut over" not in str(error):
+                        raise
+                    time.sleep(0.02)
+        except BaseException as error:  # noqa: BLE001 - the test says it
+            self.failed.append(error)
+
+    def _write(self, store: OpenStore, embedder: Embedder, version: int) -> None:
+        number = self._random.randrange(40)
+        key = f"w{number}"
+        if self._random.random() < 0.2:
+            store.delete([row.id for row in store.held([key])])
+            self.written[key] = None
+            return
+        chunked = number % 4 == 0
+        document = [f"{text(number, version)}. ", text(number, version + 1)] if chunked else text(number, version)
+        add_documents(store.store, embedder, ids=[key], documents=[document], metadatas=[{"version": version}])
+        self.written[key] = version
