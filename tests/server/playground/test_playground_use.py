@@ -227,7 +227,13 @@ def test_every_panel_fits_its_window(page: Page, open_panel: Open, tmp_path: Pat
         open_panel(panel, "tiny-v3")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, panel
         page.screenshot(path=tmp_path / f"{panel}-{width}-{scheme}.png", full_page=True)
-    assert len(list(tmp_path.iterdir())) == len(PANELS)
+    page.click(".key summary")
+    box = page.locator(".pop").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    page.screenshot(path=tmp_path / f"key-{width}-{scheme}.png")
+    assert len(list(tmp_path.iterdir())) == len(PANELS) + 1
 
 
 PICTURE = os.environ.get("PLAYGROUND_PICTURE", "")
@@ -235,7 +241,7 @@ PICTURE = os.environ.get("PLAYGROUND_PICTURE", "")
 
 @pytest.mark.skipif(not PICTURE, reason="draws the picture of the documentation: PLAYGROUND_PICTURE=docs/images/…png")
 def test_the_picture_of_the_documentation(page: Page, open_panel: Open) -> None:
-    page.set_viewport_size({"width": 1200, "height": 860})
+    page.set_viewport_size({"width": 1200, "height": 1000})
     open_panel("dimensions", "MiniLM", "lightsaber")
     page.screenshot(path=ROOT / PICTURE)
     assert (ROOT / PICTURE).stat().st_size <= 300_000
