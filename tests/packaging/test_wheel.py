@@ -5,6 +5,8 @@ The wheel is built from the source distribution, so that one is shown to be whol
 
 from __future__ import annotations
 
+import posixpath
+import re
 import zipfile
 from email import message_from_bytes
 from typing import TYPE_CHECKING
@@ -67,6 +69,21 @@ def test_every_file_of_the_packages_is_in_the_wheel(names: list[str]) -> None:
     tracked = succeed("git", "ls-files", "core", "integrations", cwd=ROOT).splitlines()
     assert {path.partition("/")[2] for path in tracked if (ROOT / path).exists()} <= set(names)
     assert not [name for name in names if "__pycache__" in name]
+
+
+def test_the_playground_is_whole(wheel: Path, names: list[str]) -> None:
+    """What its page and its modules name is beside them in the wheel, and nothing is elsewhere."""
+    root = "twofold/server/playground/"
+    with zipfile.ZipFile(wheel) as archive:
+        texts = {name: archive.read(name).decode() for name in names if name.startswith(root)}
+    page = re.findall(r'(?:src|rel="\w+" href)="([^"]+)"', texts[root + "index.html"])
+    assert {"css/base.css", "js/main.js", "logo.svg"} <= set(page)
+    named = [root + path for path in page]
+    for name, text in texts.items():
+        found = re.findall(r'from "(\.[^"]+)"', text)
+        named += [posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) for path in found]
+    assert [name for name in named if name not in texts] == []
+    assert {name for name in texts if name.endswith((".js", ".css"))} <= set(named)
 
 
 def test_every_package_is_typed_and_the_licence_is_there(names: list[str]) -> None:

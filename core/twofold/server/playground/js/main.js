@@ -20,7 +20,7 @@ let models = [];
 let panel = sides;
 let example = examples[0];
 
-const model = () => models.find(({ id }) => id === byId("model").value);
+const chosenModel = () => models.find(({ id }) => id === byId("model").value);
 
 /** What a panel works on. `answer` knows the passage that answers a question of an example, wherever it stands now. */
 function input() {
@@ -32,12 +32,12 @@ function input() {
     const place = texts.passages.indexOf(answers.get(texts.questions[index]));
     return place < 0 ? null : place;
   };
-  return { ...texts, model: model(), answer, rerun: show, changed: showPython };
+  return { ...texts, model: chosenModel(), answer, rerun: show, changed: showPython };
 }
 
 /** Run the panel that is open, and draw what it found. */
 async function show() {
-  if (!model()) return;
+  if (!chosenModel()) return;
   byId("stale").hidden = true;
   const open = panel;
   const done = await work(async (job) => {
@@ -56,7 +56,7 @@ async function show() {
 
 function showPython() {
   let code = "";
-  if (model()) code = panel.python(input(), byId("where").value);
+  if (chosenModel()) code = panel.python(input(), byId("where").value);
   byId("code").textContent = code;
   byId("python").hidden = !code;
   byId("copied").textContent = "";
@@ -83,8 +83,9 @@ function load(chosen, { jump }) {
   if (jump) choose(example.panel);
 }
 
-function facts({ id, width, most, tasks, sides: own, late }) {
-  const two = hasSides({ sides: own });
+function facts(model) {
+  const { id, width, most, tasks, sides: own, late } = model;
+  const two = hasSides(model);
   const parts = [
     [`${width} dimensions`],
     [`${most} tokens at most`],
@@ -112,7 +113,7 @@ async function start() {
   if (!models.length) return tell("The server has no model.");
   byId("alert").hidden = true;
   byId("model").replaceChildren(...models.map(({ id }) => el("option", { value: id }, id)));
-  facts(model());
+  facts(chosenModel());
   await show();
 }
 
@@ -126,7 +127,7 @@ byId("examples").append(
   ),
 );
 byId("model").addEventListener("change", () => {
-  facts(model());
+  facts(chosenModel());
   show();
 });
 byId("key").addEventListener("change", () => {

@@ -52,9 +52,15 @@ export async function listModels() {
     most: model.context_length,
     sizes: model.matryoshka ?? [],
     tasks: model.tasks ?? [],
-    sides: { query: model.query_task, document: model.document_task },
+    sides: sidesOf(model),
+    twoSided: model.two_sided,
     late: model.late_chunking,
   }));
+}
+
+/** The words by which a request says its side: the model's own tasks, or the server's where the tasks' names do not. */
+function sidesOf({ two_sided: two, query_task: query, document_task: document }) {
+  return two && query === document ? { query: "query", document: "document" } : { query, document };
 }
 
 /** One full vector for each text; with `late`, the texts are the consecutive chunks of one document. */

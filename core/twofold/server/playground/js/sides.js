@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 import { vectorsOf } from "./vectors.js";
 
 /** Whether a question and a passage go in differently at all. */
-export const hasSides = (model) => model.sides.query !== model.sides.document;
+export const hasSides = (model) => model.twoSided;
 
 export const noSides = (model) =>
   el(
