@@ -29,6 +29,7 @@ lint: .venv/.ready  ## ruff, codespell, mypy in strict mode, and a second type c
 
 docs: .venv/.ready  ## the documentation, in build/docs; a broken link or reference fails
 	.venv/bin/python docs/commands.py
+	.venv/bin/python docs/provider_table.py
 	.venv/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
 
 format: .venv/.ready  ## let ruff rewrite what it can

@@ -18,12 +18,14 @@ PROCESSES = 8
 
 def main(seconds: float = 30.0) -> None:
     print(f"{PROCESSES} processes with 2 threads each, {seconds:.0f} s")
-    print(f"{'limits in headers':<20}{'requests a minute':>18}{'used':>9}{'refused':>9}")
+    print(f"{'limits in headers':<20}{'requests a minute':>18}{'used':>9}{'refused':>9}{'in the last half':>18}")
     for headers in (True, False):
         for per_minute in (500, 2000):
             with QuotaServer(per_minute, burst=per_minute / 60, latency=0.05, headers=headers) as server:
-                used, refused = share(server, PROCESSES, seconds)
-            print(f"{'yes' if headers else 'no':<20}{per_minute:>18}{used:>9.1%}{refused:>9.1%}", flush=True)
+                used, refused, late = share(server, PROCESSES, seconds)
+            print(
+                f"{'yes' if headers else 'no':<20}{per_minute:>18}{used:>9.1%}{refused:>9.1%}{late:>18.1%}", flush=True
+            )
 
 
 if __name__ == "__main__":

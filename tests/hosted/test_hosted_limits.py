@@ -159,7 +159,7 @@ def test_a_stated_limit_that_others_use_too_is_shared() -> None:
         limiter.accepted(grant, {"x-ratelimit-limit-requests": "600"}, None)
     pace = limiter._requests.pace
     limiter.refused(grant, {}, 0.1, 12.0)
-    assert limiter._requests.pace == pytest.approx(0.8 * pace)
+    assert 0.5 * pace <= limiter._requests.pace < 0.8 * pace  # towards what it did, which is less than all
     for _ in range(600):
         limiter.accepted(grant, {}, None)
     assert limiter._requests.pace == pytest.approx(pace)
@@ -286,7 +286,7 @@ def test_a_retry_after_of_no_use_is_no_storm(code: int, after: str) -> None:
 
 def test_processes_learn_to_share_a_quota() -> None:
     with QuotaServer(per_minute=1200, burst=20, latency=0.02) as server:
-        used, refused = share(server, processes=3, seconds=4)
+        used, refused, _ = share(server, processes=3, seconds=4)
     assert used >= 0.6  # benchmarks/hosted_quota.py measures eight processes, for longer
     assert refused <= 0.4
 

@@ -73,8 +73,11 @@ over.set()
 """
 
 
-def share(server: QuotaServer, processes: int, seconds: float) -> tuple[float, float]:
-    """Let processes with two threads each ask for all they can: the part of the quota used, and the part refused."""
+def share(server: QuotaServer, processes: int, seconds: float) -> tuple[float, float, float]:
+    """Let processes with two threads each ask for all they can.
+
+    The part of the quota that is used, the part of the requests that is refused, and that of the last half of the time.
+    """
     command = [sys.executable, "-c", WORKER, server.url]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     workers = [subprocess.Popen(command, **pipes) for _ in range(processes)]
@@ -83,9 +86,12 @@ def share(server: QuotaServer, processes: int, seconds: float) -> tuple[float, f
         assert worker.stdout.readline() == b"ready\n"
     time.sleep(1)  # until what could be had at once is gone
     before, started = server.granted, time.monotonic()
-    time.sleep(seconds)
+    time.sleep(seconds / 2)
+    half = server.granted, server.refused
+    time.sleep(seconds / 2)
+    late = server.granted - half[0], server.refused - half[1]
     used = (server.granted - before) / ((time.monotonic() - started) * server.per_minute / 60)
     for worker in workers:
         worker.communicate()
         assert worker.returncode == 0
-    return used, server.refused / (server.granted + server.refused)
+    return used, server.refused / (server.granted + server.refused), late[1] / sum(late)

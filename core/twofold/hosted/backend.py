@@ -15,12 +15,11 @@ from twofold.hosted import telemetry
 from twofold.hosted.call import Usage
 from twofold.hosted.endpoint import Endpoint
 from twofold.hosted.flow import Flow
-from twofold.hosted.loop import acall, call
+from twofold.hosted.loop import acall, call, carry_out
 from twofold.hosted.planning import Planner
 from twofold.hosted.prices import price_of
 from twofold.hosted.provider import HostedModel
 from twofold.hosted.providers import PROVIDERS
-from twofold.hosted.runner import carry_out
 from twofold.hosted.sizes import Sizes
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from uuid import uuid4
 
 from twofold.batches import Missing, Refused, Unsure
 from twofold.errors import InputError, ProviderUnavailable, RequestRefused, ResponseInvalid
-from twofold.hosted.checking import check
 from twofold.hosted.exchange import READ_SECONDS, Request, retry_after
 from twofold.hosted.loop import call
 from twofold.hosted.piece import Piece
@@ -152,7 +151,7 @@ class Batches:
         if isinstance(said, (Refused, Missing)):
             return key, type(said)(Key().redact(said.reason))
         reply = self._one.read(said, self._one.pieces[0])
-        check(reply, self._one, self._one.width, Key().redact)
+        self._one.check(reply, self._one.width, Key().redact)
         return key, reply.vectors
 
     def _read(self, read: Callable[[bytes], T], answer: Answer) -> T:

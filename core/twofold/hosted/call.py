@@ -1,4 +1,4 @@
-"""What one call wants of one provider, and what it has asked of it so far."""
+"""What one call wants of one provider, which answers it believes, and what it has asked so far."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from twofold.hosted.sizes import Sizes
+from twofold.wires.wire import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
     from twofold.hosted.piece import Piece
     from twofold.wires import Wire
     from twofold.wires.wire import Ask, Reply
+
+
+UNIT = 1e-2
+"""How far from 1 the length of a vector may be that is to have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,26 @@ class Call:
             Garbled, Violation: see `twofold.wires`.
         """
         return (self.late_wire if piece.late else self.wire).read_answer(body, self._filled(piece))
+
+    def check(self, reply: Reply, width: int | None, redact: Callable[[str], str]) -> None:
+        """Refuse vectors that cannot be right.
+
+        Raises:
+            Violation: another width, a number that is not finite, zeros, another length than 1, another model.
+        """
+        vectors = reply.vectors
+        if width is not None and vectors.shape[1] != width:
+            raise Violation(f"vectors of {vectors.shape[1]} dimensions came, and {width} were asked for")
+        if not np.isfinite(vectors).all():
+            raise Violation("a vector has NaN or infinity")
+        norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+        if not norms.all():
+            raise Violation("a vector is all zeros")
+        if self.unit and np.abs(norms - 1).max() > UNIT:
+            raise Violation(f"a vector has length {norms[np.abs(norms - 1).argmax()]:.3f}, and 1 was asked for")
+        if reply.model is not None and not self.echoes(reply.model):
+            named = redact(reply.model)[:80]
+            raise Violation(f"the model {named!r} answered, which was not asked for (a gateway's name: served_as)")
 
     def _filled(self, piece: Piece) -> Ask:
         """The request for one piece; late-chunked documents are never cut short."""

@@ -30,12 +30,10 @@ import numpy as np
 
 from twofold.documents import span_counts
 from twofold.errors import DeadlineExceeded, ProviderUnavailable, RequestRefused, ResponseInvalid
-from twofold.hosted.attempt import Attempt, Lost, Whole
 from twofold.hosted.call import Usage
-from twofold.hosted.checking import check
 from twofold.hosted.exchange import Request, reason_of, retry_after
 from twofold.hosted.limiter import Wait
-from twofold.hosted.piece import PROBE, Piece
+from twofold.hosted.piece import PROBE, Attempt, Lost, Piece, Whole
 from twofold.wires.wire import Garbled, Violation
 
 if TYPE_CHECKING:
@@ -264,7 +262,7 @@ class Flow:
         try:
             reply = self.call.read(answer.body, piece)
             width = self.call.width if self._vectors is None else self._vectors.shape[1]
-            check(reply, self.call, width, answer.redact)
+            self.call.check(reply, width, answer.redact)
         except Garbled:
             self._garbled(attempt, grant, answer)
             return

@@ -1,4 +1,4 @@
-"""The one event loop of this process's hosted calls, on a daemon thread of its own.
+"""The one event loop of this process's hosted calls, on a daemon thread of its own, and how it carries a call out.
 
 Sync and async calls are one implementation: both hand a coroutine over and wait for it, each in its own way. All that
 hosted calls share (limiters, connections, what was learnt of a provider) is touched by this thread alone, so there is
@@ -19,10 +19,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from twofold.hosted.exchange import Answer, Transport
+    from twofold.hosted.flow import Flow
+    from twofold.vectors import FloatArray
+
 T = TypeVar("T")
 
 BEAT = 0.5
 """Seconds between two looks for Ctrl-C, which does not wake a waiting thread on every system."""
+LONGEST_SLEEP = 3600.0
 LEAVE_SECONDS = 1.0
 """How long an interrupted call is given to close its connections."""
 
@@ -94,6 +99,43 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
 
     threading.Thread(target=work, name="twofold-blocking", daemon=True).start()
     return await future
+
+
+async def carry_out(
+    flow: Flow, transport: Transport, seconds: float, caller: asyncio.AbstractEventLoop | None
+) -> FloatArray:
+    """Run a flow on the loop of `loop.py`; no task is left when this returns or raises."""
+    running: set[asyncio.Task[Answer]] = set()
+    steps, line, loop = flow.run(), flow.limiter.line, asyncio.get_running_loop()
+    room = loop.create_future()  # settled where another call's request makes room
+    room.cancel()
+    try:
+        step = next(steps)
+        while True:
+            running |= {asyncio.create_task(transport.send(request, seconds, caller)) for request in step.send}
+            if not step.others:
+                room.cancel()
+            elif room.done():
+                room = loop.create_future()
+                line.append(room)
+            awaited: set[asyncio.Future[Any]] = {*running, room} if step.others else {*running}
+            wait = min(step.wait, LONGEST_SLEEP)
+            if awaited:
+                await asyncio.wait(awaited, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(wait)
+            done = {task for task in running if task.done()}
+            running -= done
+            step = steps.send([task.result() for task in done])
+    except StopIteration as end:
+        vectors: FloatArray = end.value
+        return vectors
+    finally:
+        steps.close()
+        room.cancel()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _telling(coroutine: Coroutine[Any, Any, T], over: threading.Event) -> T:

@@ -94,7 +94,8 @@ class Meter:
     def refused(self, recent: float) -> None:
         """Use less of the limit, or guess one: that requests came at `recent` a minute was too fast."""
         self.limit = self.limit or recent
-        self.share = max(SMALLEST, DECREASE * self.share)
+        slower = DECREASE * min(self.share, recent / self.limit)
+        self.share = max(SMALLEST, self.share / 2, slower)
         self.level = min(self.level, 0.0)
 
     def accepted(self) -> None:

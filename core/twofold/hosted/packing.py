@@ -1,13 +1,13 @@
-"""Documents into pieces, each of which is one request."""
+"""Documents into pieces, each of which is one request: batches of texts, and windows over a late-chunked document."""
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from twofold.documents import span_counts
 from twofold.errors import InputError
-from twofold.hosted.late import windows
+from twofold.hosted.counting import SPECIAL
 from twofold.hosted.piece import Item, Piece, size_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def pack(documents: Sequence[Document], counter: Counter, limits: Limits, prefix
     for document, indices in twins.items():
         if not document.is_whole:
             starts = [rows[index] for index in indices]
-            pieces += windows(document, tuple(indices), starts, counter=counter, limits=limits, prefix=prefix)
+            pieces += _windows(document, tuple(indices), starts, counter=counter, limits=limits, prefix=prefix)
     return pieces
 
 
@@ -90,3 +90,114 @@ def _fitting(index: int, text: str, count: int, counter: Counter, limits: Limits
             index=index,
         )
     return counter.cut(text, limits.length), limits.length
+
+
+# -- late chunking ----------------------------------------------------------------------------------------------------
+
+
+def _chunks_of(index: int, document: Document) -> list[str]:
+    """The chunks of a document as the wire wants them: one after the other, without gap or overlap.
+
+    White space between two spans has no token of its own; it goes with the chunk before it, and at the very start
+    with the first.
+
+    Raises:
+        InputError: spans that leave out text, or overlap, or are out of order.
+    """
+    text, spans = document.text, document.spans
+    borders = [0, *(start for start, _ in spans[1:]), len(text)]
+    ends = [0, *(end for _, end in spans)]
+    starts = [*(start for start, _ in spans), len(text)]
+    for number, (end, start) in enumerate(zip(ends, starts, strict=True)):
+        if end > start:
+            raise InputError(
+                f"document {index}: span {number} starts before span {number - 1} ends, and a hosted model takes only "
+                "consecutive chunks: use the local model for overlapping spans",
+                index=index,
+            )
+        if text[end:start].strip():
+            raise InputError(
+                f"document {index}: its spans leave out characters {end} to {start}, and a hosted model takes only "
+                "consecutive chunks: make a chunk of them too, or use the local model",
+                index=index,
+            )
+    return [text[start:end] for start, end in pairwise(borders)]
+
+
+def _windows(
+    document: Document, places: tuple[int, ...], rows: Sequence[int], *, counter: Counter, limits: Limits, prefix: str
+) -> Iterator[Piece]:
+    """One document's chunks, in one request or in several that overlap, each vector taken where it has most context."""
+    index = places[0]
+    chunks = _chunks_of(index, document)
+    counts = counter.count(chunks, special=False)
+    reserved = sum(counter.count([prefix], special=False)) + SPECIAL
+    budget = min(limits.window, limits.late_tokens) - reserved
+    for number, count in enumerate(counts):
+        if count > budget:
+            raise InputError(
+                f"chunk {number} of document {index} has {count} tokens{'' if counter.exact else ' by estimate'}, and "
+                f"{budget} fit beside the instruction: use smaller chunks",
+                index=index,
+            )
+    spans = list(_cover(counts, budget, limits.overlap, min(limits.items, limits.late_items)))
+    owners = _owners(counts, spans)
+    for window, (start, end) in enumerate(spans):
+        items = tuple(
+            Item(
+                chunks[chunk],
+                counts[chunk],
+                size_of(chunks[chunk]),
+                places,
+                tuple(row + chunk for row in rows) if owners[chunk] == window else (),
+            )
+            for chunk in range(start, end)
+        )
+        first = items[0]._replace(tokens=items[0].tokens + reserved)
+        yield Piece((first, *items[1:]), late=True)
+
+
+def _cover(counts: Sequence[int], budget: int, overlap: int, most: int) -> Iterator[tuple[int, int]]:
+    """Ranges of chunks within `budget` tokens and `most` chunks that cover all; neighbours share up to `overlap`."""
+    start = 0
+    while True:
+        end = _reach(counts, start, budget, most)
+        yield start, end
+        if end == len(counts):
+            return
+        later = end
+        while (
+            later - 1 > start
+            and sum(counts[later - 1 : end]) <= overlap
+            and _reach(counts, later - 1, budget, most) > end
+        ):
+            later -= 1
+        start = later
+
+
+def _reach(counts: Sequence[int], start: int, budget: int, most: int) -> int:
+    """The end of the longest range from `start`."""
+    end, tokens = start, 0
+    while end < len(counts) and end - start < most and tokens + counts[end] <= budget:
+        tokens += counts[end]
+        end += 1
+    return end
+
+
+def _owners(counts: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[int]:
+    """For each chunk, the range in which the lesser of its two sides of context is greatest."""
+    edges = [0, *accumulate(counts)]
+
+    def context(chunk: int, span: tuple[int, int]) -> float:
+        start, end = span
+        before = edges[chunk] - edges[start] if start else float("inf")
+        after = edges[end] - edges[chunk + 1] if end < len(counts) else float("inf")
+        return min(before, after)
+
+    return [
+        max(
+            (number for number, (start, end) in enumerate(spans) if start <= chunk < end),
+            key=lambda n: context(chunk, spans[n]),
+        )
+        for chunk in range(len(counts))
+    ]

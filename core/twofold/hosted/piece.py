@@ -1,4 +1,4 @@
-"""What one request asks, and how much it may hold."""
+"""What one request asks, how much it may hold, and what it has met on its way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 from math import inf
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from twofold.errors import ProviderError
 
 
 class Item(NamedTuple):
@@ -83,3 +86,38 @@ class Limits:
 def size_of(text: str) -> int:
     """Bytes of a text in a request."""
     return len(text) if text.isascii() else len(text.encode())
+
+
+@dataclass(slots=True)
+class Whole:
+    """A batch that was split, and how many of its halves have been taken."""
+
+    piece: Piece
+    taken: int = 0
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A piece on its way, and what it has met so far."""
+
+    piece: Piece
+    probe: bool = False
+    tries: int = 0
+    silences: int = 0
+    garbled: int = 0
+    disbelieved: int = 0
+    whole: Whole | None = None
+
+    def is_window_of(self, document: int) -> bool:
+        """Whether this is a part of one late-chunked document."""
+        return self.piece.late and self.piece.items[0].documents[0] == document
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Why nothing more is sent."""
+
+    kind: type[ProviderError]
+    reason: str
+    status: int | None = None
+    request_id: str | None = None
