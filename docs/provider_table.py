@@ -20,7 +20,17 @@ BEGIN, END = "<!-- written by docs/provider_table.py -->\n", "<!-- until here --
 
 def table() -> str:
     """The providers, one a line."""
-    head = ["provider", "address", "key", "models", "late chunking", "in a request", "vectors as", "batch", "price known"]
+    head = [
+        "provider",
+        "address",
+        "key",
+        "models",
+        "late chunking",
+        "in a request",
+        "vectors as",
+        "batch",
+        "price known",
+    ]
     lines = [head, ["---"] * len(head), *map(_line, PROVIDERS.values())]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
