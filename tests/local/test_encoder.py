@@ -75,11 +75,12 @@ def test_merged_adapters_are_the_adapters(made: Callable[[str], Made], dtype: An
     merged = Embedder(made("jina-v3").folder, dtype=dtype, merge_adapters=True, **options)  # type: ignore[arg-type]
     assert (merged.embed_queries(texts) * apart.embed_queries(texts)).sum(1).min() > least
     assert (merged.embed_documents(texts) * apart.embed_documents(texts)).sum(1).min() > least
+    encoder = merged.backend.loaded.encoder  # type: ignore[attr-defined]
+    assert set(encoder.layers) == {"retrieval.query", "retrieval.passage"}
+    assert all(not layer.qkv.loras for layers in encoder.layers.values() for layer in layers)
     other = [one.embed(texts, task="separation") for one in (apart, merged)]
     assert (other[0] * other[1]).sum(1).min() > least
-    encoder = merged.backend.loaded.encoder  # type: ignore[attr-defined]
-    assert set(encoder.merged) == {"retrieval.query", "retrieval.passage"}
-    assert all(not layer.qkv.loras for layers in encoder.merged.values() for layer in layers)
+    assert None in encoder.layers  # read when a task of neither side needed the bare layers
 
 
 @settings(max_examples=25, deadline=None)
@@ -99,7 +100,7 @@ def test_the_mlp_by_blocks_of_rows_changes_nothing(
 ) -> None:
     encoder = Checkpoint.read(made("jina-v2").folder).load(CPU, torch.float32)
     whole = run(encoder, sequences())
-    monkeypatch.setattr("twofold.local.encoder.MLP_ROWS", 7)
+    monkeypatch.setattr("twofold.local.encoder.MLP_SIZE", 200)
     for one, other in zip(whole, run(encoder, sequences()), strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
 

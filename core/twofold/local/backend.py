@@ -16,7 +16,8 @@ from twofold.documents import span_counts
 from twofold.errors import DeviceError
 from twofold.local.calibration import samples
 from twofold.local.device import ACCURACY, choose_device, choose_dtype, is_out_of_memory
-from twofold.local.packing import Batch, batches, pool_offsets, slices
+from twofold.local.packing import Batch, batches, slices
+from twofold.local.pooling import pool
 from twofold.local.tokenizer import Tokenizer
 from twofold.local.windows import Limits, check_late
 from twofold.models import warn_terms
@@ -214,22 +215,13 @@ class LocalBackend:
         try:
             with self.loaded.lock:
                 hidden = self.loaded.encoder(batch, adapter)
-                return self._pool(hidden, group).float().cpu().numpy()
+                return pool(hidden, group, self.card.pooling).cpu().numpy()
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return None
-
-    def _pool(self, hidden: torch.Tensor, group: Sequence[TokenSequence]) -> torch.Tensor:
-        """Hidden states (T, H) -> (n_targets, H) float32: each target's mean, first or last token."""
-        if self.card.pooling == "mean":
-            rows, offsets = (torch.from_numpy(array).to(self.device) for array in pool_offsets(group))
-            return torch.nn.functional.embedding_bag(rows, hidden.float(), offsets, mode="mean")
-        ends = np.cumsum([len(sequence.ids) for sequence in group])
-        places = ends - 1 if self.card.pooling == "last" else np.concatenate([[0], ends[:-1]])
-        return hidden[torch.from_numpy(places).to(self.device)].float()
 
     def describe(self) -> dict[str, str]:
         """What runs where, for people: family, device, dtype, kernels, memory."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 import torch
 
 from twofold.documents import Document
+from twofold.local.building import Stored
+from twofold.local.device import trim_memory
 from twofold.local.int8 import Calibrated, Range, Rowwise
 from twofold.local.packing import Batch
-from twofold.local.products import Plain
 from twofold.local.windows import Limits
 from twofold.models import BARE
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from twofold.local.encoder import Encoder, Layer, Linear
+    from twofold.local.products import Plain, Product
     from twofold.local.tokenizer import Tokenizer
     from twofold.models import ModelCard
 
@@ -106,6 +108,13 @@ class _Watched:
     plain: Plain
     seen: Range
 
+    @classmethod
+    def of(cls, linear: Linear) -> _Watched:
+        """Read the weight of a layer that is still stored."""
+        assert isinstance(linear.product, Stored)  # noqa: S101 - it was just made
+        plain = linear.product.read()
+        return cls(plain, Range.empty(plain.weight.shape[1]))
+
     def __call__(self, x: Tensor) -> Tensor:
         self.seen.take(x)
         return self.plain(x)
@@ -121,9 +130,10 @@ class _Watched:
 
 @dataclass
 class Calibrator:
-    """Makes int8 layers of float32 ones, one after the other: the samples go through each as it was read.
+    """Makes int8 layers of stored ones, one after the other: the samples go through each in float32.
 
-    `dtype` is what attention is computed in.
+    A layer is read by parts, and each is quantised as soon as the samples have passed it. `dtype` is what attention is
+    computed in.
     """
 
     samples: Samples
@@ -133,24 +143,37 @@ class Calibrator:
     @torch.inference_mode()
     def __call__(self, encoder: Encoder, layer: Layer) -> Layer:
         """`layer` in int8."""
-        watched: dict[str, Linear] = {}
-        seen: dict[str, Range] = {}
-        for name in ("qkv", "out", "up", "gate"):
-            if (linear := getattr(layer, name)) is not None:
-                seen[name] = Range.empty(linear.product.weight.shape[1])
-                watched[name] = replace(linear, product=_Watched(linear.product, seen[name]))
-        noting = replace(layer, **watched)  # type: ignore[arg-type]
-        states = self.states
-        self.states = []
-        for number, (adapter, batch) in enumerate(self.samples):
-            first, rotary = encoder.first(batch, adapter)
-            h = states[number] if states else first
-            self.states.append(encoder.block(noting, h, rotary, batch, adapter))
-        held = {
-            name: replace(getattr(layer, name), product=Calibrated.of(getattr(layer, name).product, ranges, dtype))
-            for name, ranges in seen.items()
-            for dtype in (self.dtype if name == "qkv" else torch.float32,)
-        }
-        assert isinstance(layer.down.product, Plain)  # noqa: S101 - it was just read
-        held["down"] = replace(layer.down, product=Rowwise.of(layer.down.product, gated=layer.gate is not None))
-        return replace(layer, **held)
+        firsts = [encoder.first(batch, adapter) for adapter, batch in self.samples]
+        inputs = self.states or [h for h, _ in firsts]
+        passes = list(zip(self.samples, inputs, firsts, strict=True))
+        layer = _watching(layer, "qkv", "out")
+        mixed = [encoder.mixed(layer, h, rotary, batch, adapter) for (adapter, batch), h, (_, rotary) in passes]
+        layer = _watching(self._quantized(layer, "qkv", "out"), "up", "gate")
+        inner = [encoder.inner(layer, x, adapter) for (adapter, _), x in zip(self.samples, mixed, strict=True)]
+        layer = _watching(self._quantized(layer, "up", "gate"), "down")
+        self.states = [
+            encoder.closed(layer, x, between, adapter)
+            for (adapter, _), x, between in zip(self.samples, mixed, inner, strict=True)
+        ]
+        return self._quantized(layer, "down")
+
+    def _quantized(self, layer: Layer, *names: str) -> Layer:
+        """The same with those products in int8 that have been watched."""
+        held = {}
+        for name in names:
+            linear: Linear | None = getattr(layer, name)
+            if linear is not None and isinstance(watched := linear.product, _Watched):
+                held[name] = replace(linear, product=self._product(layer, name, watched))
+        trim_memory()
+        return replace(layer, **held)  # type: ignore[arg-type]
+
+    def _product(self, layer: Layer, name: str, watched: _Watched) -> Product:
+        if name == "down":
+            return Rowwise.of(watched.plain, gated=layer.gate is not None)
+        return Calibrated.of(watched.plain, watched.seen, self.dtype if name == "qkv" else torch.float32)
+
+
+def _watching(layer: Layer, *names: str) -> Layer:
+    """The same with those products read and watched, which it may lack."""
+    linears = {name: linear for name in names if (linear := getattr(layer, name)) is not None}
+    return replace(layer, **{name: replace(one, product=_Watched.of(one)) for name, one in linears.items()})

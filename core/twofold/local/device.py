@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+from functools import cache
+from typing import TYPE_CHECKING
+
 import torch
 
 from twofold.errors import DeviceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ACCURACY = {
     "float32": "within 1e-5 of transformers",
@@ -50,3 +57,19 @@ def cpu_has_bfloat16() -> bool:
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether an error of torch says that the device's memory, or this machine's, ran out."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def trim_memory() -> None:
+    """Give back to the system what was freed: the C library of Linux keeps tens of megabytes for the next request."""
+    if (trim := _malloc_trim()) is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    """It is of glibc alone."""
+    try:
+        found: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return None
+    return found

@@ -6,7 +6,7 @@ T tokens of the batch, H width, N heads, D head width, I inner width, B sequence
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
@@ -22,18 +22,19 @@ from twofold.local.kernels import (
     rotate_,
 )
 from twofold.local.packing import LEAST_TOKENS
-from twofold.local.products import Plain
+from twofold.local.products import gelu_
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from twofold.local.packing import Batch
     from twofold.local.products import Product
 
 Positions: TypeAlias = Literal["learned", "alibi", "rotary"]
 
-MLP_ROWS = 2048
-"""Rows that go through the MLP at once on a CPU: more than a batch has, and not all of one long text's."""
+MLP_SIZE = 2_400_000
+"""Elements between the two products of an MLP at once on a CPU, so that what is made of one is not out of cache
+before the other has read it: 585 rows of v3's, and all of a batch of MiniLM's. By `benchmarks/local.py`."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Linear:
 
     def gelu(self, x: Tensor, adapter: str | None) -> Tensor:
         """X (T, in) -> (T, out), activated; in one kernel where the product can."""
-        return self.product.gelu(x) if self._lora(adapter) is None else F.gelu(self(x, adapter))
+        return self.product.gelu(x) if self._lora(adapter) is None else gelu_(self(x, adapter))
 
     def add_to(self, residual: Tensor, x: Tensor, adapter: str | None) -> Tensor:
         """The sum of residual (T, out), which may be overwritten, and of self(x)."""
@@ -107,7 +108,7 @@ class Norm:
 
     def __call__(self, x: Tensor) -> Tensor:
         """X (T, H) -> (T, H)."""
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        return torch.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 @dataclass
@@ -126,8 +127,9 @@ class Embedding:
     word_loras: dict[str, Lora] = field(default_factory=dict)  # a (vocabulary, rank), b (H, rank)
     kind_loras: dict[str, Tensor] = field(default_factory=dict)  # (H,)
 
-    def __call__(self, ids: Tensor, positions: Tensor, adapter: str | None) -> Tensor:
-        """ids, positions (T,) -> (T, H)."""
+    def __call__(self, batch: Batch, first_position: int, adapter: str | None) -> Tensor:
+        """Batch of T tokens -> (T, H)."""
+        ids = batch.ids
         h = F.embedding(ids, self.word)
         if self.word_scale is not None:
             h = h * F.embedding(ids, self.word_scale)
@@ -137,7 +139,7 @@ class Embedding:
         if adapter is not None and (kind := self.kind_loras.get(adapter)) is not None:
             h += kind
         if self.position is not None:
-            h += F.embedding(positions, self.position)
+            h += batch.placed(self.position, first_position)
         return self.norm(h)
 
 
@@ -157,19 +159,23 @@ class Layer:
     norm_again: Norm | None = None
 
 
+ReadLayers: TypeAlias = "Callable[[Encoder, str | None], list[Layer]]"
+"""Gives the layers with an adapter in their weights, or the bare ones."""
+
+
 class Encoder:
     """The model. `encoder(batch, adapter)` gives the last hidden states, (T, H).
 
     Attention is computed in `dtype`; the hidden states between the layers have that of the norms.
     """
 
-    def __init__(self, config: EncoderConfig, embedding: Embedding, dtype: torch.dtype) -> None:
-        """Take the embedding and compute what follows from the shape alone; `build` adds the layers."""
+    def __init__(self, config: EncoderConfig, embedding: Embedding, dtype: torch.dtype, read: ReadLayers) -> None:
+        """Take the embedding and compute what follows from the shape alone; `read` gives the layers."""
         self.config = config
         self.embedding = embedding
         self.dtype = dtype
-        self.layers: list[Layer] = []
-        self.merged: dict[str, list[Layer]] = {}  # adapter -> layers that it is added to already
+        self.layers: dict[str | None, list[Layer]] = {}  # those that an adapter is added to already; None is the bare
+        self.read = read
         device = embedding.word.device
         self.rotary = (
             rotary_tables(config.max_positions, config.head_width, config.rotary_base, device, dtype)
@@ -197,37 +203,44 @@ class Encoder:
     @property
     def products(self) -> str:
         """Which way the products of the layers go, in words."""
-        return self.layers[0].up.product.said
+        return next(iter(self.layers.values()))[0].up.product.said
 
     def tensors(self) -> Iterator[Tensor]:
         """Every weight, adapters included."""
-        for part in (self.embedding, *self.layers, *(layer for layers in self.merged.values() for layer in layers)):
+        for part in (self.embedding, *(layer for layers in self.layers.values() for layer in layers)):
             yield from _tensors(part)
+
+    def layers_for(self, adapter: str | None) -> list[Layer]:
+        """Those that have the adapter in their weights, or the bare ones, which are read now if they were not yet."""
+        if adapter not in self.layers:
+            adapter = None
+        if adapter not in self.layers:
+            self.layers[adapter] = self.read(self, adapter)
+        return self.layers[adapter]
 
     @torch.inference_mode()
     def __call__(self, batch: Batch, adapter: str | None = None) -> Tensor:
         """Batch of T tokens -> (T, H)."""
         h, rotary = self.first(batch, adapter)
-        for layer in self.layers if adapter is None else self.merged.get(adapter, self.layers):
-            h = self.block(layer, h, rotary, batch, adapter)
+        for layer in self.layers_for(adapter):
+            h = self.mlp(layer, self.mixed(layer, h, rotary, batch, adapter), adapter)
         return h
 
     def first(self, batch: Batch, adapter: str | None) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """What enters the first layer, (T, H), and the rotation of each token, for all layers."""
-        positions = batch.positions
-        h = self.embedding(batch.ids, positions + self.config.first_position, adapter)
-        return h, None if self.rotary is None else (self.rotary[0][positions], self.rotary[1][positions])
+        h = self.embedding(batch, self.config.first_position, adapter)
+        return h, None if self.rotary is None else (batch.placed(self.rotary[0]), batch.placed(self.rotary[1]))
 
-    def block(
+    def mixed(
         self, layer: Layer, h: Tensor, rotary: tuple[Tensor, Tensor] | None, batch: Batch, adapter: str | None
     ) -> Tensor:
-        """H (T, H) -> (T, H)."""
+        """H (T, H) -> (T, H): attention, added and normalised."""
         attended = self.attention(layer, h, rotary, batch, adapter).to(h.dtype)
         again = h.clone() if layer.norm_again is not None else None
         x = layer.norm_attention(layer.out.add_to(h, attended, adapter))
         if layer.norm_again is not None and again is not None:
             x = layer.norm_again(x.add_(again))
-        return layer.norm_mlp(self.mlp(layer, x, adapter))
+        return x
 
     def attention(
         self, layer: Layer, h: Tensor, rotary: tuple[Tensor, Tensor] | None, batch: Batch, adapter: str | None
@@ -244,10 +257,17 @@ class Encoder:
         return attend_batch(qkv, batch, self.slopes, self.least_group)
 
     def mlp(self, layer: Layer, x: Tensor, adapter: str | None) -> Tensor:
-        """X (T, H) and its MLP; by blocks of rows on a CPU."""
-        rows = MLP_ROWS if x.device.type == "cpu" else len(x)
-        parts = [layer.down.add_to(part, self.inner(layer, part, adapter), adapter) for part in torch.split(x, rows)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        """X (T, H) -> (T, H): the MLP, added and normalised; by blocks of rows on a CPU."""
+        blocks = -(-len(x) * self.config.inner // MLP_SIZE) if x.device.type == "cpu" else 1
+        if blocks <= 1:
+            return self.closed(layer, x, self.inner(layer, x, adapter), adapter)
+        return torch.cat(
+            [self.closed(layer, part, self.inner(layer, part, adapter), adapter) for part in x.tensor_split(blocks)]
+        )
+
+    def closed(self, layer: Layer, x: Tensor, inner: Tensor, adapter: str | None) -> Tensor:
+        """X (rows, H), with what its MLP made of it added and normalised."""
+        return layer.norm_mlp(layer.down.add_to(x, inner, adapter))
 
     def inner(self, layer: Layer, x: Tensor, adapter: str | None) -> Tensor:
         """X (rows, H) -> (rows, I), activated, and multiplied by the other half where there is a gate."""
@@ -271,104 +291,3 @@ def _tensors(part: object) -> Iterator[Tensor]:
 def tensor_bytes(tensor: Tensor) -> int:
     """How many bytes a tensor holds, one in oneDNN's own layout too."""
     return int(torch.ops.mkldnn._nbytes(tensor)) if tensor.is_mkldnn else tensor.nbytes  # noqa: SLF001 - it has no other
-
-
-Read: TypeAlias = "Callable[[str], Tensor | None]"
-Finish: TypeAlias = "Callable[[Encoder, Layer], Layer]"
-
-
-def build(
-    config: EncoderConfig,
-    dtype: torch.dtype,
-    read: Read,
-    loras: Mapping[str, Mapping[str, Lora]],
-    finish: Mapping[str | None, Finish],
-) -> Encoder:
-    """Put an encoder together, layer by layer, so that no more than one layer is there in two forms.
-
-    `read` gives a tensor by the encoder's name (see `layouts`), None where the family has none; `loras` is adapter ->
-    name of a linear layer -> its term; `finish[None]` makes of each layer what is held, and each other `finish` what is
-    held of the layer with that adapter added to its weights.
-    """
-
-    def present(name: str) -> Tensor:
-        found = read(name)
-        assert found is not None, name  # noqa: S101 - the layout has checked the names
-        return found
-
-    def norm(name: str) -> Norm:
-        return Norm(present(f"{name}.weight"), present(f"{name}.bias"), config.norm_eps)
-
-    def optional(name: str) -> Norm | None:
-        weight, bias = read(f"{name}.weight"), read(f"{name}.bias")
-        return None if weight is None or bias is None else Norm(weight, bias, config.norm_eps)
-
-    def linear(name: str) -> Linear:
-        terms = {adapter: named[name] for adapter, named in loras.items() if name in named}
-        return Linear(Plain(present(f"{name}.weight"), read(f"{name}.bias")), terms)
-
-    embedding = Embedding(
-        present("word"),
-        present("kind")[0],
-        read("position"),
-        norm("norm"),
-        read("word.scale"),
-        {adapter: named["word"] for adapter, named in loras.items() if "word" in named},
-        {adapter: named["kind"].b @ named["kind"].a[0] for adapter, named in loras.items() if "kind" in named},
-    )
-    encoder = Encoder(config, embedding, dtype)
-    for i in range(config.layers):
-        up, gate = linear(f"{i}.up"), None
-        if config.gate is not None:
-            up, gate = _halves(up, config.gate)
-        layer = Layer(
-            qkv=linear(f"{i}.qkv"),
-            out=linear(f"{i}.out"),
-            norm_attention=norm(f"{i}.norm_attention"),
-            up=up,
-            down=linear(f"{i}.down"),
-            norm_mlp=norm(f"{i}.norm_mlp"),
-            gate=gate,
-            q_norm=optional(f"{i}.q_norm"),
-            k_norm=optional(f"{i}.k_norm"),
-            norm_again=optional(f"{i}.norm_again"),
-        )
-        for adapter, made in finish.items():
-            layers = encoder.layers if adapter is None else encoder.merged.setdefault(adapter, [])
-            layers.append(made(encoder, layer if adapter is None else _merged(layer, adapter)))
-    return encoder
-
-
-def each(change: Callable[[Plain], Product]) -> Finish:
-    """Make something else of every product of a layer."""
-    return lambda _, layer: _with(layer, lambda linear, plain: Linear(change(plain), linear.loras))
-
-
-def _merged(layer: Layer, adapter: str) -> Layer:
-    """A layer with an adapter's terms added to its weights."""
-
-    def add(linear: Linear, plain: Plain) -> Linear:
-        if (lora := linear.loras.get(adapter)) is None:
-            return Linear(plain)
-        weight = plain.weight.float().addmm(lora.b.float(), lora.a.float()).to(plain.weight.dtype)
-        return Linear(Plain(weight, plain.bias))
-
-    return _with(layer, add)
-
-
-def _with(layer: Layer, change: Callable[[Linear, Plain], Linear]) -> Layer:
-    """A layer as it was read, with something else for each of its linear layers."""
-    parts = {item.name: getattr(layer, item.name) for item in fields(layer)}
-    changed = {
-        name: change(part, part.product)
-        for name, part in parts.items()
-        if isinstance(part, Linear) and isinstance(part.product, Plain)
-    }
-    return replace(layer, **changed)  # type: ignore[arg-type]
-
-
-def _halves(both: Linear, gate: Literal["first", "second"]) -> tuple[Linear, Linear]:
-    """The two halves of a gated projection, which has no bias and no adapter: what is activated comes second."""
-    assert isinstance(both.product, Plain)  # noqa: S101 - it was just read
-    first, second = (Linear(Plain(half)) for half in both.product.weight.chunk(2))
-    return (second, first) if gate == "first" else (first, second)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that all torch code uses
 
-from twofold.local.products import Plain, agrees
+from twofold.local.products import Plain, agrees, gelu_
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,7 +81,7 @@ class Int8Weight:
 
     def gelu(self, x: Tensor) -> Tensor:
         """The product, then its GELU."""
-        return F.gelu(self(x))
+        return gelu_(self(x))
 
     def add(self, other: Tensor, x: Tensor) -> Tensor:
         """In place of `other`."""
@@ -124,7 +124,7 @@ class _Weight:
 
     def product(self, x: Tensor, scale: float, zero: int, dtype: torch.dtype, activation: str = "none") -> Tensor:
         """Scale x (x - zero) @ weight.T + bias, x (T, in) uint8, its activation in the same kernel."""
-        y: Tensor = torch.ops.onednn.qlinear_pointwise(
+        y: Tensor = torch.ops.onednn.qlinear_pointwise.default(
             x, scale, zero, self.packed, self.scale, self.zeros, self.bias, 1.0, 0, dtype, activation, [], "none"
         )
         return y
@@ -136,6 +136,11 @@ class _Weight:
             *(1.0, 0, torch.float32, 1.0, 0, "sum", 1.0, "none", [], ""),
         )
         return y
+
+
+def _u8(shifted: Tensor) -> Tensor:
+    """Whole numbers from 0 to 255 that MAGIC was added to, as uint8."""
+    return shifted.view(torch.int32).to(torch.int8).view(torch.uint8)
 
 
 @dataclass
@@ -163,8 +168,7 @@ class Calibrated:
         return cls(_Weight.of(plain, smooth), 1 / (smooth * scale), shift, scale, zero, dtype)
 
     def _quantized(self, x: Tensor) -> Tensor:
-        y = torch.addcmul(self.shift, x.float(), self.factors).clamp_(MAGIC, MAGIC + LEVELS)
-        return y.view(torch.int32).to(torch.int8).view(torch.uint8)
+        return _u8(torch.addcmul(self.shift, x.float(), self.factors).clamp_(MAGIC, MAGIC + LEVELS))
 
     def __call__(self, x: Tensor) -> Tensor:
         """X @ weight.T + bias."""
@@ -186,13 +190,16 @@ class Rowwise:
     said: ClassVar[str] = SAID
     weight: _Weight
     bias: Tensor | None
+    shift: Tensor  # () the zero point, and MAGIC
+    zero: int
     gated: bool  # whether the rows are products of GELU with another factor, so that both signs are large
 
     @classmethod
     def of(cls, plain: Plain, *, gated: bool) -> Rowwise:
         """Quantise and lay out the weight of `plain`; the bias is added when the rows have their size again."""
         bias = None if plain.bias is None else plain.bias.float()
-        return cls(_Weight.of(Plain(plain.weight)), bias, gated)
+        zero = MIDDLE if gated else GELU_ZERO
+        return cls(_Weight.of(Plain(plain.weight)), bias, torch.tensor(MAGIC + zero), zero, gated)
 
     def __call__(self, x: Tensor) -> Tensor:
         """X @ weight.T + bias."""
@@ -200,16 +207,17 @@ class Rowwise:
 
     def gelu(self, x: Tensor) -> Tensor:
         """The product, then its GELU."""
-        return F.gelu(self(x))
+        return gelu_(self(x))
 
     def add(self, other: Tensor, x: Tensor) -> Tensor:
-        """The product and `other`; x is overwritten."""
-        zero = MIDDLE if self.gated else GELU_ZERO
-        low = -x.amin(1, keepdim=True) if self.gated else torch.tensor(GELU_LOW)
-        scale = torch.maximum(x.amax(1, keepdim=True) / (LEVELS - zero), low / zero).clamp_min_(1e-12)
-        y = x.mul_(scale.reciprocal()).add_(MAGIC + zero)
-        rows = y.view(torch.int32).to(torch.int8).view(torch.uint8)
-        total = self.weight.product(rows, 1.0, zero, torch.float32).mul_(scale).add_(other)
+        """The product and `other`."""
+        scale = x.amax(1, keepdim=True).mul_(1 / (LEVELS - self.zero))
+        if self.gated:
+            scale = torch.maximum(scale, x.amin(1, keepdim=True).mul_(-1 / self.zero)).clamp_min_(1e-12)
+        else:
+            scale.clamp_min_(GELU_LOW / self.zero)
+        rows = _u8(torch.addcmul(self.shift, x, scale.reciprocal()))
+        total = torch.addcmul(other, self.weight.product(rows, 1.0, self.zero, torch.float32), scale)
         return total if self.bias is None else total.add_(self.bias)
 
 

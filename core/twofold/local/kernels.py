@@ -38,6 +38,8 @@ def attend_packed(qkv: Tensor, batch: Batch) -> Tensor:
 
 def attend_batch(qkv: Tensor, batch: Batch, slopes: Tensor | None, least: int | None) -> Tensor:
     """Each sequence's attention to itself: qkv (T, 3, N, D) -> (T, N * D); by groups of at least so many tokens."""
+    if batch.alone and (least is None or batch.lengths[0] < least):
+        return attend_run(qkv[None], slopes)
     parts = [
         (attend_runs if least is None or not group.pays(least) else attend_group)(qkv, group, slopes)
         for group in batch.groups
@@ -47,12 +49,17 @@ def attend_batch(qkv: Tensor, batch: Batch, slopes: Tensor | None, least: int | 
 
 def attend_runs(qkv: Tensor, group: Group, slopes: Tensor | None) -> Tensor:
     """A group's attention by torch's kernel, once for each run of one length: qkv (T, 3, N, D) -> (tokens, N * D)."""
-    parts = []
-    for start, count, length in group.runs():
-        run = qkv[start : start + count * length].view(count, length, 3, *qkv.shape[2:])
-        q, k, v = run.permute(2, 0, 3, 1, 4)  # each (B, N, S, D)
-        parts.append(attend(q, k, v, slopes).transpose(1, 2).reshape(count * length, -1))
+    parts = [
+        attend_run(qkv[start : start + count * length].view(count, length, *qkv.shape[1:]), slopes)
+        for start, count, length in group.runs()
+    ]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def attend_run(run: Tensor, slopes: Tensor | None) -> Tensor:
+    """Attention of sequences of one length by torch's kernel: run (B, S, 3, N, D) -> (B * S, N * D)."""
+    q, k, v = run.permute(2, 0, 3, 1, 4)  # each (B, N, S, D)
+    return attend(q, k, v, slopes).transpose(1, 2).reshape(run.shape[0] * run.shape[1], -1)
 
 
 def attend_group(qkv: Tensor, group: Group, slopes: Tensor | None) -> Tensor:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from twofold.documents import Document
-    from twofold.local.windows import Indices, TokenSequence
+    from twofold.local.windows import TokenSequence
 
 
 NEAR = 7 / 8
@@ -102,6 +101,17 @@ class Batch:
         lengths = torch.tensor([0, *self.lengths])  # on the host, so that a device gets one copy and no loop
         return lengths.cumsum(0).to(self.ids.device, torch.int32)
 
+    @property
+    def alone(self) -> bool:
+        """Whether it is one sequence, as a query is: its tokens are in their places."""
+        return len(self.lengths) == 1
+
+    def placed(self, table: Tensor, first: int = 0) -> Tensor:
+        """The row of a table for each token's place in its own sequence, that of the first token being `first`."""
+        if self.alone:
+            return table[first : first + self.lengths[0]]
+        return table.index_select(0, self.positions + first)
+
     @cached_property
     def positions(self) -> Tensor:
         """Each token's place in its own sequence, (T,)."""
@@ -155,10 +165,3 @@ def batches(sequences: Sequence[TokenSequence], budget: int) -> Iterator[list[To
         tokens += len(sequence.ids)
     if group:
         yield group
-
-
-def pool_offsets(sequences: Sequence[TokenSequence]) -> tuple[Indices, Indices]:
-    """Which tokens of a packed batch are pooled, flat, and where each target's begin: the input of an embedding bag."""
-    starts = np.cumsum([0, *(len(sequence.ids) for sequence in sequences)])
-    rows = [row + start for one, (start, _) in zip(sequences, pairwise(starts), strict=True) for row in one.rows]
-    return np.concatenate(rows), np.cumsum([0, *(len(row) for row in rows[:-1])])

@@ -22,6 +22,12 @@ PACKED_ROWS = 512
 """Rows of activations that a weight is laid out for; it serves any number."""
 
 
+def gelu_(x: Tensor) -> Tensor:
+    """The exact GELU of x, in its place."""
+    y: Tensor = torch.ops.aten.gelu_(x)
+    return y
+
+
 class Product(Protocol):
     """What a linear layer computes, without its adapters. X is (T, in), every result (T, out).
 
@@ -54,7 +60,7 @@ class Plain:
 
     def gelu(self, x: Tensor) -> Tensor:
         """The product, then its GELU."""
-        return F.gelu(self(x))
+        return gelu_(self(x))
 
     def add(self, other: Tensor, x: Tensor) -> Tensor:
         """In place of `other`: the product accumulates where it is needed, in no tensor between."""
@@ -90,7 +96,8 @@ class Packed:
         return self._run(x, "gelu")
 
     def _run(self, x: Tensor, activation: str) -> Tensor:
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, activation, [], "none")  # noqa: SLF001
+        run = torch.ops.mkldnn._linear_pointwise.default  # noqa: SLF001 - named, it need not be looked for at each call
+        y: Tensor = run(x, self.weight, self.bias, activation, [], "none")
         return y
 
     def add(self, other: Tensor, x: Tensor) -> Tensor:

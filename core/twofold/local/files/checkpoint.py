@@ -10,8 +10,9 @@ import torch
 
 from twofold.errors import ModelError
 from twofold.local import products
+from twofold.local.building import Builder, each
 from twofold.local.calibration import Calibrator
-from twofold.local.encoder import Lora, build, each
+from twofold.local.encoder import Lora
 from twofold.local.files import recognise, weights
 from twofold.local.files.card import OwnFiles, derive, tokenizer_file
 from twofold.local.files.lora import ADAPTER_CONFIG, PeftAdapter, adapter_folders, stacked_loras, stacked_names
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from twofold.local.building import Finish
     from twofold.local.calibration import Samples
-    from twofold.local.encoder import Encoder, Finish
+    from twofold.local.encoder import Encoder
     from twofold.local.files.recognise import Plan
     from twofold.local.files.weights import TensorInfo
     from twofold.models import ModelCard
@@ -128,22 +130,24 @@ class Checkpoint:
         samples: Samples = (),
         merge: Collection[str] = (),
     ) -> Encoder:
-        """Read the weights, one layer at a time, and build the encoder.
+        """Read the weights, one at a time, and build the encoder.
 
         `samples` are what int8 is calibrated on; of each adapter in `merge` a copy of the layers is made that has it
-        in its weights.
+        in its weights, and the bare layers are read when a task needs them.
 
         On a CPU the weights of products are laid out for its kernels, each in turn; other tensors that are stored as
-        they are held stay mapped from the file. The peak is what is held and one layer more.
+        they are held stay mapped from the file. The peak is what is held and one weight more; for int8 what the samples
+        give in one layer comes on top.
 
         Raises:
             ModelError: an adapter has tensors that do not fit, or a file has changed since its header was read.
         """
-        finish, stream = _finish(device, dtype, int8=int8, samples=samples)
-        finishes: dict[str | None, Finish] = {None: finish}
-        for adapter in merge:
-            own = [(adapter, batch) for _, batch in samples]
-            finishes[adapter], _ = _finish(device, dtype, int8=int8, samples=own)
+
+        def finish(adapter: str | None) -> tuple[Finish, torch.dtype]:
+            own = samples if adapter is None else [(adapter, batch) for _, batch in samples]
+            return _finish(device, dtype, int8=int8, samples=own)
+
+        _, stream = finish(None)
         moved = {
             adapter: {part: Lora(term.a.to(device, stream), term.b.to(device, stream)) for part, term in terms.items()}
             for adapter, terms in self._loras()
@@ -157,7 +161,7 @@ class Checkpoint:
             sources = self.plan.sources.get(name)
             return None if sources is None else self._stacked(sources, device, stream)
 
-        return build(self.plan.config, dtype, read, moved, finishes)
+        return Builder(self.plan.config, read, moved, lambda adapter: finish(adapter)[0]).encoder(dtype, merge)
 
     def _table(self, device: torch.device, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
         """The table of words in int8, with a scale for each word."""

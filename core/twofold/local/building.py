@@ -1,0 +1,163 @@
+"""An encoder put together from a checkpoint, so that no more than one part of one layer is there in two forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+
+from twofold.local.device import trim_memory
+from twofold.local.encoder import Embedding, Encoder, Layer, Linear, Norm
+from twofold.local.products import Plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    import torch
+    from torch import Tensor
+
+    from twofold.local.encoder import EncoderConfig, Lora
+    from twofold.local.products import Product
+
+Read: TypeAlias = "Callable[[str], Tensor | None]"
+Finish: TypeAlias = "Callable[[Encoder, Layer], Layer]"
+
+
+@dataclass
+class Stored:
+    """A linear layer that is still in its file: what a layer has for products before something is made of them."""
+
+    said: ClassVar[str] = "read for each product"
+    read: Callable[[], Plain]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """X @ weight.T + bias."""
+        return self.read()(x)
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """The product, then its GELU."""
+        return self.read().gelu(x)
+
+    def add(self, other: Tensor, x: Tensor) -> Tensor:
+        """In place of `other`."""
+        return self.read().add(other, x)
+
+
+@dataclass
+class Builder:
+    """Reads layers out of a checkpoint, and makes of them what is held.
+
+    Attributes:
+        config: the encoder's shape.
+        read: gives a tensor by the encoder's name (see `layouts`), None where the family has none.
+        loras: adapter -> name of a linear layer -> its term.
+        finish: what is made of the layers as they were read, or, by an adapter's name, of those that it is added to.
+    """
+
+    config: EncoderConfig
+    read: Read
+    loras: Mapping[str, Mapping[str, Lora]]
+    finish: Callable[[str | None], Finish]
+
+    def encoder(self, dtype: torch.dtype, merge: Collection[str] = ()) -> Encoder:
+        """Read the tables and the layers: one copy for each adapter in `merge`, or the bare ones.
+
+        Bare layers that no side needs are read when a task asks for them.
+        """
+        terms = [(adapter, named) for adapter, named in self.loras.items() if "kind" in named]
+        embedding = Embedding(
+            self._present("word"),
+            self._present("kind")[0],
+            self.read("position"),
+            self._norm("norm"),
+            self.read("word.scale"),
+            {adapter: named["word"] for adapter, named in self.loras.items() if "word" in named},
+            {adapter: named["kind"].b @ named["kind"].a[0] for adapter, named in terms},
+        )
+        encoder = Encoder(self.config, embedding, dtype, self.layers)
+        for adapter in merge or (None,):
+            encoder.layers[adapter] = self.layers(encoder, adapter)
+        return encoder
+
+    def layers(self, encoder: Encoder, adapter: str | None) -> list[Layer]:
+        """All layers, each finished before the next one is read; with an adapter in their weights, if one is named."""
+        finish, layers = self.finish(adapter), []
+        for number in range(self.config.layers):
+            layer = self._layer(number)
+            layers.append(finish(encoder, layer if adapter is None else _merged(layer, adapter)))
+            trim_memory()
+        return layers
+
+    def _layer(self, number: int) -> Layer:
+        def linear(part: str) -> Linear:
+            name = f"{number}.{part}"
+            terms = {adapter: named[name] for adapter, named in self.loras.items() if name in named}
+            return Linear(Stored(lambda: Plain(self._present(f"{name}.weight"), self.read(f"{name}.bias"))), terms)
+
+        up, gate = linear("up"), None
+        if self.config.gate is not None:
+            first, second = (_half(up, half) for half in (0, 1))
+            up, gate = (second, first) if self.config.gate == "first" else (first, second)
+        return Layer(
+            qkv=linear("qkv"),
+            out=linear("out"),
+            norm_attention=self._norm(f"{number}.norm_attention"),
+            up=up,
+            down=linear("down"),
+            norm_mlp=self._norm(f"{number}.norm_mlp"),
+            gate=gate,
+            q_norm=self._optional(f"{number}.q_norm"),
+            k_norm=self._optional(f"{number}.k_norm"),
+            norm_again=self._optional(f"{number}.norm_again"),
+        )
+
+    def _present(self, name: str) -> Tensor:
+        found = self.read(name)
+        assert found is not None, name  # noqa: S101 - the layout has checked the names
+        return found
+
+    def _norm(self, name: str) -> Norm:
+        return Norm(self._present(f"{name}.weight"), self._present(f"{name}.bias"), self.config.norm_eps)
+
+    def _optional(self, name: str) -> Norm | None:
+        return None if self.read(f"{name}.weight") is None else self._norm(name)
+
+
+def each(change: Callable[[Plain], Product]) -> Callable[[Encoder, Layer], Layer]:
+    """Make something else of every product of a layer, one after the other."""
+    return lambda _, layer: _with(layer, lambda linear, stored: Linear(change(stored.read()), linear.loras))
+
+
+def _merged(layer: Layer, adapter: str) -> Layer:
+    """A layer with an adapter's terms added to its weights as they are read."""
+
+    def add(linear: Linear, stored: Stored) -> Linear:
+        lora = linear.loras.get(adapter)
+
+        def read() -> Plain:
+            plain = stored.read()
+            if lora is None:
+                return plain
+            weight = plain.weight.float().addmm(lora.b.float(), lora.a.float()).to(plain.weight.dtype)
+            return Plain(weight, plain.bias)
+
+        return Linear(Stored(read))
+
+    return _with(layer, add)
+
+
+def _with(layer: Layer, change: Callable[[Linear, Stored], Linear]) -> Layer:
+    """A layer as it was read, with something else for each of its linear layers."""
+    parts = {item.name: getattr(layer, item.name) for item in fields(layer)}
+    changed = {
+        name: change(part, part.product)
+        for name, part in parts.items()
+        if isinstance(part, Linear) and isinstance(part.product, Stored)
+    }
+    return replace(layer, **changed)  # type: ignore[arg-type]
+
+
+def _half(both: Linear, half: Literal[0, 1]) -> Linear:
+    """One half of a gated projection, which has no bias and no adapter."""
+    stored = both.product
+    assert isinstance(stored, Stored)  # noqa: S101 - it was just made
+    return Linear(Stored(lambda: Plain(stored.read().weight.chunk(2)[half].clone())))  # alone: the other half goes
