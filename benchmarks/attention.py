@@ -91,7 +91,7 @@ def engine(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor | None) -> Callable[[
     batch = Batch(torch.zeros(len(qkv), dtype=torch.long), [length] * count)
 
     def run() -> Tensor:
-        attended = attend_batch(qkv, batch, slopes, LEAST_TOKENS if q.dtype == torch.bfloat16 else None)
+        attended = attend_batch(qkv, batch, slopes, LEAST_TOKENS if q.dtype == torch.bfloat16 else None, steady=False)
         return attended.view(count, length, heads, width).transpose(1, 2)
 
     return run

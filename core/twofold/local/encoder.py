@@ -184,9 +184,8 @@ class Encoder:
         )
         self.slopes = alibi_slopes(config.heads).to(device) if config.positions == "alibi" else None
         self.packed_kernel = config.positions != "alibi" and can_pack(device, dtype, config.head_width)
-        # int8 rounds a text alike in every batch where all texts go one way
-        least = LEAST_TOKENS if embedding.word_scale is None else 1
-        self.least_group = least if device.type == "cpu" and dtype == torch.bfloat16 else None
+        self.least_group = LEAST_TOKENS if device.type == "cpu" and dtype == torch.bfloat16 else None
+        self.steady = embedding.word_scale is not None and self.least_group is not None
 
     @property
     def nbytes(self) -> int:
@@ -254,7 +253,7 @@ class Encoder:
             rotate_(qkv[:, :2], *rotary)
         if self.packed_kernel:
             return attend_packed(qkv, batch).flatten(1)
-        return attend_batch(qkv, batch, self.slopes, self.least_group)
+        return attend_batch(qkv, batch, self.slopes, self.least_group, steady=self.steady)
 
     def mlp(self, layer: Layer, x: Tensor, adapter: str | None) -> Tensor:
         """X (T, H) -> (T, H): the MLP, added and normalised; by blocks of rows on a CPU."""

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that all torch code uses
 from torch import Tensor
 
+from twofold.local.packing import SHORT
+
 if TYPE_CHECKING:
     from twofold.local.packing import Batch, Group
 
@@ -36,29 +38,41 @@ def attend_packed(qkv: Tensor, batch: Batch) -> Tensor:
     return attended
 
 
-def attend_batch(qkv: Tensor, batch: Batch, slopes: Tensor | None, least: int | None) -> Tensor:
-    """Each sequence's attention to itself: qkv (T, 3, N, D) -> (T, N * D); by groups of at least so many tokens."""
-    if batch.alone and (least is None or batch.lengths[0] < least):
-        return attend_run(qkv[None], slopes)
-    parts = [
-        (attend_runs if least is None or not group.pays(least) else attend_group)(qkv, group, slopes)
-        for group in batch.groups
-    ]
+def attend_batch(
+    qkv: Tensor, batch: Batch, slopes: Tensor | None, least: int | None, *, steady: bool = False
+) -> Tensor:
+    """Each sequence's attention to itself: qkv (T, 3, N, D) -> (T, N * D); by groups of at least `least` tokens.
+
+    `steady` rounds a sequence alike whatever it is grouped with, as int8 needs, which makes much of little: short ones
+    are attended in float32, all others as a group, of one if need be.
+    """
+    if batch.alone and (least is None or batch.lengths[0] <= SHORT):
+        return attend_run(qkv[None], slopes, exact=steady)
+    parts = []
+    for group in batch.groups:
+        exact = steady and group.longest <= SHORT
+        if least is not None and not exact and group.pays(1 if steady else least):
+            parts.append(attend_group(qkv, group, slopes))
+        else:
+            parts.append(attend_runs(qkv, group, slopes, exact=exact))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def attend_runs(qkv: Tensor, group: Group, slopes: Tensor | None) -> Tensor:
+def attend_runs(qkv: Tensor, group: Group, slopes: Tensor | None, *, exact: bool = False) -> Tensor:
     """A group's attention by torch's kernel, once for each run of one length: qkv (T, 3, N, D) -> (tokens, N * D)."""
     parts = [
-        attend_run(qkv[start : start + count * length].view(count, length, *qkv.shape[1:]), slopes)
+        attend_run(qkv[start : start + count * length].view(count, length, *qkv.shape[1:]), slopes, exact=exact)
         for start, count, length in group.runs()
     ]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def attend_run(run: Tensor, slopes: Tensor | None) -> Tensor:
-    """Attention of sequences of one length by torch's kernel: run (B, S, 3, N, D) -> (B * S, N * D)."""
-    q, k, v = run.permute(2, 0, 3, 1, 4)  # each (B, N, S, D)
+def attend_run(run: Tensor, slopes: Tensor | None, *, exact: bool = False) -> Tensor:
+    """Attention of sequences of one length by torch's kernel: run (B, S, 3, N, D) -> (B * S, N * D).
+
+    `exact` computes in float32.
+    """
+    q, k, v = (run.float() if exact else run).permute(2, 0, 3, 1, 4)  # each (B, N, S, D)
     return attend(q, k, v, slopes).transpose(1, 2).reshape(run.shape[0] * run.shape[1], -1)
 
 

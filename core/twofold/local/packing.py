@@ -24,6 +24,8 @@ GROUP_AREA = 2**17
 """The most pairs of tokens in a group, over one head: its scores stay in cache."""
 LONGEST, LEAST_TOKENS = 1024, 96
 """Longer sequences, and a group of fewer tokens, are attended faster one by one. From the sweep in `benchmarks/`."""
+SHORT = 32
+"""Tokens up to which torch's kernel is as fast in float32 as any other way."""
 
 
 SLICE, SLICE_CHARACTERS = 4096, 2**22
@@ -127,7 +129,8 @@ class Batch:
         for number, length in enumerate([*self.lengths, 0]):
             group = self.lengths[first:number]
             longest, area = max(group, default=0), (number - first + 1) * max(length, *group, 1) ** 2
-            if group and (min(length, *group) < NEAR * max(length, longest) or area > GROUP_AREA):
+            apart = min(length, *group) < NEAR * max(length, longest) if group else False
+            if group and (apart or area > GROUP_AREA or any(length <= edge < longest for edge in (SHORT, LONGEST))):
                 groups.append(Group(start, group, self.ids.device))
                 start, first = start + sum(group), number
         return groups
