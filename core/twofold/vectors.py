@@ -17,6 +17,8 @@ FloatArray: TypeAlias = NDArray[np.float32]
 Quantisation: TypeAlias = Literal["int8", "binary", "ubinary"]
 
 INT8_LIMIT = 127
+BLOCK = 4096
+"""Rows that are normalised at once."""
 
 
 def check(vectors: FloatArray, count: int, dimensions: int) -> None:
@@ -42,10 +44,14 @@ def cut(vectors: FloatArray, dimensions: int) -> FloatArray:
 
 def normalize(vectors: FloatArray) -> FloatArray:
     """Scale each row to unit length (L2); a row of zeros stays one."""
-    peaks = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
-    scaled = vectors / np.where(peaks > 0, peaks, 1)  # so that no square over- or underflows
-    norms = np.linalg.norm(scaled, axis=1, keepdims=True)
-    return np.ascontiguousarray(scaled / np.maximum(norms, 1), dtype=np.float32)
+    unit = np.empty(vectors.shape, np.float32)
+    for start in range(0, len(vectors), BLOCK):  # a million rows need no second million beside them on the way
+        rows = vectors[start : start + BLOCK]
+        peaks = np.abs(rows).max(axis=1, keepdims=True, initial=0)
+        scaled = rows / np.where(peaks > 0, peaks, 1)  # so that no square over- or underflows
+        norms = np.linalg.norm(scaled, axis=1, keepdims=True)
+        unit[start : start + BLOCK] = scaled / np.maximum(norms, 1)
+    return unit
 
 
 def finish(vectors: FloatArray, count: int, dimensions: int, *, unit: bool) -> FloatArray:
