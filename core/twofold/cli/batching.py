@@ -47,5 +47,6 @@ def leave_with_provider(embedder: Embedder, texts: Iterable[str], stop: Callable
     if made.stopped:
         say(f"{made.done:,} texts are in the cache, {made.under_way:,} are under way; {GO_ON}")
         raise typer.Exit(INTERRUPTED)
+    batches = "1 batch" if made.submitted == 1 else f"{made.submitted:,} batches"
     aside = f"; {made.refused:,} were refused, and are tried by single requests" if made.refused else ""
-    say(f"{made.done:,} texts by {made.submitted:,} batches, {made.there:,} in the cache before{aside}")
+    say(f"{made.done:,} texts by {batches}, {made.there:,} in the cache before{aside}")
