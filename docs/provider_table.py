@@ -20,17 +20,7 @@ BEGIN, END = "<!-- written by docs/provider_table.py -->\n", "<!-- until here --
 
 def table() -> str:
     """The providers, one a line."""
-    head = [
-        "provider",
-        "address",
-        "key",
-        "models",
-        "late chunking",
-        "in a request",
-        "vectors as",
-        "batch",
-        "price known",
-    ]
+    head = ["provider", "address", "key", "models", "late chunking", "in a request", "vectors as", "batches", "prices"]
     lines = [head, ["---"] * len(head), *map(_line, PROVIDERS.values())]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -43,8 +33,9 @@ def page() -> str:
 
 def _line(row: Provider) -> list[str]:
     rows = (row, *row.apart)
-    models = [name for each in rows for name in each.models]
-    late = [name for each in rows for name, model in each.models.items() if "late" in model.accepts]
+    models = {name for each in rows for name in each.models}
+    others = [other.name for other in PROVIDERS.values() if other.base_url and models == set(other.models)]
+    late = {name for each in rows for name, model in each.models.items() if "late" in model.accepts}
     prices = PRICES[row.name].prices if row.name in PRICES else {}
     batch = "" if row.batch is None else _names(row.batch.models) or "all"
     address = row.base_url or ("your endpoint's name" if row.carrier == "sagemaker" else "")
@@ -52,12 +43,12 @@ def _line(row: Provider) -> list[str]:
         f"`{row.name}`",
         address or ("AWS" if row.carrier == "bedrock" else "`base_url=`"),
         f"`{row.key_env}`" if row.key_env else "boto3's",
-        _names(models) or "the server's own",
+        f"those of `{others[0]}`" if others and others[0] != row.name else _names(models) or "the server's own",
         _names(late),
         "; ".join(dict.fromkeys(map(_limits, rows))),
         ", ".join(row.encodings),
         batch,
-        "all" if prices and set(models) <= set(prices) else _names(prices),
+        "all" if prices and models <= set(prices) else _names(prices),
     ]
 
 

@@ -47,7 +47,7 @@ def test_a_run_by_batches(twofold: Run, arguments: list[str]) -> None:
         code, out, err = twofold(*arguments, "--base-url", server.url, "--batch")
         assert code == 0, err
         assert "30 added" in out
-        assert "30 texts by 1 batches, 0 in the cache before" in err
+        assert "30 texts by 1 batch, 0 in the cache before" in err
         assert not [text for text in server.single if "thirty" in text]
         code, out, _ = twofold(*arguments, "--base-url", server.url, "--batch")
         assert (code, len(server.jobs)) == (0, 1)

@@ -179,6 +179,23 @@ def test_a_submission_is_never_made_twice(tmp_path: Path, provider: str, fault: 
         assert {count for text, count in server.paid.items() if text != CANARY} == {1}
 
 
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("provider", MODELS)
+def test_a_lost_submission_is_not_taken_for_another_of_the_same_size(
+    tmp_path: Path, provider: str, early: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(monkeypatch, 31)
+    submit = {"openai": "/batches", "jina": "/batch/embeddings"}[provider]
+    faults = iter([None, "after", "before", "after", None, "before", "after"])
+    with BatchServer() as server:
+        server.counts_early = early
+        server.fault = lambda method, path: next(faults, None) if (method, path) == ("POST", submit) else None
+        embedder = embedder_of(server, tmp_path, provider)
+        assert batch(embedder, TEXTS).done == 250
+        assert_cached(server, embedder, TEXTS, provider)
+        assert {count for text, count in server.paid.items() if text != CANARY} == {1}
+
+
 @pytest.mark.parametrize("fault", ["before", "after", 503, 429])
 def test_every_other_request_may_fail_too(tmp_path: Path, fault: str | int) -> None:
     chance = random.Random(5)

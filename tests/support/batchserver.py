@@ -96,10 +96,12 @@ class BatchServer:
         steps: looks that find a new batch unfinished.
         spoil: changes a vector of a batch.
         lists_as_jina: whether the one route that both have is Jina's.
+        counts_early: whether Jina's batches say how many lines they have before they are over.
     """
 
     def __init__(self, most: int = 50_000) -> None:
-        self.most, self.lists_as_jina, self.steps = most, False, len(STATES)
+        self.most, self.steps = most, len(STATES)
+        self.lists_as_jina, self.counts_early = False, True
         self.paid: Counter[str] = Counter()
         self.single: list[str] = []
         self.jobs: dict[str, Job] = {}
@@ -332,7 +334,9 @@ class _Handler(BaseHTTPRequestHandler):
             else ["pending", "processing", "processing"][min(max(job.looks - 1, 0), 2)],
             "model": job.body["model"],
             "created_at": datetime.fromtimestamp(job.created, UTC).isoformat(),
-            "stats": {"total": len(job.lines), "completed": len(done) - failed, "failed": failed},
+            "stats": {"total": len(job.lines), "completed": len(done) - failed, "failed": failed}
+            if self.owner.counts_early or job.is_over
+            else None,
             "error": "it broke" if job.end == "failed" and job.is_over else None,
         }
 

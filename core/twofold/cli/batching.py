@@ -10,6 +10,7 @@ from twofold import jobs
 from twofold.cli import INTERRUPTED
 from twofold.cli.say import say
 from twofold.errors import InputError
+from twofold.jobs.batching import check_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 GO_ON = "what was submitted stays with the provider: run the same command again to go on with it"
 
 
-def check_batch(embedder: Embedder, *, late_chunking: bool) -> None:
+def check(embedder: Embedder, *, late_chunking: bool) -> None:
     """Refuse what a batch API cannot do, before anything is made.
 
     Raises:
@@ -29,7 +30,7 @@ def check_batch(embedder: Embedder, *, late_chunking: bool) -> None:
         raise InputError("a batch API has no late chunking: leave out --batch or --late-chunking")
     if embedder.settings.cache is None:
         raise InputError("--batch needs --cache: the folder in which its vectors are kept")
-    jobs.batch(embedder, [])
+    check_batch(embedder)
 
 
 def leave_with_provider(embedder: Embedder, texts: Iterable[str], stop: Callable[[], bool]) -> None:
@@ -46,5 +47,6 @@ def leave_with_provider(embedder: Embedder, texts: Iterable[str], stop: Callable
     if made.stopped:
         say(f"{made.done:,} texts are in the cache, {made.under_way:,} are under way; {GO_ON}")
         raise typer.Exit(INTERRUPTED)
+    batches = "1 batch" if made.submitted == 1 else f"{made.submitted:,} batches"
     aside = f"; {made.refused:,} were refused, and are tried by single requests" if made.refused else ""
-    say(f"{made.done:,} texts by {made.submitted:,} batches, {made.there:,} in the cache before{aside}")
+    say(f"{made.done:,} texts by {batches}, {made.there:,} in the cache before{aside}")

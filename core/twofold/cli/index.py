@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from twofold import jobs
-from twofold.cli import FAILED, INTERRUPTED, SET_ASIDE, show
-from twofold.cli.batching import check_batch, leave_with_provider
+from twofold.cli import FAILED, INTERRUPTED, SET_ASIDE, batching, show
 from twofold.cli.corpus import left_out
 from twofold.cli.interrupts import stopping
 from twofold.cli.manage import tell_faults
@@ -71,7 +70,7 @@ def index(
         shared |= {"force": force, "take_over": take_over}
         limit = budget_of(budget, budget_tokens, ahead=False)
         if batch:
-            check_batch(embedder, late_chunking=late_chunking)
+            batching.check(embedder, late_chunking=late_chunking)
         spending = jobs.Spending(embedder, limit, batch=batch)
         if dry_run or spending.limit < inf:  # before the store is made, for which a few words are embedded
             found = _dry_run(embedder, store, collection, corpus, shared)
@@ -84,7 +83,7 @@ def index(
         with jobs.open_store(store, collection, embedder) as opened:
             if batch:
                 texts = jobs.texts_to_embed(embedder, opened, corpus, chunk_tokens=chunk_tokens, force=force)
-                leave_with_provider(embedder, texts, stop)
+                batching.leave_with_provider(embedder, texts, stop)
             counts = jobs.index(embedder, opened, corpus, **shared, **own, progress=True, stop=stop)
             verified = jobs.verify(embedder, opened) if verify and not counts.stopped else None
     _tell(counts, corpus, verified, as_json=as_json)

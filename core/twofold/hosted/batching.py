@@ -96,13 +96,12 @@ class Batches:
         return call(self._submit(marker, lines))
 
     def find(self, marker: str, lines: int, since: float, known: Collection[str]) -> str | None:
-        """See `BatchAPI`. Where the provider keeps no marker, it is the first of as many lines since then."""
-        found = [batch for batch in call(self._list(since)) if batch.id not in known]
-        for batch in reversed(found):  # the oldest first
-            mine = batch.marker == marker if self._uploads else batch.total == lines
-            if mine and batch.created >= since - SKEW:
-                return batch.id
-        return None
+        """See `BatchAPI`. Where a provider keeps no marker, it is the first since then that may have as many lines."""
+        found = [batch for batch in call(self._list(since)) if batch.id not in known and batch.created >= since - SKEW]
+        mine = [batch for batch in found if batch.marker == marker] if self._uploads else []
+        mine = mine or [batch for batch in found if not self._uploads and batch.total == lines]
+        mine = mine or [batch for batch in found if not self._uploads and not batch.total]  # it does not say yet
+        return mine[-1].id if mine else None  # the newest come first
 
     def look(self, batch: str) -> Batch:
         """See `BatchAPI`."""

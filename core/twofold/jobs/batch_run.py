@@ -140,8 +140,7 @@ class BatchRun:
         """Look for a submission of which no answer came; where it is not in the provider's list it was never made."""
         while True:
             early = one.since + SETTLED - time.time()
-            known = {other.id for other in self._kept.open() if other.id is not None}
-            found = self._api.find(one.marker, one.lines + 1, one.since, known)
+            found = self._api.find(one.marker, one.lines + 1, one.since, self._kept.ids())
             if found is not None:
                 self._kept.submitted(one.marker, found)
                 return True

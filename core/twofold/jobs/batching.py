@@ -21,6 +21,7 @@ from twofold.progress import reporting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from twofold.batches import BatchAPI
     from twofold.embedder import Embedder
 
 
@@ -72,14 +73,10 @@ def batch(
         ProviderError: the provider refuses a batch, or is away for longer than `max_outage`.
         SpaceMismatch: the batch API gives other vectors than single requests.
     """
-    folder = embedder.settings.cache
-    if folder is None:
-        raise InputError("a batch needs cache: the folder in which its vectors are kept")
-    if not isinstance(embedder.backend, Batching):
-        raise InputError(f"{embedder.settings.model}: only hosted models have a batch API")
+    api = check_batch(embedder)
     if isinstance(texts, str) or iter(texts) is texts:
         raise InputError("expected a list of texts, or what can be read twice: some may have to be submitted again")
-    api = embedder.backend.batch_api(embedder.document_task, embedder.dimensions, embedder.settings.truncate)
+    folder = str(embedder.settings.cache)
     total = len(texts) if isinstance(texts, Sized) else None
     with (
         Submissions(folder, f"{prefix_of(embedder)} {embedder.settings.base_url or ''}") as kept,
@@ -94,3 +91,16 @@ def batch(
         made.there, made.done, made.refused, made.submitted = run.there, run.done, run.refused, run.submitted
         made.under_way = sum(one.lines for one in kept.open())
         return made
+
+
+def check_batch(embedder: Embedder) -> BatchAPI:
+    """The batch API that `batch` would use; nothing is sent.
+
+    Raises:
+        InputError: no cache, no batch API for the model, no key.
+    """
+    if embedder.settings.cache is None:
+        raise InputError("a batch needs cache: the folder in which its vectors are kept")
+    if not isinstance(embedder.backend, Batching):
+        raise InputError(f"{embedder.settings.model}: only hosted models have a batch API")
+    return embedder.backend.batch_api(embedder.document_task, embedder.dimensions, embedder.settings.truncate)

@@ -55,6 +55,7 @@ class Submissions:
                 " PRIMARY KEY (digest, door)) WITHOUT ROWID"
             )
             self._db.execute("CREATE INDEX IF NOT EXISTS of_batch ON lines (marker)")
+            self._db.execute("CREATE TABLE IF NOT EXISTS ended (id TEXT PRIMARY KEY)")
             self._db.execute("CREATE TABLE IF NOT EXISTS proved (door TEXT PRIMARY KEY)")
             self._db.execute("COMMIT")
         except (OSError, sqlite3.Error) as error:
@@ -91,6 +92,7 @@ class Submissions:
     def over(self, marker: str, refused: Mapping[str, str] | None = None) -> None:
         """Nothing more comes of it; texts that were `refused`, with the reasons, are not submitted again."""
         self._db.execute("BEGIN")
+        self._db.execute("INSERT OR IGNORE INTO ended SELECT id FROM batches WHERE marker = ? AND id > ''", (marker,))
         self._db.execute("DELETE FROM batches WHERE marker = ?", (marker,))
         self._db.execute("DELETE FROM lines WHERE marker = ?", (marker,))
         self._db.executemany(
@@ -98,6 +100,10 @@ class Submissions:
             [(digest, self._door, reason) for digest, reason in (refused or {}).items()],
         )
         self._db.execute("COMMIT")
+
+    def ids(self) -> set[str]:
+        """What the provider calls the batches that are known, those that are over included."""
+        return {name for (name,) in self._db.execute("SELECT id FROM batches WHERE id > '' UNION SELECT id FROM ended")}
 
     def texts_of(self, marker: str) -> set[str]:
         """The digests of a batch's texts."""
