@@ -115,7 +115,8 @@ def bodies(schema: Any, parts: Any) -> st.SearchStrategy[Any]:
         members = {name: bodies(one, parts) for name, one in schema.get("properties", {}).items()}
         needed = {name: members.pop(name) for name in schema.get("required", [])}
         return st.fixed_dictionaries(needed, optional={name: st.one_of(one, JSON) for name, one in members.items()})
-    return kinds.get(schema.get("type", ""), JSON)
+    found: st.SearchStrategy[Any] = kinds.get(schema.get("type", ""), JSON)
+    return found
 
 
 @pytest.mark.parametrize("path", PATHS)
