@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),./.uv/bin/uv)
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.uv/bin:$(PATH)
 
-.PHONY: help demo test lint docs format bench soak kills constraints clean
+.PHONY: help demo test lint docs format bench soak fuzz kills constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -43,6 +43,9 @@ soak: .venv/.ready  ## the hosted client against a faulty server: nine minutes a
 	SOAK_DONE=.venv/.soak SOAK_SECONDS=540 .venv/bin/pytest -q -m soak tests/hosted
 	@echo "$$(sort -u .venv/.soak | wc -l) of 100 pieces are done; remove .venv/.soak to begin anew"
 
+fuzz: .venv/.ready  ## 100,000 bodies that the server's published schema lets in, or nearly
+	FUZZ_EXAMPLES=25000 .venv/bin/pytest -q tests/server/test_server_openapi.py
+
 kills: .venv/.ready  ## 176 more runs of `twofold index`, killed at random moments
 	.venv/bin/pytest -q -m soak tests/jobs
 
@@ -50,7 +53,7 @@ constraints: | $(UV)  ## refresh the pins of the developers' environment, and of
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
 		--group test --group lint --group docs --group bench --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
-	@for peer in torch openvino onnxruntime; do \
+	@for peer in torch openvino onnxruntime container; do \
 		$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make constraints" \
 			--output-file benchmarks/peers/$$peer.txt benchmarks/peers/$$peer.in || exit; done

