@@ -123,6 +123,20 @@ def test_the_map(page: Page, open_panel: Open, run: Any, where: str, *, question
     assert near(numbers(run(where)), table(page, "#view .points", "value").ravel(), DECIMALS)
 
 
+def test_the_code_is_of_what_is_shown_and_not_of_what_was_typed_since(page: Page, open_panel: Open, run: Any) -> None:
+    open_panel("dimensions")
+    passages = lines(page, "passages")
+    page.fill("#passages", "something else\nand more")
+    page.fill("#size-exact", "24")
+    found, _ = rankings(run("here"), passages)[0]
+    assert found == ranked(page, 1)[0]
+    page.click("#compare")
+    page.fill("#questions", "")
+    page.click("#compare")
+    settle(page)
+    assert page.locator("#python").is_hidden()  # there is nothing to show
+
+
 def test_odd_texts_are_still_python(page: Page, open_panel: Open, run: Any) -> None:
     open_panel("sides")
     page.fill("#questions", 'A "quoted" back\\slash?')

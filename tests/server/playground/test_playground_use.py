@@ -142,6 +142,13 @@ def test_the_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Control+Enter")
     settle(page)
     expect(page.locator("#view .point").first).to_have_attribute("aria-label", "Question: pressed?")
+    page.focus("#tab-heat")
+    page.keyboard.press("Enter")
+    settle(page)
+    page.get_by_label("Show", exact=True).focus()
+    page.keyboard.press("ArrowDown")  # what is drawn again keeps the focus
+    expect(page.locator("#view .heatmap tbody tr")).to_have_count(9)
+    expect(page.get_by_label("Show", exact=True)).to_be_focused()
     outline = "node => getComputedStyle(node).outlineStyle"
     page.focus("#compare")
     page.keyboard.press("Shift+Tab")
@@ -150,9 +157,11 @@ def test_the_keyboard_alone(page: Page) -> None:
 
 
 def test_an_address_opens_its_panel(page: Page, address: str) -> None:
+    for panel, shown in (("heat", ".heatmap"), ("map", ".map")):  # the page is open already
+        page.goto(f"{address}#{panel}")
+        expect(page.locator(f"#view {shown}")).to_be_visible()
     page.goto("about:blank")
     page.goto(f"{address}#heat")
-    settle(page)
     expect(page.locator("#view .heatmap")).to_be_visible()
 
 

@@ -19,6 +19,7 @@ const panels = [sides, tasks, dimensions, late, heat, map];
 let models = [];
 let panel = sides;
 let example = examples[0];
+let given = null; // what the open panel shows, whatever has been typed since; null where it shows nothing
 
 const chosenModel = () => models.find(({ id }) => id === byId("model").value);
 
@@ -39,24 +40,26 @@ function input() {
 async function show() {
   if (!chosenModel()) return;
   byId("stale").hidden = true;
-  const open = panel;
+  const chosen = panel;
+  given = null;
+  const asked = input();
   const done = await work(async (job) => {
-    const given = input();
-    if (open.least) checkTexts(given, open.least);
-    const found = await open.run(given, job);
+    if (chosen.least) checkTexts(asked, chosen.least);
+    const found = await chosen.run(asked, job);
     job.signal.throwIfAborted();
     // A select or button that is drawn again keeps the focus that it had.
     const focused = [...byId("view").querySelectorAll("select, button, input")].indexOf(document.activeElement);
     byId("view").replaceChildren(...found.filter(Boolean));
     if (focused >= 0) byId("view").querySelectorAll("select, button, input")[focused]?.focus();
   });
-  if (!done && open === panel) byId("view").replaceChildren();
+  if (done === null) return;
+  if (done) given = asked;
+  else byId("view").replaceChildren();
   showPython();
 }
 
 function showPython() {
-  let code = "";
-  if (chosenModel()) code = panel.python(input(), byId("where").value);
+  const code = given ? panel.python(given, byId("where").value) : "";
   byId("code").textContent = code;
   byId("python").hidden = !code;
   byId("copied").textContent = "";
@@ -106,6 +109,7 @@ async function start() {
     models = await listModels();
   } catch (error) {
     tell(error.message);
+    byId("facts").replaceChildren();
     if (error.status === 401) document.querySelector(".key").open = true;
     if (error.status === 401) byId("key").focus();
     return;
@@ -161,4 +165,5 @@ byId("copy").addEventListener("click", async () => {
 
 load(examples[0], { jump: false });
 choose(location.hash.slice(1));
+addEventListener("hashchange", () => choose(location.hash.slice(1)));
 start();

@@ -6,7 +6,7 @@ const SHOWN_AFTER = 250; // ms: a bar that only flickers is worse than none
 
 let current = null;
 
-/** Do `task(job)`; work that was under way is given up. Resolves to whether it was done. */
+/** Do `task(job)`; work that was under way is given up. Resolves to whether it was done, or to null where newer work came. */
 export async function work(task) {
   current?.abort();
   const control = (current = new AbortController());
@@ -18,7 +18,8 @@ export async function work(task) {
     await task(job);
     return true;
   } catch (error) {
-    if (current === control) tell(error.name === "AbortError" ? "Cancelled. What was done is kept." : error.message);
+    if (current !== control) return null;
+    tell(error.name === "AbortError" ? "Cancelled. What was done is kept." : error.message);
     return false;
   } finally {
     clearTimeout(timer);

@@ -11,6 +11,7 @@ const MOST = 60; // chunks
 let way = "sentences";
 let fields = null; // kept while another panel is open, so that a pasted document is not lost
 let from = null;
+let compared = null; // the chunks and the question that are shown
 
 /** The panel's own fields: a document, a question, and how the one is cut. */
 function own({ rerun }, example) {
@@ -47,10 +48,10 @@ function makeFields(rerun, example) {
   );
 }
 
-const read = () => ({ chunks: chunksOf(byId("document").value, way), question: byId("ask").value.trim() });
+const readFields = () => ({ chunks: chunksOf(byId("document").value, way), question: byId("ask").value.trim() });
 
 async function run({ model }, job) {
-  const { chunks, question } = read();
+  const { chunks, question } = readFields();
   if (!chunks.length) throw new Error("Paste a document to cut into chunks.");
   if (!question) throw new Error("Write a question to the document.");
   if (chunks.length > MOST)
@@ -59,11 +60,12 @@ async function run({ model }, job) {
   const naive = await vectorsOf(model, chunks, model.sides.document, job);
   if (model.late === false) throw new Error(`${model.id} cannot chunk late: its server embeds each text by itself.`);
   const late = await lateVectorsOf(model, chunks, model.sides.document, job);
+  compared = { chunks, question };
   const scores = {
     naive: naive.map((vector) => cosine(asked, vector)),
     late: late.map((vector) => cosine(asked, vector)),
   };
-  return [summary(chunks, scores), compared(chunks, scores, naive, late), chunks.length === 1 && lone()].filter(
+  return [summary(chunks, scores), drawChunks(chunks, scores, naive, late), chunks.length === 1 && lone()].filter(
     Boolean,
   );
 }
@@ -94,7 +96,7 @@ function summary(chunks, { naive, late }) {
 const lone = () =>
   el("p", { class: "notice" }, "One chunk is the whole document: there is no context to lose. Cut it into more.");
 
-function compared(chunks, scores, naive, late) {
+function drawChunks(chunks, scores, naive, late) {
   const places = { naive: ranks(scores.naive), late: ranks(scores.late) };
   const bar = (name, index) =>
     el(
@@ -126,7 +128,7 @@ function compared(chunks, scores, naive, late) {
 }
 
 function python({ model }, where) {
-  const { chunks, question } = read();
+  const { chunks, question } = compared;
   const call = calls(where, model);
   const lines = `question = ${call.queries("questions")}[0]
 naive = ${call.documents("chunks")} @ question

@@ -1,6 +1,6 @@
 // The model's tasks side by side: what each makes of one question and the passages.
 
-import { breakable, el, number } from "../dom.js";
+import { breakable, el, number, shorten } from "../dom.js";
 import { ranking, ranks, similarities } from "../maths.js";
 import { calls, list, program } from "../python.js";
 import { hasSides } from "../sides.js";
@@ -52,7 +52,12 @@ function table(input, found) {
     el(
       "tr",
       { class: item === answer ? "answer" : "" },
-      el("th", { scope: "row" }, item === answer && el("span", { class: "tag" }, "answer"), input.passages[item]),
+      el(
+        "th",
+        { scope: "row", title: input.passages[item] },
+        item === answer && el("span", { class: "tag" }, "answer"),
+        shorten(input.passages[item], 80),
+      ),
       cells.map(({ scores, places, range }) =>
         el(
           "td",
