@@ -36,6 +36,9 @@ COMMANDS = {
     "migrate": Place(
         "migrate", "migrate", "Move a collection into the space of another model, while it is read and written."
     ),
+    "tune": Place(
+        "tune", "tune", "Measure on a corpus what sizes, quantisation, tasks, late chunking and models are worth."
+    ),
     "plot": Place("plot", "plot", "Draw a map of a collection, or the similarities of a few texts."),
     "serve": Place(
         "serve", "serve", "Serve models over HTTP, in the dialects that clients speak already, with a page to try them."

@@ -17,7 +17,7 @@ from twofold.extras import extra
 from twofold.vectors import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from twofold.vectors import FloatArray
@@ -109,6 +109,21 @@ def draw_similarities(vectors: FloatArray, names: Sequence[str], form: Form) -> 
         for (y, x), value in np.ndenumerate(cosines):
             axes.text(x, y, f"{value:.2f}", ha="center", va="center", color="white" if value < dark else "black")
         return _saved(figure, axes, "similarities", form)
+
+
+def draw_curves(curves: Mapping[str, Sequence[tuple[float, float]]], labels: tuple[str, str, str], form: Form) -> bytes:
+    """A line through the points of each curve, the first axis in powers; `labels` are the title's and the axes'."""
+    title, across, upward = labels
+    with _figure((9, 6)) as (figure, axes):
+        for name, points in curves.items():
+            axes.plot(*zip(*sorted(points), strict=True), marker="o", label=_label(name))
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_xlabel(across)
+        axes.set_ylabel(upward)
+        axes.grid(alpha=0.3)
+        axes.legend(loc="best", fontsize="small")
+        return _saved(figure, axes, title, form)
 
 
 def _by_value(axes: Any, places: FloatArray, points: Points) -> None:

@@ -2,11 +2,12 @@
 
 from twofold.jobs.migration.carried import Carried
 from twofold.jobs.migration.following import Following
-from twofold.jobs.migration.judging import Judged, Question, read_questions
+from twofold.jobs.migration.judging import Judged
 from twofold.jobs.migration.migration import Migration
 from twofold.jobs.migration.plan import Plan
 from twofold.jobs.migration.proving import Proof
 from twofold.jobs.migration.verdict import Fault, Verdict
+from twofold.jobs.questions import Question, read_questions
 
 __all__ = [
     "Carried",

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twofold.errors import InputError
-from twofold.extras import extra
+from twofold.jobs.metrics import interval, measure
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
-DEPTH = 10
-DRAWS = 2000
-"""Resamplings of the questions, for an interval that holds in 95 of 100 cases."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked, and, where somebody has judged, how good each document or row is as an answer: 0 is not."""
-
-    text: str
-    answers: Mapping[str, int] | None = None
+    from twofold.jobs.questions import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +48,6 @@ class Judged:
         return f"nDCG@10 {self.new:.3f}{before} on {self.questions} questions"
 
 
-def read_questions(file: str | os.PathLike[str]) -> list[Question]:
-    """Questions of a file, a line of JSON each: `{"text": …, "answers": ["id", …]}`, or `{"id": grade}`, or no answers.
-
-    Raises:
-        InputError: a file or a line that cannot be read; it is named.
-    """
-    try:
-        lines = Path(file).read_text("utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise InputError(f"the questions in {str(file)!r} cannot be read: {error}") from None
-    return [_question(f"{file}, line {number}", line) for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def _question(where: str, line: str) -> Question:
-    try:
-        raw = json.loads(line)
-        answers = raw.get("answers")
-        grades = answers if answers is None or isinstance(answers, Mapping) else dict.fromkeys(answers, 1)
-        return Question(str(raw["text"]), grades and {str(key): int(grade) for key, grade in grades.items()})
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(
-            f'{where}: expected {{"text": "a question", "answers": ["the id of a good answer", …]}}'
-        ) from None
-
-
 def judge(
     questions: Sequence[Question], old: Sequence[Sequence[str]] | None, new: Sequence[Sequence[str]], seed: int = 0
 ) -> Judged:
@@ -107,36 +67,10 @@ def judge(
     judged = [place for place, question in enumerate(questions) if question.answers]
     if not judged:
         return Judged(len(questions), overlap, examples=examples)
-    better = ndcg([questions[place].answers or {} for place in judged], [new[place] for place in judged])
+    answers = [questions[place].answers or {} for place in judged]
+    better, _ = measure(answers, [new[place] for place in judged])
     if old is None:
         return Judged(len(questions), None, None, float(better.mean()), examples=examples)
-    before = ndcg([questions[place].answers or {} for place in judged], [old[place] for place in judged])
+    before, _ = measure(answers, [old[place] for place in judged])
     low, high = interval(better - before, seed)
     return Judged(len(questions), overlap, float(before.mean()), float(better.mean()), low, high, examples)
-
-
-def ndcg(answers: Sequence[Mapping[str, int]], found: Sequence[Sequence[str]]) -> np.ndarray:
-    """The nDCG@10 of each question, shape (n,).
-
-    Raises:
-        MissingExtra: the extra `tune` is not installed.
-    """
-    with extra("tune"):
-        from ir_measures import iter_calc, nDCG  # noqa: PLC0415 - optional
-    wanted = {str(place): dict(own) for place, own in enumerate(answers)}
-    ranked = {
-        str(place): {key: float(DEPTH - rank) for rank, key in enumerate(dict.fromkeys(own))}
-        for place, own in enumerate(found)
-    }
-    values = np.zeros(len(answers))
-    for one in iter_calc([nDCG @ DEPTH], wanted, ranked):
-        values[int(one.query_id)] = one.value
-    return values
-
-
-def interval(differences: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Between what the mean of these lies in 95 of 100 resamplings (Efron's percentile bootstrap)."""
-    random = np.random.default_rng(seed)
-    drawn = random.integers(0, len(differences), (DRAWS, len(differences)))
-    low, high = np.percentile(differences[drawn].mean(axis=1), (2.5, 97.5))
-    return float(low), float(high)

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from twofold.embedder import Embedder
     from twofold.jobs.budget import Budget
     from twofold.jobs.migration.carried import Carried
-    from twofold.jobs.migration.judging import Question
     from twofold.jobs.migration.plan import Plan
     from twofold.jobs.migration.verdict import Verdict
+    from twofold.jobs.questions import Question
     from twofold.jobs.setting_aside import OnError
     from twofold.space import SpaceRecord
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twofold.jobs.migration.judging import DEPTH
+from twofold.jobs.metrics import DEPTH
 from twofold.space import CANARY_COSINE, lowest_cosine
 from twofold.vectors import normalize
 

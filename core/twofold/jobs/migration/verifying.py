@@ -9,7 +9,8 @@ import numpy as np
 
 from twofold.documents import is_blank
 from twofold.errors import ProviderError
-from twofold.jobs.migration.judging import DEPTH, judge
+from twofold.jobs.metrics import DEPTH
+from twofold.jobs.migration.judging import judge
 from twofold.jobs.migration.suspicion import Suspicion
 from twofold.jobs.migration.units import alone, embedded, is_chunk, together
 from twofold.jobs.migration.vectors import NEAR, Exact, agrees, fits
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from twofold.embedder import Embedder
     from twofold.jobs.migration.collection import Collection
-    from twofold.jobs.migration.judging import Question
+    from twofold.jobs.questions import Question
     from twofold.stores.moving import Original
 
 SAMPLE = 256
