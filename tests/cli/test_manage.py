@@ -60,7 +60,7 @@ def test_info_sees_documents_that_are_not_whole(twofold: Run, notes: tuple[str, 
     )
 
 
-def test_drop_asks(twofold: Run, notes: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drop_asks_before_it_removes(twofold: Run, notes: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = twofold("drop", "notes", *notes)
     assert code == 2
     assert "nobody can be asked: --yes removes notes" in err

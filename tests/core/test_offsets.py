@@ -121,12 +121,14 @@ def test_chunks_out_of_order_are_refused() -> None:
         ("text", "text", None, "expected a list of chunks"),
     ],
 )
-def test_bad_input(text: str, pieces: list[str], hints: list[int | None] | None, message: str) -> None:
+def test_pieces_that_are_not_in_the_text_are_refused(
+    text: str, pieces: list[str], hints: list[int | None] | None, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         locate(text, pieces, hints)
 
 
-def test_no_chunks() -> None:
+def test_no_chunks_have_no_spans() -> None:
     assert locate("text", []) == ()
 
 

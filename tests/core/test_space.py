@@ -44,7 +44,7 @@ def test_the_fingerprint_never_changes() -> None:
     assert SPACE.tag == "jina-embeddings-v3-512d-61c4dd05185e"
 
 
-def test_json_is_canonical() -> None:
+def test_the_json_of_a_space_is_always_the_same() -> None:
     text = SPACE.to_json()
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
     assert replace(SPACE, query_prefix="質問: ").to_json().isascii()

@@ -92,7 +92,7 @@ def test_no_question_is_its_answers_docstring() -> None:
             assert "." not in name or name not in question.text
 
 
-def test_ranks() -> None:
+def test_the_first_rank_of_an_answer_is_found() -> None:
     assert first_rank(["a", "b", "c"], {"c", "b"}) == 2
     assert first_rank(["a"], {"z"}) is None
     assert first_rank([], {"z"}) is None

@@ -215,7 +215,7 @@ def test_order_is_kept_whatever_comes_first(embed: Any) -> None:
         assert server.most_open <= 4
 
 
-def test_nothing_listens() -> None:
+def test_a_port_where_nothing_listens_is_an_outage() -> None:
     with FaultServer() as server:
         embedder = make(server, timeout=0.5)
     with pytest.raises(ProviderUnavailable, match=r"ConnectError.*; the timeout of 0.5 s ran out"):

@@ -140,7 +140,7 @@ def test_usage_is_summed_over_calls_and_threads_of_requests() -> None:
 # -- the others -------------------------------------------------------------------------------------------------------
 
 
-def test_openai() -> None:
+def test_openai_gets_its_own_fields_and_no_task() -> None:
     with FaultServer(listed("input", 256, model="text-embedding-3-small")) as server:
         embedder = Embedder("openai:text-embedding-3-small", base_url=server.url, api_key="k", dimensions=256)
         np.testing.assert_allclose(embedder.embed_documents(TEXTS), rows(TEXTS, 256), atol=1e-6)
@@ -246,7 +246,7 @@ def test_v3_can_not_be_told_its_task_over_openais_api() -> None:
         Embedder("openai:jinaai/jina-embeddings-v3", base_url="http://127.0.0.1:1/v1")
 
 
-def test_cohere() -> None:
+def test_cohere_is_told_the_side_as_an_input_type() -> None:
     def behave(exchange: Exchange) -> None:
         vectors = rows(exchange.body["texts"], 512).tolist()
         exchange.answer(200, {"embeddings": {"float": vectors}, "meta": {"billed_units": {"input_tokens": 7}}})
@@ -282,7 +282,7 @@ def test_cohere_takes_96_texts() -> None:
     assert sorted(len(exchange.body["texts"]) for exchange in server.exchanges) == [8, 96, 96]
 
 
-def test_voyage() -> None:
+def test_voyage_is_told_the_side_and_the_size() -> None:
     with FaultServer(listed("input", 256, model="voyage-3.5")) as server:
         embedder = Embedder("voyage:voyage-3.5", base_url=server.url, api_key="k", dimensions=256, truncate="end")
         embedder.embed_query("a question")
@@ -426,7 +426,7 @@ def test_addresses_that_are_refused(url: str, message: str) -> None:
         address(PROVIDERS["jina"], "/embeddings", url)
 
 
-def test_addresses() -> None:
+def test_a_base_url_becomes_the_address_that_is_asked() -> None:
     assert address(PROVIDERS["jina"], "/embeddings", None) == "https://api.jina.ai/v1/embeddings"
     assert address(PROVIDERS["openai"], "/embeddings", "http://h:1/v1/") == "http://h:1/v1/embeddings"
     assert address(PROVIDERS["openai"], "/embeddings", "http://h:1/v1/embeddings") == "http://h:1/v1/embeddings"

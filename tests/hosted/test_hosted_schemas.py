@@ -72,7 +72,7 @@ def test_the_second_gemini_reads_its_task_in_the_text() -> None:
 # -- Mistral, Nomic ---------------------------------------------------------------------------------------------------
 
 
-def test_mistral() -> None:
+def test_requests_to_mistral_keep_its_schema() -> None:
     with SchemaServer(schemas.MISTRAL, schemas.mistral, "/v1/embeddings", needs="authorization: Bearer k") as server:
         embedder = Embedder("mistral:mistral-embed", base_url=server.url, api_key="k")
         same(embedder.embed_documents(TEXTS), right(TEXTS, 1024))
@@ -88,7 +88,7 @@ def test_mistral() -> None:
     assert sorted(len(body["input"]) for body in bodies[3:]) == [44, 256]
 
 
-def test_nomic() -> None:
+def test_requests_to_nomic_keep_its_schema() -> None:
     with SchemaServer(schemas.NOMIC, schemas.nomic, "/v1/embedding/text") as server:
         embedder = Embedder("nomic:nomic-embed-text-v1.5", base_url=server.url, api_key="k", dimensions=200)
         same(embedder.embed_query("a question"), _cut(right(["a question"], 256), 200)[0])
@@ -177,7 +177,7 @@ def test_cohere_on_bedrock(model: str, base_url: str | None, invoked: str, end: 
 
 
 @pytest.mark.parametrize("model", ["voyage-4-large", "voyage-4", "voyage-4-lite"])
-def test_voyage_4(model: str) -> None:
+def test_requests_to_voyage_4_keep_its_schema(model: str) -> None:
     with SchemaServer(schemas.VOYAGE, schemas.voyage, "/v1/embeddings") as server:
         embedder = Embedder(f"voyage:{model}", base_url=server.url, api_key="k", dimensions=1024)
         same(embedder.embed_documents(TEXTS), right(TEXTS, 1024))

@@ -243,7 +243,7 @@ def test_a_cache_changes_no_late_vector(embeddings: TwofoldEmbeddings) -> None:
     assert late_chunk(documents, paragraphs(), cache) == wanted
 
 
-def test_no_documents(embeddings: TwofoldEmbeddings) -> None:
+def test_no_documents_give_no_chunks(embeddings: TwofoldEmbeddings) -> None:
     assert late_chunk([], paragraphs(), embeddings) == ([], [])
 
 

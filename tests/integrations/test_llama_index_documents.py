@@ -207,7 +207,7 @@ def test_what_was_paid_for_is_written_when_a_provider_fails(client: Any) -> None
     assert list(caught.value.failed) == [2, 3]
 
 
-async def test_progress(store: Any, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_progress_is_drawn_when_it_is_asked_for(store: Any, capsys: pytest.CaptureFixture[str]) -> None:
     add_documents(store, ["a", "b"], ids=["a", "b"], progress=True)
     await aadd_documents(store, ["a", "b"], ids=["a", "b"], progress=True)
     assert capsys.readouterr().err.count("adding: 2 of 2") == 2

@@ -225,7 +225,7 @@ async def test_late_chunks_are_cached(embedding: TwofoldEmbedding) -> None:
     assert len(calls(embedding)) == 4
 
 
-def test_no_documents(embedding: TwofoldEmbedding) -> None:
+def test_no_documents_give_no_nodes(embedding: TwofoldEmbedding) -> None:
     assert parser(embedding)([]) == []
     assert not calls(embedding)
 

@@ -59,7 +59,7 @@ def test_searches_during_an_index(tmp_path: Path, by: str) -> None:
 
 
 @pytest.mark.parametrize("by", ["folder", "server"])
-def test_pairs_of_writers(tmp_path: Path, by: str) -> None:
+def test_two_writers_do_not_spoil_each_others_rows(tmp_path: Path, by: str) -> None:
     with served(tmp_path, by) as address:
         refused = 0
         for version in reversed(range(PAIRS)):

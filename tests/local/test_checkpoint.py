@@ -169,7 +169,9 @@ def test_one_byte_changes_the_digest(made: Callable[[str], Made], copy: Callable
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_files(made: Callable[[str], Made], copy: Callable[..., Path], dtype: torch.dtype) -> None:
+def test_files_in_half_precision_are_read(
+    made: Callable[[str], Made], copy: Callable[..., Path], dtype: torch.dtype
+) -> None:
     half = Embedder(copy("jina-v3", dtype=dtype), dtype="float32", device="cpu").embed_query("fog")
     whole = Embedder(made("jina-v3").folder, dtype="float32", device="cpu").embed_query("fog")
     assert half @ whole > 0.98
@@ -184,7 +186,7 @@ def test_v3_without_adapters_says_how_to_use_the_bare_model(copy: Callable[..., 
     assert Embedder(folder, query_task=None, document_task=None).embed_query("fog").shape == (48,)
 
 
-def test_broken_adapters(copy: Callable[..., Path]) -> None:
+def test_adapters_that_do_not_fit_are_refused(copy: Callable[..., Path]) -> None:
     folder = copy("jina-v3-hf")
     adapter = folder / "separation"
     config = json.loads((adapter / "adapter_config.json").read_text())

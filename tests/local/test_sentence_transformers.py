@@ -169,7 +169,7 @@ def test_a_text_over_the_length_is_refused_before_any_work_or_cut(
     assert caught.value.index == 1
 
 
-def test_the_prompt_counts(embedder: Callable[..., Embedder]) -> None:
+def test_a_prompts_tokens_count_towards_the_length(embedder: Callable[..., Embedder]) -> None:
     model = embedder()
     bare, asked = (model.count_tokens(["fog"], task=task)[0] for task in (None, "query"))
     assert asked > bare > 2
