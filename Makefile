@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),./.uv/bin/uv)
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.uv/bin:$(PATH)
 
-.PHONY: help demo test lint docs format bench soak fuzz kills constraints clean
+.PHONY: help demo test quick lint docs format bench soak fuzz kills constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -19,6 +19,13 @@ test: lint docs  ## what CI runs: lint, types, the documentation, every test wit
 	.venv/bin/coverage run -m pytest
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report
+
+quick: .venv/.ready  ## ruff, and the tests that need no server, no real model and no long wait: under a minute
+	.venv/bin/ruff check
+	.venv/bin/pytest -q -m "not slow and not soak" $(QUICK)
+
+QUICK = tests/core tests/stores tests/docs/test_commands.py tests/hosted/test_wires.py tests/hosted/test_hosted_estimate.py \
+	tests/cli/test_config.py tests/cli/test_options.py tests/jobs/test_corpus.py tests/jobs/test_index.py
 
 lint: .venv/.ready  ## ruff, codespell, mypy in strict mode, and a second type checker on the public types
 	.venv/bin/ruff check

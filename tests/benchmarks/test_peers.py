@@ -27,6 +27,8 @@ from twofold.local.files.checkpoint import Checkpoint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.slow
+
 WORDS = [f"w{number}" for number in range(500)]
 
 

@@ -24,6 +24,8 @@ from twofold.jobs import Budget, Item, Spending
 if TYPE_CHECKING:
     from cli.conftest import Run
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [f"text number {number}" for number in range(9)]
 FLAGS = ("--model", "fake:", "--dimensions", "8")
 

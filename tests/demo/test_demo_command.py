@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from support.weaviate_server import WeaviateServer
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("chromadb")
 
 QUESTIONS = [Question("remove a directory", frozenset({"shutil.rmtree"})), Question("square root", frozenset({"x"}))]

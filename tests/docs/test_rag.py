@@ -12,6 +12,8 @@ import weaviate_twofold
 from support.llm_server import llm_server
 from support.weaviate_stand_in import StandInClient
 
+pytestmark = pytest.mark.slow
+
 RAG = Path(__file__).parents[2] / "examples" / "rag"
 NOTES = {
     "ferry": "The ferry to the island leaves at nine.",

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from twofold.hosted.exchange import Request
     from twofold.hosted.flow import Step
 
-pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")]
 WIDTH, TASK = 16, "retrieval.passage"
 STARTED = time.monotonic()
 REFUSALS: dict[str, Callable[[Exchange], None]] = {

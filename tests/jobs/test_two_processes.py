@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 ROUNDS, PAIRS = 12, 6
 CORPUS = Corpus(80)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from support.bare import NewEnvironment
 
+pytestmark = pytest.mark.slow
+
 README = ROOT / "README.md"
 PYTHON = [step.block.text for step in steps(README) if step.block.language == "python"]
 CONSOLES = [step for step in steps(README) if step.block.language == "console"]

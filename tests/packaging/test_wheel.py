@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from support.bare import NewEnvironment
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = {"twofold", "chroma_twofold", "langchain_twofold", "llama_index_twofold", "weaviate_twofold"}
 
 NEEDS_AN_EXTRA = {
