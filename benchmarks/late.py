@@ -117,7 +117,7 @@ def _chonkie(embedder: Embedder, found: Sequence[Module], chunk_tokens: int) -> 
     chunker = LateChunker(SentenceTransformerEmbeddings(model), chunk_size=chunk_tokens)
     chunks = [chunker.chunk(module.text) for module in found]
     cut = [[(chunk.start_index, chunk.end_index) for chunk in own] for own in chunks]
-    return cut, np.stack([chunk.embedding for own in chunks for chunk in own])
+    return cut, np.stack([np.asarray(chunk.embedding) for own in chunks for chunk in own])
 
 
 def _difference(gains: np.ndarray, naive: np.ndarray | None) -> str:
