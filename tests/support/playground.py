@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from twofold.vectors import FloatArray
 
+PANELS = ("sides", "tasks", "dimensions", "late", "heat", "map")
+
 
 def lines(page: Page, box: str) -> list[str]:
     """The texts in one of the boxes."""

