@@ -64,6 +64,13 @@ def test_it_serves_several_models_and_asks_for_keys() -> None:
     assert "key-one" not in said
 
 
+def test_every_option_may_come_from_a_variable_as_the_dockerfile_sets_them() -> None:
+    environment = {"TWOFOLD_MODEL": "fake:", "TWOFOLD_HOST": "0.0.0.0", "TWOFOLD_API_KEY_ENV": "KEY", "KEY": "key-one"}
+    with served(env=environment) as (process, url):
+        assert process.poll() is None, process.communicate()[1]
+        assert httpx.get(f"{url}/v1/models", headers={"authorization": "Bearer key-one"}).status_code == 200
+
+
 class Load:
     """Clients that post one request after the other on connections of their own, until they are told to close."""
 
