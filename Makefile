@@ -14,7 +14,8 @@ help:  ## show this list
 demo: $(if $(wildcard .venv/.ready),.venv/.ready,.venv/.demo)  ## index the standard library's documentation, and ask it questions
 	.venv/bin/twofold demo
 
-test: lint docs  ## what CI runs: lint, types, the documentation, every test with coverage, the built wheel
+test: lint  ## what CI runs: lint, types, the documentation, every test with coverage, the built wheel
+	$(SITE)
 	.venv/bin/coverage erase
 	.venv/bin/coverage run -m pytest
 	.venv/bin/coverage combine --quiet
@@ -34,10 +35,12 @@ lint: .venv/.ready  ## ruff, codespell, mypy in strict mode, and a second type c
 	.venv/bin/mypy
 	.venv/bin/basedpyright
 
-docs: .venv/.ready  ## the documentation, in build/docs; a broken link or reference fails
+SITE = .venv/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
+
+docs: .venv/.ready  ## write what is generated, and build the documentation in build/docs; a broken link fails
 	.venv/bin/python docs/commands.py
 	.venv/bin/python docs/provider_table.py
-	.venv/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
+	$(SITE)
 
 format: .venv/.ready  ## let ruff rewrite what it can
 	.venv/bin/ruff check --fix

@@ -136,6 +136,6 @@ def test_a_long_text_takes_little_time() -> None:
     text = "word " * 200_000
     spans = [(start, start + 2_500) for start in range(0, len(text) - 2_000, 2_000)]
     spans[-1] = (spans[-1][0], len(text))
-    began = time.perf_counter()
+    began = time.process_time()  # of this process alone: whatever else runs here
     assert locate(text, pieces_of(text, spans)) == tuple(spans)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

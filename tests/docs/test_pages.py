@@ -6,6 +6,8 @@ Real models' names lead to small checkpoints of the same layout (`support/hub.py
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +42,7 @@ def _elsewhere(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     use_hub(hub, monkeypatch)
     monkeypatch.setattr(weaviate_twofold, "connect", lambda _url: StandInClient())
     with FaultServer() as server:
