@@ -44,6 +44,7 @@ __all__ = [
     "DimensionsWarning",
     "Document",
     "Embedder",
+    "EngineError",
     "Estimate",
     "InputError",
     "LicenceWarning",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from twofold.arguments import Arguments, takes
 from twofold.backend import CALLER
+from twofold.errors import InputError
 from twofold.keys import Key
 from twofold.models import warn_untrained
 from twofold.resolve import known_card, load_backend
@@ -57,6 +58,20 @@ class Assembled:
         other = type(self)(**{**asdict(self.settings), **options}, http_client=self._http_client)
         other._key = self._key.under(other.settings.api_key_env)  # noqa: SLF001 - of its own class
         return other
+
+    def check_travels(self) -> None:
+        """Refuse an embedder that another machine could not make from its pickle.
+
+        Raises:
+            InputError: its key or its client was handed over, and stays in this process.
+        """
+        if self._key.is_given:
+            raise InputError(
+                "a key that is passed as api_key stays in its process: set the provider's environment variable, or "
+                "that of api_key_env, on every machine"
+            )
+        if self._http_client is not None:
+            raise InputError("an http_client stays in its process: other machines cannot use it")
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 

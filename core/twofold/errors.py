@@ -9,6 +9,7 @@
     ├── SpaceMismatch       vectors of two spaces were about to meet; both tags, the fields that differ
     ├── BudgetExceeded      a run would cost, or has cost, what it may; what was paid for is kept
     ├── StoreError          a vector store refused or lost something; `.failed` says which ids and why
+    ├── EngineError         Daft or Ray failed, or is not there; what was written stays, and another run goes on
     └── ProviderError       a hosted API failed for good; `.partial` and `.failed` keep what was done
         ├── RequestRefused      the provider will never take it: 400, 401, 402, 403, 404, 413, 422
         ├── ProviderUnavailable it was away, or asked to wait, for longer than there was time
@@ -53,7 +54,7 @@ class InputError(TwofoldError, ValueError):
         self.index = index
         self.spans = tuple(spans)
 
-    def renumber(self, places: Sequence[int]) -> None:
+    def renumber(self, places: Sequence[int] | Mapping[int, int]) -> None:
         """Count by the places in a longer list of which what was sent is a part, in the message too."""
         if self.index is not None:
             place = places[self.index]
@@ -97,6 +98,10 @@ class StoreError(TwofoldError):
         """Keep the failed ids beside the message."""
         super().__init__(message)
         self.failed: dict[str, str] = dict(failed or {})
+
+
+class EngineError(TwofoldError):
+    """What carries the work to other processes failed, or is not there. Another run goes on after what is written."""
 
 
 class ProviderError(TwofoldError):

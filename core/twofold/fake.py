@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -36,6 +38,8 @@ KEPT_TEXTS = 10_000
 
 KEPT_WORDS = 1 << 16
 
+_SLOW = re.compile(r"(\d+(?:\.\d+)?)ms")
+
 
 @dataclass(frozen=True)
 class Call:
@@ -50,7 +54,8 @@ class FakeBackend:
     """A two-sided model that is a hash: deterministic, without weights, recording its calls.
 
     Texts that share words are near; a query's and a document's vector of the same text differ; the chunks of a
-    document know their context. A token is a word, and the instruction's words count.
+    document know their context. A token is a word, and the instruction's words count. A name of "5ms" sleeps so long
+    over each document, as a model that works elsewhere would.
     """
 
     provider = None
@@ -60,6 +65,7 @@ class FakeBackend:
         """Take any name; `Embedder("fake:")` gets here."""
         self.card = FAKE_CARD
         self.name = name
+        self._seconds = float(slow[1]) / 1000 if (slow := _SLOW.fullmatch(name)) else 0.0
         self.calls: list[Call] = []
 
     def embed(
@@ -72,6 +78,31 @@ class FakeBackend:
         report: Report | None = None,
     ) -> FloatArray:
         """Hash the words of each span, with some of the whole text's and of the task's."""
+        rows = self._embed(documents, task, dimensions, truncate, report)
+        time.sleep(self._seconds * len(documents))
+        return rows
+
+    async def aembed(
+        self,
+        documents: Sequence[Document],
+        task: Task,
+        dimensions: int,
+        *,
+        truncate: Truncate = "error",
+        report: Report | None = None,
+    ) -> FloatArray:
+        """The same, without holding up the event loop."""
+        rows = self._embed(documents, task, dimensions, truncate, report)
+        await asyncio.sleep(self._seconds * len(documents))
+        return rows
+
+    def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
+        """Count words, the instruction's included."""
+        return [len((task.prefix + text).split()) for text in texts]
+
+    def _embed(
+        self, documents: Sequence[Document], task: Task, dimensions: int, truncate: Truncate, report: Report | None
+    ) -> FloatArray:
         counts = self.count_tokens([document.text for document in documents], task)
         fitting = enumerate(zip(documents, counts, strict=True))
         documents = [self._fit(index, document, count, task, truncate) for index, (document, count) in fitting]
@@ -86,22 +117,6 @@ class FakeBackend:
         if report is not None:
             report(len(documents), sum(counts))
         return np.array(rows, np.float32).reshape(-1, self.card.width)
-
-    async def aembed(
-        self,
-        documents: Sequence[Document],
-        task: Task,
-        dimensions: int,
-        *,
-        truncate: Truncate = "error",
-        report: Report | None = None,
-    ) -> FloatArray:
-        """The same; there is nothing to wait for."""
-        return self.embed(documents, task, dimensions, truncate=truncate, report=report)
-
-    def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
-        """Count words, the instruction's included."""
-        return [len((task.prefix + text).split()) for text in texts]
 
     def _note(self, call: Call) -> None:
         self.calls.append(call)

@@ -39,6 +39,11 @@ class Key:
         return Key(self._source, variable)
 
     @property
+    def is_given(self) -> bool:
+        """Whether it was handed over, so that a pickle, which has the variable's name alone, is less than it."""
+        return self._source is not None
+
+    @property
     def is_asked_for(self) -> bool:
         """Whether a callable gives it, which may block, fail, and give another each time."""
         return callable(self._source)

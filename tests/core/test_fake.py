@@ -30,3 +30,18 @@ def test_its_length_counts_the_instruction() -> None:
     assert embedder.embed_documents(["word " * 512]).shape == (1, 64)
     with pytest.raises(InputError, match="text 0 has 513 tokens, the limit is 512"):
         embedder.embed_query("word " * 512)
+
+
+async def test_a_slow_one_sleeps_over_each_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("twofold.fake.time.sleep", slept.append)
+    monkeypatch.setattr("twofold.fake.asyncio.sleep", sleep)
+    slow, quick = FakeEmbedder("fake:2.5ms"), FakeEmbedder()
+    assert (slow.embed_documents(["one", "two"]) == quick.embed_documents(["one", "two"])).all()
+    await slow.aembed_query("one")
+    assert [seconds for seconds in slept if seconds] == [0.005, 0.0025]
+    assert slow.space == quick.space

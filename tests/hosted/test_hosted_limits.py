@@ -15,7 +15,7 @@ from twofold import Embedder, ProviderError, RequestRefused
 from twofold.doctor import examine
 from twofold.hosted import limiter as limiters
 from twofold.hosted.exchange import parse_duration, reason_of, retry_after
-from twofold.hosted.limiter import Grant, Limiter, Wait, limiter_for
+from twofold.hosted.limiter import Grant, Limiter, Wait, limiter_for, take_part
 from twofold.hosted.meter import Meter
 from twofold.testing import FakeEmbedder
 
@@ -282,6 +282,23 @@ def test_a_retry_after_of_no_use_is_no_storm(code: int, after: str) -> None:
     with FaultServer(fs.status(code, retry_after=after)) as server, pytest.raises(ProviderError):
         make(server, timeout=1.0).embed_query("a question")
     assert server.count <= 9
+
+
+def test_a_part_of_what_is_granted_is_all_that_is_used() -> None:
+    held = limiter_for("part.example", None)
+    try:
+        take_part(0.25)
+        for limiter in (held, limiter_for("other.example", None)):
+            limiter.accepted(over(limiter, 10.0), HEADERS | {"x-ratelimit-remaining-requests": "600"}, None)
+            assert limiter.limits()["requests"] == 600  # the account's, for messages
+            sent = 0
+            for tick in range(2400):
+                if isinstance(leave := limiter.acquire(1, 11 + tick / 20), Grant):
+                    limiter.release(leave)
+                    sent += 1
+            assert sent == pytest.approx(2 * 150 + 150, rel=0.03)  # of two minutes, and what was there at first
+    finally:
+        take_part(1.0)
 
 
 def test_processes_learn_to_share_a_quota() -> None:

@@ -26,10 +26,12 @@ from twofold.cli.options import (
 )
 from twofold.cli.say import line, say
 from twofold.embedder import Embedder
+from twofold.errors import InputError
 from twofold.jobs import Reading
 
 if TYPE_CHECKING:
     from twofold.jobs import Corpus, DryRun, OpenStore, Verified
+    from twofold.jobs.distributed import Engine
 
 
 @embedder_options()
@@ -58,6 +60,15 @@ def index(
     batch: Annotated[
         bool, typer.Option("--batch", help="Embed by the provider's batch API: for less, within a day. Needs --cache.")
     ] = False,
+    engine: Annotated[Literal["daft"] | None, typer.Option(help="Embed through Daft, on its runners.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="The engine's Ray cluster: 'auto', or host:port; this machine alone if none is given."),
+    ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(help="The engine's batches under way in each process; one for each GPU if none is given."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,6 +82,10 @@ def index(
         limit = budget_of(budget, budget_tokens, ahead=False)
         if batch:
             batching.check(embedder, late_chunking=late_chunking)
+            if engine is not None:
+                raise InputError(
+                    "--batch leaves all texts with the provider, and an engine has nothing to do: leave it out"
+                )
         spending = jobs.Spending(embedder, limit, batch=batch)
         if dry_run or spending.limit < inf:  # before the store is made, for which a few words are embedded
             found = _dry_run(embedder, store, collection, corpus, shared)
@@ -80,6 +95,7 @@ def index(
             if dry_run:
                 return
         own: dict[str, Any] = {"on_error": on_error, "dead_letters": dead_letters, "prune": prune, "budget": limit}
+        own["engine"] = made_engine(engine, address, at_once)
         with jobs.open_store(store, collection, embedder) as opened:
             if batch:
                 texts = jobs.texts_to_embed(embedder, opened, corpus, chunk_tokens=chunk_tokens, force=force)
@@ -93,6 +109,22 @@ def index(
         raise typer.Exit(FAILED)
     if counts.set_aside:
         raise typer.Exit(SET_ASIDE)
+
+
+def made_engine(name: str | None, address: str | None, at_once: int | None) -> Engine | None:
+    """The engine that the flags ask for.
+
+    Raises:
+        InputError: flags of an engine without one.
+        EngineError: its cluster does not answer.
+    """
+    if name is None:
+        if address is not None or at_once is not None:
+            raise InputError("--address and --at-once are an engine's: add --engine daft")
+        return None
+    from twofold.jobs.distributed import Engine  # noqa: PLC0415 - only where it is asked for
+
+    return Engine(address, at_once=at_once)
 
 
 def said(counts: jobs.Counts) -> str:

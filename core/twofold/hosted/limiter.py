@@ -67,11 +67,13 @@ class Limiter:
 
     Attributes:
         line: those that wait for others' requests, the first first: each future is settled when there may be room.
+        part: of what the provider grants, that of this process; see `take_part`.
     """
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         """Know nothing yet."""
         self._jitter, self.line = jitter, deque[Future[None]]()
+        self.part = _part
         self._requests, self._tokens = Meter(), Meter()
         self._window, self._threshold = FIRST_WINDOW, inf
         self._paused, self._pause, self._pause_until = False, FIRST_PAUSE, 0.0
@@ -186,14 +188,15 @@ class Limiter:
     def limits(self) -> dict[str, float]:
         """What a minute grants, as far as it is known; 0 where it is not."""
         return {
-            name: meter.limit * (1 if meter.stated else meter.share) * 60 / meter.period
+            name: meter.limit * (1 / self.part if meter.stated else meter.share) * 60 / meter.period
             for name, meter in (("requests", self._requests), ("tokens", self._tokens))
         }
 
     def _learn(self, headers: Mapping[str, str], grant: Grant) -> None:
         for meter, unit, mark in zip((self._requests, self._tokens), ("requests", "tokens"), grant.marks, strict=True):
             limit, remaining = (
-                parse_number(headers.get(f"x-ratelimit-{word}-{unit}")) for word in ("limit", "remaining")
+                None if (said := parse_number(headers.get(f"x-ratelimit-{word}-{unit}"))) is None else said * self.part
+                for word in ("limit", "remaining")
             )
             meter.learn(limit, remaining, parse_duration(headers.get(f"x-ratelimit-reset-{unit}")), mark)
 
@@ -205,6 +208,7 @@ class Limiter:
         self._paused, self._pause, self._away_since = False, FIRST_PAUSE, None
 
 
+_part = 1.0
 _LIMITERS: WeakValueDictionary[tuple[int, str, str | None], Limiter] = WeakValueDictionary()
 
 
@@ -215,3 +219,11 @@ def limiter_for(host: str, account: str | None) -> Limiter:
     if limiter is None:
         limiter = _LIMITERS[name] = Limiter()
     return limiter
+
+
+def take_part(part: float) -> None:
+    """Have this process use only a part of what providers grant, above 0 up to 1: others use the rest."""
+    global _part  # noqa: PLW0603 - one for the process
+    _part = part
+    for limiter in list(_LIMITERS.values()):
+        limiter.part = part

@@ -4,8 +4,9 @@ from twofold.jobs.batching import Batched, batch
 from twofold.jobs.budget import Budget, Spending
 from twofold.jobs.chunking import Cutting
 from twofold.jobs.corpus import Corpus, Item, Reading, Unreadable, read_corpus
+from twofold.jobs.counts import Counts
 from twofold.jobs.dry_run import DryRun, dry_run
-from twofold.jobs.indexing import Counts, index
+from twofold.jobs.indexing import index
 from twofold.jobs.migration import Carried, Following, Migration, Plan, Question, Verdict, read_questions
 from twofold.jobs.searching import search
 from twofold.jobs.texts import texts_to_embed

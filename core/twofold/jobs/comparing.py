@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from twofold.documents import check_text, is_blank
 from twofold.errors import InputError
@@ -14,12 +14,14 @@ from twofold.stores.checks import check_metadata
 from twofold.stores.rows import content_of, version_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from twofold.embedder import Embedder
     from twofold.jobs.chunking import Cutting
     from twofold.jobs.corpus import Item
     from twofold.stores.rows import Held
+
+T = TypeVar("T")
 
 DOCUMENTS, CHARACTERS = 1000, 4_000_000
 """How much of a corpus is looked at, and asked of the store, at once; one document at least."""
@@ -66,6 +68,16 @@ def looks(items: Iterable[Item | Unreadable]) -> Iterator[list[tuple[int, Item |
         characters += size
     if some:
         yield some
+
+
+def ahead(parts: Iterator[T], hungry: Callable[[], bool]) -> Iterator[T]:
+    """`parts`, which are read ahead of as long as `hungry`."""
+    waiting: deque[T] = deque()
+    for part in parts:
+        waiting.append(part)
+        while waiting and not hungry():
+            yield waiting.popleft()
+    yield from waiting
 
 
 def check_item(item: Item | Unreadable, earlier: str | None) -> None:

@@ -7,15 +7,16 @@ run knows what an earlier one finished, also where that one was killed in the mi
 from __future__ import annotations
 
 from collections.abc import Sized
-from dataclasses import dataclass
+from contextlib import nullcontext
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from twofold.errors import InputError
 from twofold.jobs.budget import Spending
 from twofold.jobs.chunking import Cutting
-from twofold.jobs.comparing import Work, by_document, check_item, check_source, compare, looks
+from twofold.jobs.comparing import Work, ahead, by_document, check_item, check_source, compare, looks
 from twofold.jobs.corpus import Unreadable
+from twofold.jobs.counts import Counts
 from twofold.jobs.dry_run import dry_run
 from twofold.jobs.pruning import count_gone, remove_gone
 from twofold.jobs.seen import Seen
@@ -28,48 +29,19 @@ from twofold.stores.opening import checking
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from twofold.backend import Report
     from twofold.embedder import Embedder
     from twofold.jobs.budget import Budget
     from twofold.jobs.comparing import Task
     from twofold.jobs.corpus import Item
+    from twofold.jobs.distributed import Engine
     from twofold.jobs.setting_aside import OnError
     from twofold.stores.opened import OpenStore
 
 Prune: TypeAlias = "bool | Callable[[int, int], bool]"
 """Whether to remove what left the corpus; or what is asked that, with the documents and the rows that it is."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a run did, in documents, `rows` and `tokens` apart.
-
-    Attributes:
-        added: written for the first time.
-        updated: written in place of an earlier version, or of one that is there in part.
-        refiled: only their metadata had changed: it was written, and nothing embedded.
-        skipped: there, unchanged.
-        blank: without a visible character; they have no rows.
-        set_aside: could not be embedded.
-        rows, tokens: of those that were added and updated.
-        gone: in the collection and not in the corpus; None where the run was cut short, and nobody looked.
-        pruned: of these, removed.
-        stopped: whether the run was cut short by `stop`; another one goes on after it.
-    """
-
-    added: int = 0
-    updated: int = 0
-    refiled: int = 0
-    skipped: int = 0
-    blank: int = 0
-    set_aside: int = 0
-    rows: int = 0
-    tokens: int = 0
-    gone: int | None = None
-    pruned: int = 0
-    stopped: bool = False
 
 
 def index(
@@ -87,6 +59,7 @@ def index(
     budget: Budget | None = None,
     progress: bool = False,
     stop: Callable[[], bool] | None = None,
+    engine: Engine | None = None,
 ) -> Counts:
     """Index `items` into `store`: what is there unchanged is skipped, what changed replaced, and a killed run resumed.
 
@@ -112,16 +85,20 @@ def index(
             one that does not, after all, ends before the first slice that does not fit.
         progress: draw a bar.
         stop: asked before each slice of a second or two; True ends the run cleanly.
+        engine: what carries the embedding to other processes or machines; None is here. All else is the same.
 
     Raises:
         InputError: an option; or, unless it is skipped, a document that cannot be embedded or stored, an id that comes
             twice or that belongs to another source; named by its id, its number in the corpus in `index`.
-        StoreError, ProviderError, BudgetExceeded: what was embedded before is written; another run continues after it.
+        StoreError, ProviderError, BudgetExceeded, EngineError: what was embedded before is written; another run goes
+            on after it.
     """
     cutting = Cutting(chunk_tokens, late_chunking)
     cutting.check(embedder)
     run(checking(store.store, Calls(embedder)))
     spending = Spending(embedder, budget)
+    if engine is not None and spending.limit < inf:
+        raise InputError("a budget is held against what this process sends: leave out the engine, or the budget")
     if budget is not None and budget.ahead and spending.limit < inf:
         if iter(items) is items:
             raise InputError(
@@ -132,45 +109,63 @@ def index(
         spending.check(dry_run(embedder, store, items, force=force, take_over=take_over, **cut).tokens)
     total = len(items) if isinstance(items, Sized) else None
     with (
+        nullcontext(Calls(embedder)) if engine is None else engine.calls(embedder) as calls,
         SettingAside(on_error, dead_letters) as aside,
         Seen() as seen,
         reporting(total, "indexing", shown=progress) as report,
     ):
-        writer = Writer(embedder, store, cutting, spending=spending, aside=aside, report=report)
-        job = Indexing(writer, aside, seen, report, force=force, take_over=take_over)
-        for look in looks(items):
-            if job.counts.stopped or (stop is not None and stop()):
-                job.counts.stopped = True
-                break
-            job.take(look, stop)
+        writer = Writer(calls, store, cutting, spending=spending, aside=aside, report=report)
+        job = Indexing(writer, aside, seen, report, force=force, take_over=take_over, stop=stop)
+        for pending in ahead(job.prepared(items), lambda: calls.hungry):
+            job.write(pending)
         return job.end(prune)
 
 
 class Indexing:
-    """One run; `take` parts of the corpus, then `end`."""
+    """One run: each part of the corpus is `prepared`, then written; then the `end`."""
 
     def __init__(
-        self, writer: Writer, aside: SettingAside, seen: Seen, report: Report, *, force: bool, take_over: bool
+        self,
+        writer: Writer,
+        aside: SettingAside,
+        seen: Seen,
+        report: Report,
+        *,
+        force: bool,
+        take_over: bool,
+        stop: Callable[[], bool] | None,
     ) -> None:
         self.store, self.aside, self.seen = writer.store, aside, seen
-        self.force, self.take_over = force, take_over
+        self.force, self.take_over, self.stop = force, take_over, stop
         self.counts = Counts()
         self._rows = 0
         """Rows that the corpus has in the store."""
         self._report, self._writer = report, writer
 
-    def take(self, look: Sequence[tuple[int, Item | Unreadable]], stop: Callable[[], bool] | None) -> None:
-        """Do what a part of the corpus needs; `stop` is asked before each slice."""
-        tasks = self._tasks(look)
-        pending = self._writer.counted([task for task in tasks if task.work is Work.EMBEDDING])
-        self._without_embedding([task for task in tasks if task.work is not Work.EMBEDDING])
-        for some in self._writer.slices(pending):
-            if stop is not None and stop():
-                self.counts.stopped = True
+    def prepared(self, items: Iterable[Item | Unreadable]) -> Iterator[list[Task]]:
+        """What of each part of the corpus is to be embedded; all that needs no vectors is done."""
+        for look in looks(items):
+            if self._stops():
                 return
-            for task, rows in self._writer.write(some, stop):
+            tasks = self._tasks(look)
+            pending = self._writer.counted([task for task in tasks if task.work is Work.EMBEDDING])
+            self._without_embedding([task for task in tasks if task.work is not Work.EMBEDDING])
+            self._writer.expect(pending)
+            yield pending
+
+    def write(self, pending: Sequence[Task]) -> None:
+        """Embed and write what is `prepared`, in slices."""
+        for some in self._writer.slices(pending):
+            if self._stops():
+                return
+            for task, rows in self._writer.write(some, self.stop):
                 self._count(task, rows)
-            self.counts.stopped = self.counts.stopped or self._writer.stopped
+            self.counts.stopped |= self._writer.stopped
+
+    def _stops(self) -> bool:
+        """Whether the run is over; `stop` is asked."""
+        self.counts.stopped = self.counts.stopped or (self.stop is not None and self.stop())
+        return self.counts.stopped
 
     def end(self, prune: Prune) -> Counts:
         """Look for what left the corpus, and remove it where that is wanted."""

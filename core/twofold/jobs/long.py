@@ -12,7 +12,7 @@ from twofold.documents import Document, is_blank
 from twofold.errors import InputError
 from twofold.jobs.chunking import join, sections
 from twofold.jobs.entries import entry_of, tokens_of
-from twofold.stores.drivers import Calls, run
+from twofold.stores.drivers import run
 from twofold.stores.rows import ROWS_AT_ONCE
 from twofold.stores.writing import embedding
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from twofold.embedder import Embedder
     from twofold.errors import RequestRefused
     from twofold.jobs.budget import Spending
     from twofold.jobs.chunking import Cutting
     from twofold.jobs.comparing import Task
+    from twofold.stores.drivers import Calls
     from twofold.stores.opened import OpenStore
     from twofold.stores.writing import Entry
 
@@ -68,11 +68,11 @@ class LongDocument:
     """
 
     def __init__(
-        self, embedder: Embedder, store: OpenStore, cutting: Cutting, task: Task, *, pace: Pace, spending: Spending
+        self, calls: Calls, store: OpenStore, cutting: Cutting, task: Task, *, pace: Pace, spending: Spending
     ) -> None:
         """Look at nothing yet."""
-        self.embedder, self.store, self.cutting, self.task = embedder, store, cutting, task
-        self._pace, self._spending = pace, spending
+        self.embedder, self.store, self.cutting, self.task = calls.embedder, store, cutting, task
+        self._calls, self._pace, self._spending = calls, pace, spending
         self.tokens, self.stopped = 0, False
         self._cuts: dict[tuple[int, int], Spans] = {}
 
@@ -138,7 +138,7 @@ class LongDocument:
         self._spending.take(tokens)
         started = time.monotonic()
         try:
-            vectors, failure = run(embedding(Calls(self.embedder), [entry]))
+            vectors, failure = run(embedding(self._calls, [entry]))
         except InputError as error:
             if not error.spans or not self.cutting.late or entry.document is None:
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from twofold.errors import InputError, RequestRefused
 from twofold.jobs.chunking import join
 from twofold.jobs.entries import entry_of, tokens_of
 from twofold.jobs.long import LongDocument, Pace, is_of_the_document
-from twofold.stores.drivers import Calls, run
+from twofold.stores.drivers import run
 from twofold.stores.rows import ROWS_AT_ONCE
 from twofold.stores.writing import writing
 
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from twofold.backend import Report
-    from twofold.embedder import Embedder
+    from twofold.documents import Document
     from twofold.jobs.budget import Spending
     from twofold.jobs.chunking import Cutting
     from twofold.jobs.comparing import Task
     from twofold.jobs.setting_aside import SettingAside
+    from twofold.stores.drivers import Calls
     from twofold.stores.opened import OpenStore
     from twofold.stores.rows import Row
     from twofold.stores.writing import Entry
@@ -41,7 +43,7 @@ class Writer:
 
     def __init__(
         self,
-        embedder: Embedder,
+        calls: Calls,
         store: OpenStore,
         cutting: Cutting,
         *,
@@ -49,10 +51,11 @@ class Writer:
         aside: SettingAside,
         report: Report,
     ) -> None:
-        self.embedder, self.store, self.cutting, self.spending = embedder, store, cutting, spending
+        self.embedder, self.store, self.cutting, self.spending = calls.embedder, store, cutting, spending
         self._aside, self._report = aside, report
         self.stopped = False
-        self._calls = Calls(embedder)
+        self._calls = calls
+        self._cut: dict[int, Document] = {}
         self._pace = Pace()
 
     # -- before anything is embedded ----------------------------------------------------------------------------------
@@ -71,17 +74,29 @@ class Writer:
                 fitting.append(replace(task, tokens=count))
         return fitting
 
+    def expect(self, tasks: Sequence[Task]) -> None:
+        """Tell what embeds what it will be asked for, where it would like to begin."""
+        if not self._calls.hungry:
+            return
+        units: list[Document] = []
+        for task in tasks:
+            if not self.cutting.is_long(task.item.text):
+                with suppress(InputError):  # it is set aside when it is written
+                    document = self._cut[task.place] = self.cutting.document(self.embedder, task.item.text)
+                    units += entry_of(task, self.cutting, document).units()
+        self._calls.expect(units)
+
     def slices(self, tasks: Sequence[Task]) -> Iterator[list[Task]]:
         """Documents that take about `SECONDS` together, going by those before; a long one comes alone."""
         start = 0
         while start < len(tasks):
-            end, tokens = start, 0
+            end, tokens, characters = start, 0, 0
             while end < min(len(tasks), start + MAX_DOCUMENTS):
                 task = tasks[end]
-                full = tokens + task.tokens > self._pace.tokens or self.cutting.is_long(task.item.text)
-                if end > start and full:
+                full = tokens + task.tokens > self._pace.tokens or characters >= self._calls.most_characters
+                if end > start and (full or self.cutting.is_long(task.item.text)):
                     break
-                tokens += task.tokens
+                tokens, characters = tokens + task.tokens, characters + len(task.item.text)
                 end += 1
                 if self.cutting.is_long(task.item.text):
                     break
@@ -127,7 +142,7 @@ class Writer:
                 self.store.upsert(rows, np.stack([one.vector for one in stored]))
 
     def _write_long(self, task: Task, stop: Callable[[], bool] | None) -> Iterator[tuple[Task, int]]:
-        document = LongDocument(self.embedder, self.store, self.cutting, task, pace=self._pace, spending=self.spending)
+        document = LongDocument(self._calls, self.store, self.cutting, task, pace=self._pace, spending=self.spending)
         try:
             for tokens in document.write(stop):
                 self._report(0, tokens)
@@ -146,7 +161,7 @@ class Writer:
         entries = {}
         for task in tasks:
             try:
-                document = self.cutting.document(self.embedder, task.item.text)
+                document = self._cut.pop(task.place, None) or self.cutting.document(self.embedder, task.item.text)
             except InputError as error:
                 self._put(task, f"document {task.item.id!r}: {error}")
             else:

@@ -8,6 +8,7 @@ without an event loop; over an asynchronous one the event loop does.
 from __future__ import annotations
 
 from inspect import isawaitable
+from math import inf
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, overload
 
 if TYPE_CHECKING:
@@ -53,6 +54,19 @@ class Calls:
     def __init__(self, embedder: Embedder, *, waits: bool = False) -> None:
         """Remember which."""
         self.embedder, self.waits = embedder, waits
+
+    @property
+    def hungry(self) -> bool:
+        """Whether it would begin with more documents than were announced to it."""
+        return False
+
+    @property
+    def most_characters(self) -> float:
+        """Of documents that it had better be asked for together."""
+        return inf
+
+    def expect(self, documents: Iterable[Document]) -> None:
+        """Hear of documents that `embed_late` will be asked for; what computes when it is asked passes over them."""
 
     def embed_late(self, documents: Iterable[Document]) -> MaybeAwaitable[list[FloatArray]]:
         """See `Embedder.embed_late`."""

@@ -1,0 +1,207 @@
+"""`Engine`: Daft maps documents to vectors, on this machine or on a Ray cluster; all else stays with the driver."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from twofold.errors import EngineError, InputError
+from twofold.extras import extra
+from twofold.jobs.distributed.ahead import Ahead
+from twofold.jobs.distributed.answers import FAILURE, VECTORS, embed_each, pack, unpack
+from twofold.jobs.distributed.places import places, send
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from twofold.documents import Document
+    from twofold.embedder import Embedder
+    from twofold.jobs.distributed.answers import Answer
+    from twofold.jobs.distributed.places import Sent
+
+BATCHES = 8
+"""Batches for each place in one query: small enough that nobody waits long for the last one, or loses much by it."""
+
+MOST_DOCUMENTS = 512
+"""Of a batch."""
+
+SECONDS = 10.0
+"""In which a cluster must answer."""
+
+
+class Engine:
+    """Daft: its native runner on this machine, or its Ray runner on a cluster.
+
+    The engine maps documents to vectors, and nothing else: what is compared, checked, written and resumed is that of a
+    local run. A process has one runner; the first `Engine` chooses it.
+
+    Args:
+        address: of a Ray cluster: `auto` for the one that this machine belongs to, or `10.0.0.1:6379`; None is Daft's
+            native runner, on this machine alone.
+        at_once: batches that each process embeds at the same time; None is one for each GPU that it sees, else one for
+            each group of threads.
+
+    Raises:
+        MissingExtra: the extra `daft`, or `ray`, is not installed.
+        InputError: an option.
+        EngineError: no cluster answers, or this process has another runner already.
+    """
+
+    def __init__(self, address: str | None = None, *, at_once: int | None = None) -> None:
+        """Choose the runner, and join the cluster."""
+        if at_once is not None and at_once < 1:
+            raise InputError(f"at_once={at_once}: it must be at least 1")
+        os.environ.setdefault("DAFT_PROGRESS_BAR", "0")  # ours is drawn
+        with extra("daft"):
+            import daft  # noqa: PLC0415 - optional
+            import pyarrow as pa  # noqa: F401, PLC0415 - optional
+        self.address, self.at_once, self._daft = address, at_once, daft
+        self._run_on(address)
+
+    def calls(self, embedder: Embedder) -> Ahead:
+        """What a job asks for its vectors, a context manager.
+
+        Raises:
+            InputError: an embedder whose key or client cannot travel to other machines.
+        """
+        if self.address is not None:
+            embedder.check_travels()
+        return Ahead(embedder, self)
+
+    @property
+    def processes(self) -> int:
+        """How many embed: nodes of the cluster that are alive, or this one."""
+        return len(self._nodes()) if self.address is not None else 1
+
+    @property
+    def places(self) -> int:
+        """How many batches are worked on at the same time, about."""
+        if self.address is None:
+            return self.at_once or os.cpu_count() or 1
+        nodes = self._nodes()
+        if self.at_once is not None:
+            return self.at_once * len(nodes)
+        return int(sum(node.get("GPU", 0) for node in nodes) or sum(node["CPU"] for node in nodes))
+
+    @property
+    def batches(self) -> int:
+        """Into how many a query is cut."""
+        return BATCHES * self.places
+
+    def map(self, embedder: Embedder, documents: Sequence[Document]) -> Iterator[list[Answer]]:
+        """The answers of `documents`, in their order, some at a time as they come. Blocks; safe from several threads.
+
+        Any exception is the engine's: a document's is among the answers.
+        """
+        import pyarrow as pa  # noqa: PLC0415 - an extra brings it
+
+        size = min(MOST_DOCUMENTS, -(-len(documents) // self.batches))
+        tables = [
+            pa.table({"text": texts(some), "spans": spans(some)})
+            for some in (documents[start : start + size] for start in range(0, len(documents), size))
+        ]
+        sent = send(embedder, self.at_once, 1 / self.processes)
+        frame = self._daft.from_arrow(tables)
+        mapped = self._mapper(sent, size)(self._daft.col("text"), self._daft.col("spans"))
+        found = 0
+        for some in frame.select(mapped.alias("answer")).to_arrow_iter(results_buffer_size=None):
+            answers = unpack(some.column("answer"), embedder.dimensions)
+            found += len(answers)
+            yield answers
+        if found != len(documents):
+            raise EngineError(f"Daft gave {found} rows for {len(documents)}")
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _mapper(self, sent: Sent, size: int) -> Any:
+        """The one function that Daft calls; it is carried out in the process that runs a node's part of the query."""
+        kinds = self._daft.DataType
+        answer = kinds.struct({VECTORS: kinds.binary(), FAILURE: kinds.string()})
+        decorate = self._daft.func.batch(
+            return_dtype=answer, use_process=False, max_retries=0, on_error="raise", batch_size=size
+        )
+
+        def embed_documents(text: Any, spans: Any) -> Any:
+            return embed_columns(sent, text.to_arrow(), spans.to_arrow())
+
+        return decorate(embed_documents)
+
+    def _run_on(self, address: str | None) -> None:
+        try:
+            if address is None:
+                with suppress(self._daft.exceptions.DaftCoreException):  # there is one, which is looked at below
+                    self._daft.set_runner_native()
+            else:
+                with extra("ray"):
+                    import ray  # noqa: PLC0415 - optional
+                if not ray.is_initialized():
+                    reach(address)
+                    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+                with suppress(self._daft.exceptions.DaftCoreException):
+                    self._daft.set_runner_ray(noop_if_initialized=True)
+        except OSError as error:
+            raise EngineError(
+                f"no Ray cluster at {address!r}: start one by `ray start --head`, or leave the address out to use this "
+                f"machine alone ({error})"
+            ) from None
+        except ValueError as error:
+            raise InputError(f"address={address!r}: it is 'auto', or like '10.0.0.1:6379' ({error})") from None
+        runner = self._daft.runners.get_or_infer_runner_type()
+        wanted = "native" if address is None else "ray"
+        if runner != wanted:
+            raise EngineError(f"this process uses Daft's {runner} runner already: start another for the {wanted} one")
+        import pyarrow as pa  # noqa: PLC0415 - an extra brings it
+
+        self._daft.from_arrow(pa.table({"": ["the first query starts what two threads must not start"]})).collect()
+
+    def _nodes(self) -> list[dict[str, float]]:
+        """What each node that is alive and computes has."""
+        import ray  # noqa: PLC0415 - optional
+
+        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call] # the library's
+        found = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+        if not found:
+            raise EngineError(f"the Ray cluster at {self.address!r} has no node with a free CPU")
+        return found
+
+
+def reach(address: str) -> None:
+    """See whether something answers at a host and port, which Ray itself waits minutes for.
+
+    Raises:
+        OSError: nothing does.
+    """
+    place = urlsplit(address if "://" in address else f"//{address}")
+    if place.hostname is not None and place.port is not None:
+        socket.create_connection((place.hostname, place.port), SECONDS).close()
+
+
+def texts(documents: Sequence[Document]) -> Any:
+    """Their texts as a column of Arrow."""
+    import pyarrow as pa  # noqa: PLC0415 - an extra brings it
+
+    return pa.array([document.text for document in documents], pa.large_string())
+
+
+def spans(documents: Sequence[Document]) -> Any:
+    """Their spans, each document's in one list of offsets; null for one that is whole."""
+    import pyarrow as pa  # noqa: PLC0415 - an extra brings it
+
+    flat = [None if each.is_whole else [offset for span in each.spans for offset in span] for each in documents]
+    return pa.array(flat, pa.large_list(pa.int64()))
+
+
+def embed_columns(sent: Sent, text: Any, spans: Any) -> Any:
+    """What a worker does with a batch: the answers of its rows, as a column."""
+    from twofold.documents import Document  # noqa: PLC0415 - a worker has nothing loaded
+
+    documents = [
+        Document.whole(one) if flat is None else Document(one, tuple(zip(flat[::2], flat[1::2], strict=True)))
+        for one, flat in zip(text.to_pylist(), spans.to_pylist(), strict=True)
+    ]
+    with places(sent).one() as embedder:
+        return pack(embed_each(embedder.embed_late, documents))

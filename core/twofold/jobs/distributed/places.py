@@ -1,0 +1,108 @@
+"""The embedders of a process that an engine runs: one for each batch that it works on at the same time."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import threading
+import uuid
+from contextlib import contextmanager
+from functools import lru_cache
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twofold.embedder import Embedder
+
+
+class Sent(NamedTuple):
+    """What a worker is told. It holds settings and no key: a worker reads that from its own environment.
+
+    Attributes:
+        embedder: its pickle.
+        name: of the one that the pickle is of.
+        at_once: batches that a process embeds at the same time; None is one for each GPU, or for each group of threads.
+        part: of a hosted model's quota, that of each process.
+    """
+
+    embedder: bytes
+    name: str = ""
+    at_once: int | None = None
+    part: float = 1.0
+
+
+class Places:
+    """Embedders that wait for a batch."""
+
+    def __init__(self, embedders: list[Embedder]) -> None:
+        """Take one for each place; they may be the same."""
+        self._free: SimpleQueue[Embedder] = SimpleQueue()
+        for embedder in embedders:
+            self._free.put(embedder)
+
+    @contextmanager
+    def one(self) -> Iterator[Embedder]:
+        """The next that is free, waited for."""
+        embedder = self._free.get()
+        try:
+            yield embedder
+        finally:
+            self._free.put(embedder)
+
+
+KEPT = 8
+
+_lock = threading.Lock()
+_own: dict[str, Embedder] = {}
+"""The latest embedders that this process sent, by their names: they have their keys, and what is loaded, with them."""
+
+
+def send(embedder: Embedder, at_once: int | None = None, part: float = 1.0) -> Sent:
+    """What to tell a worker; one in this process finds this very embedder again."""
+    with _lock:
+        name = next((name for name, one in _own.items() if one is embedder), None) or uuid.uuid4().hex
+        _own.pop(name, None)
+        _own[name] = embedder
+        for oldest in list(_own)[:-KEPT]:
+            del _own[oldest]
+    return Sent(pickle.dumps(embedder), name, at_once, part)
+
+
+def places(sent: Sent) -> Places:
+    """This process's places for what it was sent, made once: weights stay loaded from one query to the next."""
+    with _lock:
+        return _places(sent)
+
+
+@lru_cache(maxsize=4)
+def _places(sent: Sent) -> Places:
+    embedder = _own.get(sent.name) or pickle.loads(sent.embedder)  # noqa: S301 - from our own driver
+    if embedder.backend.provider is not None:
+        from twofold.hosted.limiter import take_part  # noqa: PLC0415 - a hosted model has it loaded
+
+        take_part(sent.part)
+        under_way = max(1, round(embedder.settings.concurrency * sent.part))
+        if under_way != embedder.settings.concurrency:
+            embedder = embedder.with_options(concurrency=under_way)
+        return Places([embedder] * (sent.at_once or 1))
+    devices = _devices() if embedder.settings.device == "auto" else 0
+    if devices > 1:
+        each = [embedder.with_options(device=f"cuda:{number}") for number in range(devices)]
+        return Places([each[number % devices] for number in range(sent.at_once or devices)])
+    return Places([embedder] * (sent.at_once or (1 if devices else _groups())))
+
+
+def _devices() -> int:
+    """How many GPUs this process sees; a local model has loaded torch."""
+    torch = sys.modules.get("torch")
+    return 0 if torch is None else int(torch.cuda.device_count())
+
+
+def _groups() -> int:
+    """How often the threads that one batch takes are there: Ray gives each of a node's tasks one thread."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, cores // int(threads)) if threads.isdigit() and int(threads) else 1
