@@ -34,7 +34,7 @@ Positions: TypeAlias = Literal["learned", "alibi", "rotary"]
 
 MLP_SIZE = 2_400_000
 """Elements between the two products of an MLP at once on a CPU, so that what is made of one is not out of cache
-before the other has read it: 585 rows of v3's, and all of a batch of MiniLM's. By `benchmarks/local.py`."""
+before the other has read it: 585 rows of v3's, and all of a batch of MiniLM's. Found by trying sizes on a CPU."""
 
 
 @dataclass(frozen=True)
