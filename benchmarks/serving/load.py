@@ -29,6 +29,7 @@ class Load:
         self.port, self.kind, self.texts = port, kind, texts
         self.seconds: list[float] = []
         self.statuses: Counter[int] = Counter()
+        self.all = 0
 
     def bodies(self) -> list[bytes]:
         """The requests of one turn, on the wire."""
@@ -58,6 +59,7 @@ class Load:
             length = next(int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:"))
             await reader.readexactly(length)
         self.statuses[status] += 1
+        self.all += self.texts
         if status == 200:
             self.seconds.append(time.perf_counter() - began)
 
@@ -101,6 +103,7 @@ async def main(load: Load, clients: int, seconds: float, rate: float) -> None:
     wall, ranked = time.perf_counter() - began, sorted(load.seconds) or [float("nan")]
     found = {
         "turns": len(load.seconds) / wall,
+        "all_texts": load.all,
         "texts": len(load.seconds) * load.texts / wall,
         "p50": ranked[len(ranked) // 2],
         "p99": ranked[min(len(ranked) - 1, int(len(ranked) * 0.99))],

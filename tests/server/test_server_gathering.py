@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.held import POISON, HeldEmbedder
+from support.held import POISON, HeldBackend, HeldEmbedder
 from support.serving import serving
 from twofold import Document
 from twofold.models import BARE
@@ -136,6 +136,33 @@ async def test_a_bad_text_fails_its_own_request_alone() -> None:
         answers = await here.let_go()
     assert [answer.status_code for answer in answers] == [200, 200, 422, 200]
     assert answers[2].json()["detail"] == "document 1 is poisoned"
+
+
+async def test_what_failed_or_was_refused_takes_no_place_in_the_queue() -> None:
+    async with held(HeldEmbedder(batch_tokens=4)) as here:
+        here.post([f"a {POISON}", *(f"text {number}" for number in range(20))])
+        await here.waiting(42)
+        answers = await here.let_go()
+        assert answers[1].status_code == 422
+        assert answers[1].json()["detail"] == "document 0 is poisoned"
+        await here.waiting(0)
+        assert len(here.batches) < 11, "what had not begun is not computed"
+
+
+async def test_a_model_that_gives_too_few_vectors_is_found_out() -> None:
+    class Short(HeldBackend):
+        def embed(self, documents: Any, *arguments: Any, **named: Any) -> Any:
+            rows = super().embed(documents, *arguments, **named)
+            return rows[:-1] if len(rows) > 1 else rows
+
+    embedder = HeldEmbedder()
+    embedder.held = embedder._backend = Short(1000)
+    async with held(embedder) as here:
+        here.post(["a", "b"])
+        here.post("c")
+        await here.waiting(3)
+        answers = await here.let_go()
+    assert [answer.status_code for answer in answers] == [200, 500, 200]
 
 
 async def test_beyond_the_queue_it_is_429_and_queries_are_taken_still() -> None:

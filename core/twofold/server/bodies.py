@@ -61,16 +61,16 @@ class Bodies:
         return body if encoding in PLAIN else self._unzipped(body, ZIPPED[encoding])
 
     def check_size(self, scope: Scope) -> int:
-        """The length that the head says, 0 where it says none.
+        """The most that a body may be by its head: its length, or the limit where it says none, or is compressed.
 
         Raises:
             Refusal: it is over the limit.
         """
         said = _header(scope, b"content-length")
-        size = int(said) if said.isdigit() and len(said) < 20 else 0
+        size = int(said) if said.isdigit() and len(said) < 20 else self._limits.body_bytes
         if size > self._limits.body_bytes:
             raise self._too_large()
-        return size
+        return size if _header(scope, b"content-encoding") in PLAIN else self._limits.body_bytes
 
     async def _whole(self, receive: Receive) -> bytes:
         body = bytearray()

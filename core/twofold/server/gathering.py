@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twofold.documents import span_counts
-from twofold.errors import InputError
-from twofold.server.refusal import Refusal
+from twofold.errors import InputError, OutputError
+from twofold.server.refusal import ClientGone, Refusal
 from twofold.server.turns import Turns
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Gatherer:
     def hang_up(self, work: Work) -> None:
         """Spare the engine what nobody waits for."""
         if not work.done.done():
-            self._count(work.urgent, -work.hang_up())
+            self._count(work.urgent, -work.fail(ClientGone()))
 
     def _admit(self, tokens: int, urgent: bool) -> None:
         """Refuse what would wait too long. Queries wait for queries alone, since they go first.
@@ -169,7 +169,8 @@ class Gatherer:
         if len(works) == 1:
             if isinstance(error, InputError):
                 error.renumber([place for _, place in parts])
-            next(iter(works)).fail(error)
+            work = next(iter(works))
+            self._count(work.urgent, -work.fail(error))
             return
         for work in works:
             if not work.done.done():
@@ -191,4 +192,7 @@ class Gatherer:
             rows = await asyncio.get_running_loop().run_in_executor(
                 self._thread, lambda: backend.embed(documents, task, dimensions, truncate=truncate)
             )
-        return np.split(rows, np.cumsum(span_counts(documents))[:-1])
+        counts = span_counts(documents)
+        if len(rows) != sum(counts):
+            raise OutputError(f"the model gave {len(rows)} vectors for {sum(counts)} texts")
+        return np.split(rows, np.cumsum(counts)[:-1])

@@ -70,7 +70,8 @@ class Served:
 
     async def _load(self) -> None:
         try:
-            await self.embedder.aembed_query("ready")
+            await asyncio.to_thread(getattr, self.embedder, "backend")
+            await self.embedder.aembed(["ready"], task=self.embedder.query_task.name)  # which no cache answers
         except Exception as error:  # noqa: BLE001 - it is told whoever asks, and `twofold serve` ends with it
             self.failure = error
         else:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from twofold.server.refusal import ClientGone
-
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Hashable, Sequence
@@ -62,17 +60,13 @@ class Work:
         if not self.missing and not self.done.done():
             self.done.set_result([one for one in self.rows if one is not None])
 
-    def fail(self, error: Exception) -> None:
-        """Give up on it: what has not begun is not computed."""
+    def fail(self, error: Exception) -> int:
+        """Give up on it: what has not begun is not computed; returns the tokens of that."""
+        spared = sum(self.tokens[place] for place in self.left)
         self.left.clear()
         if not self.done.done():
             self.done.set_exception(error)
-
-    def hang_up(self) -> int:
-        """Nobody waits for it any more; returns the tokens that had not begun."""
-        spared = sum(self.tokens[place] for place in self.left)
-        self.fail(ClientGone())
-        self.done.exception()  # it is known, whether or not anybody asks for it
+            self.done.exception()  # it is known, whether or not anybody asks for it
         return spared
 
 
