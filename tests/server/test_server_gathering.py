@@ -114,6 +114,18 @@ async def test_a_client_of_few_texts_is_not_behind_all_of_another() -> None:
     assert sorted(batches[0]) == ["few0", "few1", "many0", "many1"]
 
 
+async def test_a_small_request_is_not_behind_all_of_a_large_one_of_its_own_client() -> None:
+    async with held(HeldEmbedder(batch_tokens=600)) as here:
+        here.post([f"text {number} " + "word " * 98 for number in range(20)])
+        await here.waiting(2000)
+        here.post("small")
+        await here.waiting(2001)
+        await here.let_go()
+        batches = here.batches
+    assert [number for number, batch in enumerate(batches) if "small" in batch] == [1]
+    assert len(batches) == 4
+
+
 async def test_who_hangs_up_costs_no_work_that_has_not_begun() -> None:
     async with held(HeldEmbedder()) as here:
         here.post(["given", "up"])

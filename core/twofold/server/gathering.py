@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 PATIENCE = 4
-FIRST_RATE = 2000.0
-"""Tokens a second before any was measured: a large model on a few cores."""
+FIRST_PACE = 1 / 2000
+"""Seconds a token before any was measured: a large model on a few cores."""
 FRESH = 0.2
-"""The share of the newest batch in the measured speed."""
+"""The share of the newest batch in the measured pace."""
 BATCH_TOKENS = 16_384
 """Tokens in a batch of an engine that does not say what suits it: a hosted model's request."""
 LEAST_BATCHES = 4
@@ -49,7 +49,7 @@ class Gatherer:
         self._turns: dict[Kind, Turns] = {}
         self._more = asyncio.Event()
         self._waiting = {True: 0, False: 0}
-        self._rate = FIRST_RATE
+        self._pace = FIRST_PACE
         self._urgent_batches = 0
         self._runners: list[asyncio.Task[None]] = []
         self._thread: ThreadPoolExecutor | None = None
@@ -89,8 +89,8 @@ class Gatherer:
         """
         ahead = self._waiting[True] + (0 if urgent else self._waiting[False])
         least = LEAST_BATCHES * self._batch_tokens
-        if ahead and ahead + tokens > max(self._limits.queue_seconds * self._rate, least):
-            wait = max(1, min(math.ceil(ahead / self._rate), 60))
+        if ahead and ahead + tokens > max(self._limits.queue_seconds / self._pace, least):
+            wait = max(1, min(math.ceil(ahead * self._pace), 60))
             raise Refusal(
                 429, f"{ahead} tokens wait already, as many as may: try again in {wait} s", "queue", retry_after=wait
             )
@@ -125,11 +125,24 @@ class Gatherer:
         return getattr(self._embedder.backend, "batch_tokens", None) or BATCH_TOKENS
 
     async def _run(self) -> None:
+        began = 0.0
         while True:
             while not (parts := self._next_batch()):
                 self._more.clear()
                 await self._more.wait()
+                began = 0.0
+            began = began or time.perf_counter()  # of batches that follow each other, what lies between counts too
             await self._carry_out(parts)
+            ended = time.perf_counter()
+            self._note(parts, ended - began)
+            began = ended
+
+    def _note(self, parts: Sequence[Part], seconds: float) -> None:
+        """Learn the pace from a batch; a small one says little of that of full ones."""
+        tokens = sum(work.tokens[place] for work, place in parts)
+        weight = FRESH * min(1.0, tokens / self._batch_tokens)
+        self._pace += weight * (seconds / (len(self._runners) * max(tokens, 1)) - self._pace)
+        self._meter.batch(len(parts), tokens, seconds)
 
     def _next_batch(self) -> list[Part]:
         """The next documents of one kind; kinds of one urgency take turns."""
@@ -149,8 +162,6 @@ class Gatherer:
         return bool(kind[0]) != urgent_now
 
     async def _carry_out(self, parts: Sequence[Part]) -> None:
-        tokens = sum(work.tokens[place] for work, place in parts)
-        started = time.perf_counter()
         try:
             rows = await self._compute(parts)
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
@@ -158,10 +169,6 @@ class Gatherer:
         else:
             for (work, place), own in zip(parts, rows, strict=True):
                 work.take(place, own)
-        seconds = time.perf_counter() - started
-        weight = FRESH * min(1.0, tokens / self._batch_tokens)  # a small batch says little of the speed of full ones
-        self._rate += weight * (len(self._runners) * tokens / max(seconds, 1e-6) - self._rate)
-        self._meter.batch(len(parts), tokens, seconds)
 
     async def _apart(self, parts: Sequence[Part], error: Exception) -> None:
         """Let a failed batch fail those alone whose own it is: each request's part by itself."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 
+QUANTUM = 512
+"""Tokens that a request gets before the next one of its client: small requests are served in the order they came."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Work:
     """What one request asks of the engine.
@@ -46,6 +50,7 @@ class Work:
     rows: list[FloatArray | None] = field(init=False)
     left: deque[int] = field(init=False)
     missing: int = field(init=False)
+    given: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         """Put neighbours in length beside each other: they make the best batches."""
@@ -118,7 +123,10 @@ class Turns:
             parts.append((work, work.left.popleft()))
             budget -= cost
             self._level = given
-            self._clients[client].rotate(-1)
+            work.given += cost
+            if work.given >= QUANTUM:
+                work.given = 0
+                self._clients[client].rotate(-1)
             heapq.heapreplace(self._heap, (given + cost, next(self._numbers), client))
         return parts
 
