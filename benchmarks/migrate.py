@@ -144,7 +144,7 @@ def measure(kind: str, items: list[Item]) -> None:
             share, seconds = plan.tokens / carried.tokens, (plan.seconds or 0) / applied
             print(f"  plan      {planned:7.1f} s; {plan.proofs[0].said()}")
             print(
-                f"  tokens    {carried.tokens:,}; planned {plan.tokens:,} ({plan.low:,} to {plan.high:,}): {tokens:.3f}"
+                f"  tokens    {carried.tokens:,}; planned {plan.tokens:,} ({plan.low:,} to {plan.high:,}): {share:.3f}"
             )
             print(f"  apply     {applied:7.1f} s; planned {plan.seconds:.1f} s: {seconds:.2f} of it", flush=True)
             started = time.perf_counter()
