@@ -56,7 +56,7 @@ soak: .venv/.ready  ## the hosted client against a faulty server: nine minutes a
 fuzz: .venv/.ready  ## 100,000 bodies that the server's published schema lets in, or nearly
 	FUZZ_EXAMPLES=25000 .venv/bin/pytest -q tests/server/test_server_openapi.py
 
-kills: .venv/.ready  ## 176 more runs of `twofold index`, killed at random moments
+kills: .venv/.ready  ## more runs of `twofold index` and `migrate`, killed at random moments
 	.venv/bin/pytest -q -m soak tests/jobs
 
 constraints: | $(UV)  ## refresh the pins of the developers' environment, and of the benchmark's peers

@@ -2,6 +2,7 @@
 
     python benchmarks/migrate.py                        # 2,000 documents, on a Chroma folder
     python benchmarks/migrate.py 20000 --stores folder weaviate
+    python benchmarks/migrate.py 20000 --tokens         # the plan's tokens alone, beside those of all documents
 
 The documents are paragraphs of the standard library's documentation, repeated with other numbers where there are too
 few. They are written by all-MiniLM-L6-v2 with 384 dimensions, and moved to 256 dimensions with an instruction before
@@ -140,10 +141,10 @@ def measure(kind: str, items: list[Item]) -> None:
             started = time.perf_counter()
             carried = migration.apply()
             applied = time.perf_counter() - started
-            tokens, seconds = plan.tokens / carried.tokens, (plan.seconds or 0) / applied
+            share, seconds = plan.tokens / carried.tokens, (plan.seconds or 0) / applied
             print(f"  plan      {planned:7.1f} s; {plan.proofs[0].said()}")
             print(
-                f"  tokens    {carried.tokens:,}; planned {plan.tokens:,} ({plan.low:,} to {plan.high:,}): {tokens:.3f}"
+                f"  tokens    {carried.tokens:,}; planned {plan.tokens:,} ({plan.low:,} to {plan.high:,}): {share:.3f}"
             )
             print(f"  apply     {applied:7.1f} s; planned {plan.seconds:.1f} s: {seconds:.2f} of it", flush=True)
             started = time.perf_counter()
@@ -169,12 +170,34 @@ def measure(kind: str, items: list[Item]) -> None:
             print(f"  rollback  {time.perf_counter() - started:7.2f} s", flush=True)
 
 
+def tokens(items: list[Item]) -> None:
+    """The plan's count of a collection that a hash wrote, by its sample, beside a count of all."""
+    _, new = embedders()
+    old = Embedder("fake:")
+    with places("folder") as address:
+        with open_store(address, "Migrated", old) as store:
+            index(old, store, items)
+        with Migration(address, "Migrated", new, old=[old]) as migration:
+            started = time.perf_counter()
+            plan = migration.plan(seed=0, trial=False)
+            planned = time.perf_counter() - started
+        started = time.perf_counter()
+        counted = sum(new.count_tokens([item.text for item in items]))
+        print(f"{len(items):,} documents, {plan.sampled:,} of them counted; a plan in {planned:.0f} s", flush=True)
+        print(f"  tokens    {counted:,}; planned {plan.tokens:,} ({plan.low:,} to {plan.high:,})", end="")
+        print(f": {plan.tokens / counted:.4f} of it; all were counted in {time.perf_counter() - started:.0f} s")
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     asked.add_argument("size", nargs="?", type=int, default=2000, help="documents")
     asked.add_argument("--stores", nargs="*", default=["folder"], choices=["folder", "server", "weaviate"])
+    asked.add_argument("--tokens", action="store_true", help="the plan's tokens alone")
     given = asked.parse_args()
     items = corpus(given.size)
+    if given.tokens:
+        tokens(items)
+        return
     for kind in given.stores:
         measure(kind, items)
 

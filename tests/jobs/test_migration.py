@@ -174,6 +174,40 @@ def test_cutover_wants_a_verification_of_what_is_there(folder: Place) -> None:
         assert folder.rows(OLD)
 
 
+def test_another_cutover_carries_nothing_over_what_was_written_since(place: Place) -> None:
+    fill(place.address, place.name)
+    with place.migration() as migration:
+        migration.apply()
+        migration.verify()
+        migration.cutover()
+        with open_store(place.address, place.name, NEW) as store:
+            add_documents(store.store, NEW, ids=["d1", "newer"], documents=["another text of it", "one more"])
+            store.delete(["d2"])
+        assert migration.cutover().changed == 0
+        with pytest.raises(StoreError, match="cut over again, or roll it back"):
+            migration.apply()
+    rows = place.rows(NEW)
+    assert rows["d1"][0] == "another text of it"
+    assert "newer" in rows
+    assert "d2" not in rows
+
+
+def test_chunks_that_lost_a_neighbour_are_embedded_anew(folder: Place) -> None:
+    fill(folder.address, folder.name)
+    with folder.migration() as migration:
+        migration.apply()
+        with open_store(folder.address, folder.name, OLD) as store:
+            store.delete(["c2#2"])
+        carried = migration.apply()
+        assert (carried.embedded, carried.removed) == (2, 1)
+        migration.verify()
+        migration.cutover()
+    with open_store(folder.address, folder.name, NEW, create=False) as store:
+        stored = {one.row.id: one.vector for one in store.get(["c2#0", "c2#1"])}
+    wanted = NEW.embed_chunks([late(2)[0], late(2)[1]])
+    assert np.allclose([stored["c2#0"], stored["c2#1"]], wanted, atol=1e-6)
+
+
 def test_what_is_closed_or_moved_takes_no_writes(place: Place) -> None:
     fill(place.address, place.name)
     with (

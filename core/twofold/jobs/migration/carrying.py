@@ -86,7 +86,7 @@ class Carrier:
                 self._take([one.id for one in page], documents)
                 if self._done.stopped:
                     return self._done
-            self._remove(rows)
+            self._remove(rows, documents)
         self._done.set_aside = self._aside.count - aside
         return self._done
 
@@ -104,6 +104,10 @@ class Carrier:
                 units += self._chunks(document)
         self._done.unchanged += len(originals) - len(changed)
         self._report(len(originals) - len(changed), 0)
+        self._embed(units)
+
+    def _embed(self, units: Sequence[Unit]) -> None:
+        """Embed units and write them, slice by slice, as long as that is wanted and may be paid."""
         for some, tokens in self._slices(units):
             if self._stop is not None and self._stop():
                 self._done.stopped = True
@@ -123,13 +127,13 @@ class Carrier:
                 else:
                     yield unit
 
-    def _chunks(self, document: str) -> list[Unit]:
-        """A document's sections, where one of its rows has changed in more than its fields."""
+    def _chunks(self, document: str, *, anew: bool = False) -> list[Unit]:
+        """A document's sections, where one of its rows has changed in more than its fields, or `anew` in any case."""
         originals = [*self.source.originals([row.id for row in self.source.held([document])]).values()]
         own = {one.row.id: one for one in originals if is_chunk(one) and embedded(one)[0].document == document}
         before = {row.id for row in self.target.held([document])}
         there = self.target.originals(sorted(before & own.keys()))
-        if before == own.keys() and all(same_texts(one, there[key]) for key, one in own.items()):
+        if not anew and before == own.keys() and all(same_texts(one, there[key]) for key, one in own.items()):
             self._refile([one for key, one in own.items() if there[key].kept != one.kept])
             return []
         self.target.delete(sorted(before))  # a row that kept its text has another context now
@@ -147,14 +151,21 @@ class Carrier:
         self._done.refiled += len(rows)
         self._report(len(rows), 0)
 
-    def _remove(self, rows: Seen) -> None:
-        """Remove what is in the source no more; each row is asked for again, since pages shift while others write."""
+    def _remove(self, rows: Seen, documents: Seen) -> None:
+        """Remove what is in the source no more; each row is asked for again, since pages shift while others write.
+
+        A document that lost a chunk is another context for those that it keeps: they are embedded anew.
+        """
         for page in self.target.pages():
             gone = [one.id for one in page if one.id not in rows]
             still = self.source.originals(gone)
-            gone = [key for key in gone if key not in still]
-            self.target.delete(gone)
-            self._done.removed += len(gone)
+            there = self.target.originals([key for key in gone if key not in still])
+            chunked = {embedded(one)[0].document for one in there.values() if self.late and is_chunk(one)}
+            for document in sorted(chunked):
+                if documents.add(document, "") is None:
+                    self._embed(self._chunks(document, anew=True))
+            self.target.delete(list(there))
+            self._done.removed += len(there)
 
     def _set_aside(self, rows: Sequence[Original], reason: str) -> None:
         """Leave out rows, of which the target then has no earlier version either."""

@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from twofold.errors import StoreError
+from twofold.jobs.migration.carried import Carried
 from twofold.jobs.migration.verifying import saw
 from twofold.stores.moving import goal_of, moved_mark, moved_to
 
 if TYPE_CHECKING:
-    from twofold.jobs.migration.carried import Carried
     from twofold.jobs.migration.carrying import Carrier
     from twofold.jobs.migration.collection import Collection, Note
 
@@ -63,13 +63,17 @@ def cut_over(pair: Pair, carrier: Carrier) -> Carried:
         StoreError: no verification said that it may, or the target has changed since; the source serves as before.
     """
     source, target, note = pair
+    if moved_to(source.marks()) == target.name:  # it serves, and may have been written to: nothing is carried any more
+        source.repoint(note.name, target.name)
+        return Carried()
     _check_verdict(target, note)
     target.keep(replace(note, cutting=True))
-    done = carrier.carry()
+    done = Carried()
     for _ in range(PASSES):
-        if done.changed <= FEW:
+        latest = carrier.carry()
+        done.add(latest)
+        if latest.changed <= FEW:
             break
-        done.add(carrier.carry())
     source.set_moved(moved_mark(target.name, serving=False))
     try:
         _settle(carrier, done)
