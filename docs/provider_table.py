@@ -48,6 +48,7 @@ def _row(row: Provider) -> dict[str, str]:
     prices = PRICES[row.name].prices if row.name in PRICES else {}
     batch = "" if row.batch is None else _names(row.batch.models) or "all"
     address = row.base_url or ("your endpoint's name" if row.carrier == "sagemaker" else "")
+    same = f"those of `{others[0]}`" if others and others[0] != row.name else None
     return {
         "address": address or ("AWS" if row.carrier == "bedrock" else "`base_url=`"),
         "key": f"`{row.key_env}`" if row.key_env else "boto3's",
