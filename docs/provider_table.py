@@ -52,9 +52,7 @@ def _row(row: Provider) -> dict[str, str]:
     return {
         "address": address or ("AWS" if row.carrier == "bedrock" else "`base_url=`"),
         "key": f"`{row.key_env}`" if row.key_env else "boto3's",
-        "models": f"those of `{others[0]}`"
-        if others and others[0] != row.name
-        else _names(models) or "the server's own",
+        "models": same or _names(models) or "the server's own",
         "late chunking": _names(late),
         "in a request": "; ".join(dict.fromkeys(map(_limits, rows))),
         "vectors as": ", ".join(row.encodings),
