@@ -7,7 +7,8 @@ from importlib.metadata import version as version_of
 from typing import Any
 
 from sphinx.application import Sphinx
-from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.ext.napoleon import Config
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 
 project = "Twofold"
 author = "The Twofold authors"
@@ -39,13 +40,13 @@ html_copy_source = False
 html_show_sphinx = False
 
 WORD = re.compile(r"[a-z/-]+")
-DOCSTRINGS = Config(napoleon_use_rtype=False)
+DOCSTRINGS: Any = Config(napoleon_use_rtype=False)
 
 for package in ("chroma_twofold", "langchain_twofold", "llama_index_twofold", "weaviate_twofold"):
     import_module(package)  # before autodoc, which would set TYPE_CHECKING meanwhile; LlamaIndex cannot bear that
 
 
-def read_sections(app: Sphinx, what: str, name: str, obj: Any, _options: Any, lines: list[str]) -> None:
+def read_sections(app: Sphinx, what: Any, name: str, obj: Any, _options: Any, lines: list[str]) -> None:
     """Args, Raises and so on, in Google's style; a property's first words before a colon are no type."""
     if what not in ("attribute", "property", "data"):
         lines[:] = GoogleDocstring(lines, DOCSTRINGS, app, what, name, obj).lines()

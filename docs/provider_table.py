@@ -18,10 +18,19 @@ PAGE = Path(__file__).parent / "hosted.md"
 BEGIN, END = "<!-- written by docs/provider_table.py -->\n", "<!-- until here -->"
 
 
+ASKED = ["address", "key", "in a request", "vectors as"]
+MODELS = ["models", "late chunking", "batches", "prices"]
+
+
 def table() -> str:
-    """The providers, one a line."""
-    head = ["provider", "address", "key", "models", "late chunking", "in a request", "vectors as", "batches", "prices"]
-    lines = [head, ["---"] * len(head), *map(_line, PROVIDERS.values())]
+    """The providers, one a line: how each is asked, then for what. One table of all would be wider than a page."""
+    rows = {name: _row(row) for name, row in PROVIDERS.items()}
+    return "\n".join(_table(rows, columns) for columns in (ASKED, MODELS))
+
+
+def _table(rows: dict[str, dict[str, str]], columns: list[str]) -> str:
+    lines = [["provider", *columns], ["---"] * (1 + len(columns))]
+    lines += [[f"`{name}`", *(cells[column] for column in columns)] for name, cells in rows.items()]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -31,7 +40,7 @@ def page() -> str:
     return f"{before}{BEGIN}\n{table()}\n{END}{rest.partition(END)[2]}"
 
 
-def _line(row: Provider) -> list[str]:
+def _row(row: Provider) -> dict[str, str]:
     rows = (row, *row.apart)
     models = {name for each in rows for name in each.models}
     others = [other.name for other in PROVIDERS.values() if other.base_url and models == set(other.models)]
@@ -39,17 +48,17 @@ def _line(row: Provider) -> list[str]:
     prices = PRICES[row.name].prices if row.name in PRICES else {}
     batch = "" if row.batch is None else _names(row.batch.models) or "all"
     address = row.base_url or ("your endpoint's name" if row.carrier == "sagemaker" else "")
-    return [
-        f"`{row.name}`",
-        address or ("AWS" if row.carrier == "bedrock" else "`base_url=`"),
-        f"`{row.key_env}`" if row.key_env else "boto3's",
-        f"those of `{others[0]}`" if others and others[0] != row.name else _names(models) or "the server's own",
-        _names(late),
-        "; ".join(dict.fromkeys(map(_limits, rows))),
-        ", ".join(row.encodings),
-        batch,
-        "all" if prices and models <= set(prices) else _names(prices),
-    ]
+    same = f"those of `{others[0]}`" if others and others[0] != row.name else None
+    return {
+        "address": address or ("AWS" if row.carrier == "bedrock" else "`base_url=`"),
+        "key": f"`{row.key_env}`" if row.key_env else "boto3's",
+        "models": same or _names(models) or "the server's own",
+        "late chunking": _names(late),
+        "in a request": "; ".join(dict.fromkeys(map(_limits, rows))),
+        "vectors as": ", ".join(row.encodings),
+        "batches": batch,
+        "prices": "all" if prices and models <= set(prices) else _names(prices),
+    }
 
 
 def _limits(row: Provider) -> str:
