@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from chromadb.api.shared_system_client import SharedSystemClient
 
 import weaviate_twofold
 from support.faultserver import FaultServer
@@ -49,6 +50,7 @@ def _elsewhere(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         monkeypatch.setitem(PROVIDERS, "jina", replace(PROVIDERS["jina"], base_url=server.url))
         monkeypatch.setenv("JINA_API_KEY", "jina-key")
         yield
+    SharedSystemClient.clear_system_cache()  # Chroma knows "./store" by its name, wherever that is
     logging.getLogger("twofold").setLevel(logging.NOTSET)
 
 
