@@ -1,6 +1,5 @@
 """How the documentation is built: `make docs`, in strict mode, without a network."""
 
-import re
 import warnings
 from importlib import import_module
 from importlib.metadata import version as version_of
@@ -39,7 +38,6 @@ html_title = "Twofold"
 html_copy_source = False
 html_show_sphinx = False
 
-WORD = re.compile(r"[a-z/-]+")
 DOCSTRINGS: Any = Config(napoleon_use_rtype=False)
 
 for package in ("chroma_twofold", "langchain_twofold", "llama_index_twofold", "weaviate_twofold"):
@@ -52,15 +50,7 @@ def read_sections(app: Sphinx, what: Any, name: str, obj: Any, _options: Any, li
         lines[:] = GoogleDocstring(lines, DOCSTRINGS, app, what, name, obj).lines()
 
 
-def name_what_is_there(app: Sphinx, page: str, text: list[str]) -> None:
-    """A page that is not written yet is not in the index."""
-    if page == "index":
-        lines = text[0].splitlines()
-        text[0] = "\n".join(line for line in lines if not WORD.fullmatch(line) or line in app.env.found_docs)
-
-
 def setup(app: Sphinx) -> None:
     """Connect what is ours."""
     warnings.filterwarnings("ignore", module="myst_parser")  # it speaks to Sphinx in ways that Sphinx 11 will not know
-    app.connect("source-read", name_what_is_there)
     app.connect("autodoc-process-docstring", read_sections)
