@@ -19,18 +19,24 @@ EMBEDDER = [option.name for option in options()]
 def page() -> str:
     """The whole page, as Markdown."""
     commands = Loaded()
+    shared = flags_of(commands["index"])
     parts = ["# Every command", "Written by `docs/commands.py` from the commands' own help."]
     for name, command in commands.items():
-        own = [flag for word, flag in flags_of(command).items() if word not in {*EMBEDDER, *READING}]
+        own = [flag for word, flag in flags_of(command).items() if not _is_shared(word, flag, shared)]
         arguments = [each for each in command.params if each.param_type_name == "argument"]
         usage = " ".join(command.get_usage(_context(command, f"twofold {name}")).split()[1:])
         parts += [f"## twofold {name}", COMMANDS[name].help, f"```text\n{usage}\n```", _table(command, arguments + own)]
-    index, flags = commands["index"], flags_of(commands["index"])
+    index, flags = commands["index"], shared
     parts += ["## Options of an embedder", "Every command that embeds takes them."]
     parts += [_table(index, [flags[word] for word in EMBEDDER])]
     parts += ["## How files are read", "`twofold index` and `twofold embed` take them."]
     parts += [_table(index, [flags[word] for word in READING])]
     return "\n\n".join(parts) + "\n"
+
+
+def _is_shared(word: str, flag: Any, shared: dict[str, Any]) -> bool:
+    """Whether it is an option of an embedder or of reading, and means here what it means everywhere."""
+    return word in {*EMBEDDER, *READING} and flag.help == shared[word].help
 
 
 def _context(command: Any, name: str) -> Any:
