@@ -22,7 +22,7 @@ pytest.importorskip("chromadb")
 QUICK = """
 import sys
 from twofold import cli
-from twofold.jobs import batch_run
+from twofold.jobs.batches import run as batch_run
 batch_run.FIRST_LOOK = batch_run.LONGEST_LOOK = 0.05
 sys.argv = ["twofold", *sys.argv[1:]]
 cli.main()

@@ -20,7 +20,9 @@ from twofold import Embedder, InputError, ProviderError, ProviderUnavailable, Re
 from twofold.cache import VectorCache
 from twofold.hosted import batching as hosted_batching
 from twofold.hosted.http import HttpTransport
-from twofold.jobs import Item, arrivals, batch, batch_run, index, open_store, search, texts_to_embed
+from twofold.jobs import Item, batch, index, open_store, search, texts_to_embed
+from twofold.jobs.batches import arrivals
+from twofold.jobs.batches import run as batch_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -289,7 +291,8 @@ CHILD = """
 import json, sys
 from twofold import Embedder
 from twofold.hosted import batching as hosted
-from twofold.jobs import batch, batch_run
+from twofold.jobs import batch
+from twofold.jobs.batches import run as batch_run
 batch_run.FIRST_LOOK, batch_run.LONGEST_LOOK, batch_run.SETTLED, hosted.FIRST_WAIT = 0.01, 0.02, 0.3, 0.01
 whole = hosted.Batches.__init__
 def init(self, *given):

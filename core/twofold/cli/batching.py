@@ -10,7 +10,7 @@ from twofold import jobs
 from twofold.cli import INTERRUPTED
 from twofold.cli.say import say
 from twofold.errors import InputError
-from twofold.jobs.batching import check_batch
+from twofold.jobs.batches.batching import check_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -1,6 +1,7 @@
 """Long jobs over a store: index a corpus, search it, re-index what changed, move it into another space."""
 
-from twofold.jobs.batching import Batched, batch
+from twofold.jobs.batches.batching import Batched, batch
+from twofold.jobs.batches.texts import texts_to_embed
 from twofold.jobs.budget import Budget, Spending
 from twofold.jobs.chunking import Cutting
 from twofold.jobs.corpus import Corpus, Item, Reading, Unreadable, read_corpus
@@ -9,7 +10,6 @@ from twofold.jobs.dry_run import DryRun, dry_run
 from twofold.jobs.indexing import index
 from twofold.jobs.migration import Carried, Following, Migration, Plan, Question, Verdict, read_questions
 from twofold.jobs.searching import search
-from twofold.jobs.texts import texts_to_embed
 from twofold.jobs.verifying import Verified, verify
 from twofold.stores import Hit, OpenStore, Row, Store, open_store
 

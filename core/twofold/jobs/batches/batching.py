@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from twofold.batches import Batching
 from twofold.errors import InputError
-from twofold.jobs.arrivals import Arrivals, prefix_of
-from twofold.jobs.batch_run import BatchRun, Stopped
-from twofold.jobs.submissions import Submissions
+from twofold.jobs.batches.arrivals import Arrivals, prefix_of
+from twofold.jobs.batches.run import BatchRun, Stopped
+from twofold.jobs.batches.submissions import Submissions
 from twofold.progress import reporting
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from twofold.backend import Report
     from twofold.batches import Batch, BatchAPI
-    from twofold.jobs.arrivals import Arrivals
-    from twofold.jobs.submissions import Submission, Submissions
+    from twofold.jobs.batches.arrivals import Arrivals
+    from twofold.jobs.batches.submissions import Submission, Submissions
 
 FIRST_LOOK, LONGEST_LOOK = 5.0, 60.0
 """Seconds between two looks at batches that are under way; each wait is half as long again as the one before."""
@@ -38,7 +38,7 @@ class BatchRun:
     """One run over the texts.
 
     Attributes:
-        there, done, refused, submitted: see `twofold.jobs.batching.Batched`.
+        there, done, refused, submitted: see `twofold.jobs.batches.batching.Batched`.
     """
 
     def __init__(

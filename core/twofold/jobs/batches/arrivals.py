@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from twofold.batches import Batch, BatchAPI, Result
     from twofold.embedder import Embedder
-    from twofold.jobs.submissions import Submissions
+    from twofold.jobs.batches.submissions import Submissions
     from twofold.vectors import FloatArray
 
 AT_ONCE = 500
