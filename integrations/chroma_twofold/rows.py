@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 MOST_FOUND = 10_000
 """Rows that are asked for in one call by their document."""
 
+RACES = 5
+"""How often vectors are asked for again: Chroma fails where another writer removes a row while it looks that up."""
+RACE = "Error finding id"
+
 
 class ChromaStore(Moving):
     """See `twofold.stores.Store`. Its record is a field of the collection's metadata.
@@ -134,15 +138,23 @@ class ChromaStore(Moving):
         found: list[Stored] = []
         for some in await self._batches(len(ids)):
             with asking():
-                got = await done(
-                    self.collection.get(ids=list(ids[some]), include=["documents", "metadatas", "embeddings"])
-                )
+                got = await self._with_vectors(list(ids[some]))
             columns = (got["ids"], got["documents"], got["metadatas"], got["embeddings"])
             found += [
                 Stored(Row.from_fields(key, text or "", fields or {}), np.asarray(vector, np.float32))
                 for key, text, fields, vector in zip(*columns, strict=True)
             ]
         return found
+
+    async def _with_vectors(self, ids: list[str]) -> Any:
+        left = RACES
+        while True:
+            try:
+                return await done(self.collection.get(ids=ids, include=["documents", "metadatas", "embeddings"]))
+            except Exception as error:
+                left -= 1
+                if RACE not in str(error) or not left:
+                    raise
 
     async def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
         """Write rows, their metadata replaced and not, as Chroma does, merged with what was there."""

@@ -253,6 +253,9 @@ class Broken(FakeBackend):
     def embed(self, *_: object, **__: object) -> FloatArray:
         return self.rows
 
+    async def aembed(self, *_: object, **__: object) -> FloatArray:
+        return self.rows
+
 
 @pytest.mark.parametrize(
     ("rows", "message"),

@@ -174,6 +174,9 @@ class FaultServer:
             data += received
         head, _, body = data.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
+        if lines[0].startswith("GET "):  # whoever looks at what it is: no server of ours
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+            return self._read(connection)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         while len(body) < int(headers.get("content-length", 0)):
             received = connection.recv(65_536)

@@ -56,7 +56,8 @@ class Verified:
         changed_ids: of these, those whose vectors are not what the embedder makes of them now.
         searched: rows of the sample that were searched for by their own vectors.
         found: how many of them were found.
-        lost_ids: those that were not, or that have no vector that could find them.
+        damaged: how many have no vector that could find them: it is lost, zero or not finite.
+        lost_ids: those that were not found, the damaged ones among them.
     """
 
     documents: int
@@ -68,6 +69,7 @@ class Verified:
     changed_ids: tuple[str, ...]
     searched: int
     found: int
+    damaged: int
     lost_ids: tuple[str, ...]
 
     @property
@@ -84,7 +86,7 @@ class Verified:
                 "documents have other vectors than the embedder makes of them now: index again with force "
                 f"({_named(self.changed_ids)})"
             )
-        if self.found < LEAST_FOUND * self.searched:
+        if self.damaged or self.found < LEAST_FOUND * self.searched:
             said.append(
                 f"{lost:,} of {self.searched:,} rows are not found by their own vectors: the store's search structure "
                 "is damaged; index again with force, or export the collection, drop it and import it again "
@@ -125,7 +127,7 @@ def verify(embedder: Embedder | None, store: OpenStore, *, sample: int = SAMPLE,
         drawn = versions.sample(sample, seed)
         broken, broken_ids = versions.broken(NAMED)
         documents, count = versions.counts()
-    unchecked, changed, searched, lost = 0, [], 0, []
+    unchecked, changed, searched, damaged, lost = 0, [], 0, 0, []
     for document in drawn:
         ids = sorted((row.id for row in store.held([document])), key=_place)
         stored = _stored(store, ids[:MOST_ROWS])
@@ -136,7 +138,9 @@ def verify(embedder: Embedder | None, store: OpenStore, *, sample: int = SAMPLE,
         there = {one.row.id: one for one in stored}
         some = ids[: max(1, MOST_ROWS // sample)]
         searched += len(some)
-        lost += [key for key in some if key not in there or not _is_found(store, there[key])]
+        usable = [key for key in some if key in there and _can_be_found(there[key])]
+        damaged += len(some) - len(usable)
+        lost += [key for key in some if key not in usable or not _is_found(store, there[key])]
     return Verified(
         documents=documents,
         rows=count,
@@ -147,6 +151,7 @@ def verify(embedder: Embedder | None, store: OpenStore, *, sample: int = SAMPLE,
         changed_ids=tuple(changed[:NAMED]),
         searched=searched,
         found=searched - len(lost),
+        damaged=damaged,
         lost_ids=tuple(lost[:NAMED]),
     )
 
@@ -188,9 +193,11 @@ def _agrees(embedder: Embedder, stored: Sequence[Stored], *, whole: bool) -> boo
     return agrees if agrees or whole or len(sections) > 1 else None
 
 
+def _can_be_found(one: Stored) -> bool:
+    return bool(np.isfinite(one.vector).all() and one.vector.any())
+
+
 def _is_found(store: OpenStore, one: Stored) -> bool:
-    if not np.isfinite(one.vector).all() or not one.vector.any():
-        return False
     hits = store.search(one.vector, NEAREST)
     same = [hit for hit in hits if hit.score >= 1 - SAME]
     return any(hit.row.id == one.row.id for hit in hits) or len(same) == NEAREST
