@@ -138,6 +138,14 @@ def close(client: Client) -> None:
             session.close()
 
 
+CUT_SHORT = "Error deserializing pickle file"
+MEND = (
+    "; a process ended while Chroma wrote its search structure: remove the folders that stand beside chroma.sqlite3, "
+    "which has the texts, and index again with force"
+)
+"""The way out where Chroma was killed at the one moment that it does not survive; it fails at everything after that."""
+
+
 @contextmanager
 def asking(what: str = "Chroma failed", ids: Sequence[str] = ()) -> Iterator[None]:
     """Turn an error of Chroma's, or of the way to it, into ours; `ids` are the rows that are not written then.
@@ -150,4 +158,5 @@ def asking(what: str = "Chroma failed", ids: Sequence[str] = ()) -> Iterator[Non
     except (NotFoundError, InputError):
         raise
     except (ChromaError, ValueError, httpx.HTTPError) as error:  # bad metadata is a ValueError
-        raise StoreError(f"{what}: {error}", failed=dict.fromkeys(ids, str(error))) from error
+        way_out = MEND if CUT_SHORT in str(error) else ""
+        raise StoreError(f"{what}: {error}{way_out}", failed=dict.fromkeys(ids, str(error))) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from twofold import InputError, SpaceMismatch
+from twofold import InputError, SpaceMismatch, StoreError
 from twofold.jobs import Item, index, open_store, verify
 from twofold.testing import FakeEmbedder, MemoryStore
 
@@ -113,5 +113,21 @@ def test_a_search_structure_that_was_deleted_is_noticed_and_made_again_by_force(
         assert not damaged.sound
         assert damaged.found < damaged.searched
         assert damaged.broken == 0
+        index(embedder, store, ITEMS_ON_DISK, force=True)
+        assert verify(embedder, store).sound
+
+
+def test_a_search_structure_that_was_cut_short_says_the_way_out(tmp_path: Path) -> None:
+    folder, embedder = str(Path(__file__).parent), FakeEmbedder()
+    subprocess.run([sys.executable, "-c", FILL, str(tmp_path), folder], check=True, timeout=300)
+    (written,) = tmp_path.rglob("index_metadata.pickle")
+    written.write_bytes(b"")
+    with (
+        open_store(f"chroma:{tmp_path}", "docs", embedder) as store,
+        pytest.raises(StoreError, match=r"remove the folders that stand beside chroma\.sqlite3"),
+    ):
+        list(store.scan())
+    shutil.rmtree(written.parent)
+    with open_store(f"chroma:{tmp_path}", "docs", embedder) as store:
         index(embedder, store, ITEMS_ON_DISK, force=True)
         assert verify(embedder, store).sound
