@@ -63,40 +63,6 @@ def test_a_store_that_refuses_a_slice_says_which_documents_are_missing() -> None
     assert store.count() == 256
 
 
-class Refusing(MemoryStore):
-    """Refuses rows that say so, and writes the others of a call or, `whole`, none of them."""
-
-    whole = True
-
-    def upsert(self, rows: Any, vectors: Any) -> None:
-        bad = [row.id for row in rows if "refuse" in row.text]
-        if bad and self.whole:
-            raise StoreError("full", failed={row.id: "full" for row in rows})
-        good = [number for number, row in enumerate(rows) if row.id not in bad]
-        super().upsert([rows[number] for number in good], vectors[good])
-        if bad:
-            raise StoreError("full", failed=dict.fromkeys(bad, "full"))
-
-
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_version_that_the_store_refuses_leaves_the_one_before(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
-    embedder, store = FakeEmbedder(), Refusing("", uuid.uuid4().hex)
-    monkeypatch.setattr(Refusing, "whole", whole)
-    open_collection(store, embedder)
-    old: list[Any] = [["one ", "two ", "three"], ["four ", "five"], "six"]
-    add_documents(store, embedder, ids=["a", "b", "c"], documents=old)
-    before = {key: store.get([key])[0] for key in ("a#0", "a#1", "a#2", "b#0", "b#1", "c")}
-    with pytest.raises(StoreError, match="full"):
-        add_documents(store, embedder, ids=["a", "b", "c"], documents=["refuse this", ["new "], ["refuse ", "too"]])
-    now = {row.id: store.get([row.id])[0].row for row in store.held(["a", "b", "c"])}
-    kept = {key: one.row for key, one in before.items() if whole or key[0] == "a"}
-    partly = {} if whole else {"b#0": now["b#0"], "c#1": now["c#1"]}
-    assert now == {**kept, **partly}
-    assert all((store.get([key])[0].vector == before[key].vector).all() for key in kept)
-    if not whole:
-        assert now["b#0"].text == "new "
-
-
 def test_a_document_that_the_model_refuses_later_is_named_by_its_place() -> None:
     class Choosy(FakeEmbedder):
         def embed_late(self, documents: Any, **options: Any) -> Any:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from twofold.errors import StoreError
 from twofold.jobs import Item, index, long, open_store, search
+from twofold.jobs.comparing import by_document
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
+
+    from twofold.stores.rows import Held
 
 SENTENCE = (
     "Keeper{0} counts{0} ships{0} of{1}. Fog{0} comes{0} in{0} at{0} nine{1}. Nobody{0} answers{0} radio{0} in{1}."
@@ -92,6 +95,13 @@ def indexing(opened: Callable[[], None], address: str, corpus: Corpus, slice_tok
     with open_store(address, "docs", embedder) as store:
         opened()
         return index(embedder, store, corpus.items(), chunk_tokens=CHUNK_TOKENS)
+
+
+def reading(opened: Callable[[], None], address: str) -> dict[str, list[Held]]:
+    """Every row of the collection `docs`, by its document."""
+    with open_store(address, "docs", FakeEmbedder()) as store:
+        opened()
+        return dict(by_document(store.scan()))
 
 
 def searching(opened: Callable[[], None], address: str) -> Any:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from twofold.errors import StoreError
 from twofold.stores.drivers import done
@@ -14,7 +11,7 @@ from twofold.stores.rows import by_documents
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twofold.stores.rows import Row, Stored
+    from twofold.stores.rows import Row
     from twofold.stores.store import Store
     from twofold.vectors import FloatArray
 
@@ -24,12 +21,12 @@ async def replacing(store: Store, documents: Sequence[str], rows: Sequence[Row],
 
     A reader sees the old version, then what of it is to be overwritten, then the new one: never rows of two versions,
     where the store takes a call's rows all at once and a document has no more than `ROWS_AT_ONCE`. A document that is
-    cut otherwise than before, so that no row keeps its id, is away for the time of a call. Where the store refuses the
-    new rows, those that were removed for them are written back. A run that is killed in between leaves a version whose
-    rows are fewer than each of them says; the next one writes it again.
+    cut otherwise than before, so that no row keeps its id, is away for the time of a call. A run that is killed in
+    between, or that the store refuses, leaves a version whose rows are fewer than each of them says; the next one
+    writes it again. Nothing is read that would have a store tidy up its search structure while a kill may come.
 
     Raises:
-        StoreError: rows that were not written; what they would have replaced is left, or back.
+        StoreError: rows that were not written, or not removed.
     """
     before = await done(store.held(documents)) if documents else []
     stale = {row.id: row.document for row in before}
@@ -46,22 +43,9 @@ async def replacing(store: Store, documents: Sequence[str], rows: Sequence[Row],
         for key in gone:
             del stale[key]
         try:
-            await _exchanging(store, gone, rows[some], vectors[some])
+            if gone:
+                await done(store.delete(sorted(gone)))
+            await done(store.upsert(rows[some], vectors[some]))
         except StoreError as refused:
             refused.failed = {**dict.fromkeys((row.id for row in rows[some.stop :]), str(refused)), **refused.failed}
             raise
-
-
-async def _exchanging(store: Store, gone: Sequence[str], rows: Sequence[Row], vectors: FloatArray) -> None:
-    """Remove some rows and write others; those that were removed come back where none of their document is written."""
-    old: Sequence[Stored] = await done(store.get(gone)) if gone else []
-    if gone:
-        await done(store.delete(sorted(gone)))
-    try:
-        await done(store.upsert(rows, vectors))
-    except StoreError as refused:
-        renewed = {row.document for row in rows if row.id not in refused.failed}
-        if back := [one for one in old if one.row.document not in renewed]:
-            with suppress(StoreError):  # what it refused is said, not that it refuses still
-                await done(store.upsert([one.row for one in back], np.stack([one.vector for one in back])))
-        raise
