@@ -177,6 +177,12 @@ class Moving(Catalogue):
                     )
                 )
 
+    async def take_out(self, ids: Sequence[str]) -> None:
+        """Remove rows, wherever the collection has moved."""
+        for some in await self._batches(len(ids)):
+            with asking():
+                await done(self.collection.delete(ids=list(ids[some])))
+
     async def repoint(self, name: str, to: str) -> None:
         """Chroma has no aliases: the mark is followed."""
 

@@ -176,9 +176,7 @@ class ChromaStore(Moving):
         """Remove rows."""
         with asking():
             await self._refuse_closed()
-        for some in await self._batches(len(ids)):
-            with asking():
-                await done(self.collection.delete(ids=list(ids[some])))
+        await self.take_out(ids)
 
     async def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
         """The nearest rows; Chroma's distances are 1 - cosine, 1 - dot product, or the squared L2 of unit vectors."""

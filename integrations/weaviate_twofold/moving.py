@@ -19,14 +19,14 @@ from twofold.adapters import (
 )
 from weaviate_twofold.connect import Catalogue, class_name
 from weaviate_twofold.making import schema_like
-from weaviate_twofold.objects import PIECE, Sending, object_id, refusals
+from weaviate_twofold.objects import PIECE, Sending, object_id, pieces, refusals
 from weaviate_twofold.properties import ID, row_of
 from weaviate_twofold.record import guessed, kept_in, marks_in
 
 with extra("weaviate"):
     from weaviate.classes.config import DataType, Property
     from weaviate.classes.data import DataObject
-    from weaviate.classes.query import MetadataQuery, QueryReference
+    from weaviate.classes.query import Filter, MetadataQuery, QueryReference
     from weaviate.exceptions import WeaviateInvalidInputError
 
 if TYPE_CHECKING:
@@ -168,15 +168,21 @@ class Moving(Catalogue):
         return found
 
     async def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> None:
-        """Write objects as they were."""
+        """Write objects as they were, wherever the collection has moved."""
         layout, ids = await self.layout(), [one.row.id for one in rows]
         objects = [
             DataObject(one.kept["properties"], one.kept["uuid"], layout.named(own), one.kept["references"] or None)
             for one, own in zip(rows, vectors, strict=True)
         ]
-        sending = Sending(self.collection, ids, self.refuse_closed)
+        sending = Sending(self.collection, ids)
         await sending.insert(range(len(ids)), objects)
         sending.finish()
+
+    async def take_out(self, ids: Sequence[str]) -> None:
+        """Remove objects, wherever the collection has moved."""
+        for some in pieces(ids):
+            where = Filter.by_id().contains_any([object_id(key) for key in some])
+            await self._asking("did not delete rows", self.collection.data.delete_many, where=where)
 
     async def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> list[tuple[str, float]]:
         """By the vector of this number."""

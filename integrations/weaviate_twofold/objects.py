@@ -94,13 +94,13 @@ class Sending:
     """Objects that go into a collection, in the order of their `ids`, and those that it refused.
 
     Attributes:
-        allow: asked before each piece; it raises where nothing may be written any more.
+        allow: asked before each piece, if given; it raises where nothing may be written any more.
         lost: whether the server did not answer, or allows no more; nothing is sent then.
     """
 
     collection: Any
     ids: Sequence[str]
-    allow: Callable[[], Awaitable[None]]
+    allow: Callable[[], Awaitable[None]] | None = None
     failed: dict[str, str] = field(default_factory=dict)
     lost: bool = False
 
@@ -122,7 +122,8 @@ class Sending:
             return
         errors: Mapping[int, str] = {}
         try:
-            await self.allow()
+            if self.allow is not None:
+                await self.allow()
             result = await done(write())
             errors = {index: error.message for index, error in result.errors.items()} if result is not None else {}
         except REFUSED as error:

@@ -136,9 +136,7 @@ class WeaviateStore(Moving):
     async def delete(self, ids: Sequence[str]) -> None:
         """Remove rows."""
         await self.refuse_closed()
-        for some in pieces(ids):
-            where = Filter.by_id().contains_any([object_id(key) for key in some])
-            await self._asking("did not delete rows", self.collection.data.delete_many, where=where)
+        await self.take_out(ids)
 
     async def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
         """The nearest rows; they pass here, among the nearest `MOST`: by words, a server would find others too."""

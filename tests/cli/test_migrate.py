@@ -48,6 +48,29 @@ def test_step_by_step(twofold: Run, notes: tuple[str, ...]) -> None:
     assert "fake-64d" in twofold("collections", *notes)[1]
 
 
+def test_what_was_written_since_the_cutover_is_taken_back_or_kept(twofold: Run, notes: tuple[str, ...]) -> None:
+    old, new = (*NEW, "--dimensions", "32"), NEW
+    Path("more.jsonl").write_text('{"id": "more", "text": "another document"}\n')
+    Path("most.jsonl").write_text('{"id": "most", "text": "one document more"}\n')
+    for step in ("apply", "verify", "cutover"):
+        assert twofold("migrate", step, "notes", *notes, *new)[0] == 0
+    assert twofold("index", "more.jsonl", *notes, "--collection", "notes", *new)[0] == 0
+    code, out, _ = twofold("migrate", "rollback", "notes", *notes, "--carry")
+    assert (code, "1 rows were carried back" in out) == (0, True)
+    found = twofold("search", "another document", "--collection", "notes", *notes, "--json")[1]
+    assert "more" in found
+    for step in ("verify", "cutover"):
+        assert twofold("migrate", step, "notes", *notes, *new)[0] == 0
+    assert twofold("index", "most.jsonl", *notes, "--collection", "notes", *new)[0] == 0
+    assert twofold("migrate", "rollback", "notes", *notes)[0] == 0
+    code, _, err = twofold("migrate", "apply", "notes", *notes, *new)
+    assert (code, "1 of its rows are not in 'notes', or otherwise (most)" in err) == (1, True)
+    assert twofold("index", "most.jsonl", *notes, "--collection", "notes", *old)[0] == 0
+    assert twofold("migrate", "apply", "notes", *notes, *new)[0] == 0  # nothing would be lost any more
+    code, _, err = twofold("migrate", "rollback", "notes", *notes, "--discard")
+    assert "--discard is an option of apply, not of rollback" in err
+
+
 def test_no_go_has_an_exit_code(twofold: Run, notes: tuple[str, ...]) -> None:
     twofold("migrate", "apply", "notes", *notes, *NEW)
     Path("more.jsonl").write_text('{"id": "more", "text": "another document"}\n')

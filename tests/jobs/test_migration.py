@@ -236,6 +236,44 @@ def test_what_is_closed_or_moved_takes_no_writes(place: Place) -> None:
         add_documents(writer.store, OLD, ids=["x"], documents=["x y z"])
 
 
+def test_what_was_written_since_the_cutover_is_carried_back_or_not_lost(place: Place) -> None:
+    fill(place.address, place.name, 20, 3)
+    with place.migration() as migration:
+        migration.apply()
+        migration.verify()
+        migration.cutover()
+        with open_store(place.address, place.name, NEW, create=False) as store:
+            ids = [row.id for row in store.held(["d1"])]
+            add_documents(store.store, NEW, ids=["d2", "c2"], documents=["tide and rope", late(3)])
+            add_documents(store.store, NEW, ids=["new"], documents=[late(5)])
+            store.delete(ids)
+        after = place.rows(NEW)
+        with Migration(place.address, place.name, NEW) as blind, pytest.raises(InputError, match="give the one that"):
+            blind.rollback(carry=True)
+        assert place.rows(NEW) == after
+        back = migration.rollback(carry=True)
+        assert (back.removed, back.set_aside) == (1, 0)
+        assert place.rows(OLD) == after
+        with open_store(place.address, place.name, OLD, create=False) as store:
+            assert verify(OLD, store, sample=100).sound
+        assert migration.apply().changed == 0
+        migration.verify()
+        migration.cutover()
+        with open_store(place.address, place.name, NEW, create=False) as store:
+            add_documents(store.store, NEW, ids=["d2"], documents=["only here"])
+        migration.rollback()
+        with pytest.raises(StoreError, match=r"1 of its rows are not in .*, or otherwise \(d2\)"):
+            migration.apply()
+        assert migration.verify(behind=5).go
+        with pytest.raises(StoreError, match="served until it was rolled back"):
+            migration.cutover()
+        assert place.rows(OLD) == after
+        assert migration.apply(discard=True).embedded == 1
+        assert migration.verify().go
+        migration.cutover()
+        assert place.rows(NEW) == after
+
+
 def test_readers_follow(place: Place) -> None:
     fill(place.address, place.name)
     with place.migration() as migration, Following(place.address, place.name, [OLD, NEW]) as reader:

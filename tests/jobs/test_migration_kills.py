@@ -59,7 +59,8 @@ def test_killed_migrations_lose_nothing(tmp_path: Path, kills: int) -> None:
         with open_store(place.address, place.name, NEW, create=False) as store:
             assert verify(NEW, store, sample=DOCUMENTS).sound
         with place.migration() as migration:
-            migration.rollback()
+            migration.rollback(carry=True)
+        assert _served(place) == place.rows(OLD) == before
         version += 2
 
 
@@ -116,21 +117,52 @@ def test_no_update_is_lost_while_somebody_writes(place: Place, monkeypatch: pyte
             step()
             assert len(reader.search(text(3))) == 10
             asked.append(reader.embedder)
-        deadline = time.monotonic() + 30
-        while not writer.moved and time.monotonic() < deadline:
-            time.sleep(0.05)
+        _wait(writer, moved=True)
         count = len(writer.written)
         time.sleep(0.5)
         writer.stop()
     assert asked == [OLD, OLD, OLD, NEW]
     assert writer.moved
     assert count
-    with open_store(place.address, place.name, NEW, create=False) as store:
+    _check_nothing_is_lost(place, writer, NEW)
+
+
+def test_no_update_is_lost_on_the_way_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moving, "GRACE", 1.0)
+    fill(place.address, place.name, 30, 3)
+    with place.migration() as migration:
+        migration.apply()
+        migration.verify()
+        migration.cutover()
+        writer = Writer(place)
+        _wait(writer, moved=True)
+        assert migration.rollback(carry=True).changed
+        _wait(writer, moved=False)
+        time.sleep(0.5)
+        writer.stop()
+        _check_nothing_is_lost(place, writer, OLD)
+        migration.apply()  # which finds nothing in the other that would be lost
+    assert place.rows(OLD).keys() > {"d1", "c1#0"}
+
+
+def _wait(writer: Writer, *, moved: bool) -> None:
+    """Until somebody writes to the collection that serves now."""
+    deadline = time.monotonic() + 60
+    while (not writer.written or writer.moved is not moved) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    count = writer.writes
+    while writer.writes == count and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert writer.moved is moved
+
+
+def _check_nothing_is_lost(place: Place, writer: Writer, embedder: Embedder) -> None:
+    with open_store(place.address, place.name, embedder, create=False) as store:
         versions: dict[str, set[object]] = {key: set() for key in writer.written}
         for one in store.get([row.id for row in store.scan()]):
             if one.row.document in versions:
                 versions[one.row.document].add(int(one.row.metadata["version"]))  # type: ignore[arg-type]
         wanted = {key: set() if version is None else {version} for key, version in writer.written.items()}
         assert versions == wanted
-        found = verify(NEW, store, sample=200)
+        found = verify(embedder, store, sample=200)
         assert (found.broken, found.changed_ids) == (0, ())

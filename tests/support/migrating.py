@@ -99,14 +99,15 @@ class Writer:
 
     Attributes:
         written: what was acknowledged: the latest version of each document; None where it was removed.
-        moved: whether the writer had to go over to the new space.
+        writes: how many there were.
+        moved: whether the writer has gone over to the new space.
     """
 
     def __init__(self, place: Place, seed: int = 0) -> None:
         """Begin."""
         self.written: dict[str, int | None] = {}
         self.moved = False
-        self.waited = 0
+        self.writes = 0
         self.failed: list[BaseException] = []
         self._place, self._random, self._over = place, random.Random(seed), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -129,14 +130,14 @@ class Writer:
                         while not self._over.is_set():
                             version += 1
                             self._write(store, embedder, version)
+                            self.writes += 1
                             time.sleep(0.01)
                 except SpaceMismatch:  # it moved while this waited
-                    assert embedder is OLD
-                    self.moved = True
+                    self.moved = not self.moved
                 except StoreError as error:
-                    self.moved = self.moved or "has moved to" in str(error)
-                    self.waited += "being cut over" in str(error)
-                    if not self.moved and "being cut over" not in str(error):
+                    if "has moved to" in str(error):
+                        self.moved = not self.moved
+                    elif "being cut over" not in str(error):
                         raise
                     time.sleep(0.02)
         except BaseException as error:  # noqa: BLE001 - the test says it

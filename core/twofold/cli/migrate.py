@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from twofold.cli import FAILED, INTERRUPTED, NO_GO, SET_ASIDE, show
+from twofold.cli import FAILED, NO_GO, show
 from twofold.cli.files import is_terminal
 from twofold.cli.interrupts import stopping
 from twofold.cli.options import (
@@ -23,26 +23,29 @@ from twofold.cli.options import (
     with_bare_tasks,
 )
 from twofold.cli.say import line, say
+from twofold.cli.tell_migration import tell_back, tell_carried, tell_cutover, tell_plan, tell_verdict
 from twofold.errors import InputError, TwofoldError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from twofold.embedder import Embedder
-    from twofold.jobs.migration import Carried, Migration, Plan, Verdict
+    from twofold.jobs.migration import Migration
 
 STEPS = Literal["plan", "apply", "verify", "cutover", "rollback", "prune"]
 OF_STEPS = {
     "late_chunking": ("plan", "apply"),
-    "from": ("plan", "apply", "verify"),
+    "from": ("plan", "apply", "verify", "rollback"),
     "sample": ("plan", "verify"),
     "no_trial": ("plan",),
     "budget_tokens": ("apply",),
     "budget": ("apply",),
     "on_error": ("apply",),
     "dead_letters": ("apply",),
+    "discard": ("apply",),
     "questions": ("verify",),
     "behind": ("verify",),
+    "carry": ("rollback",),
     "yes": ("prune",),
 }
 """Options that only some steps take."""
@@ -71,10 +74,14 @@ def migrate(
         Literal["stop", "skip"] | None, typer.Option(help="At a row that cannot be embedded: stop, or leave it out.")
     ] = None,
     dead_letters: Annotated[Path | None, typer.Option(help="A file for what is left out, with the reasons.")] = None,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="After a rollback, lose what was written since the cutover.")
+    ] = False,
     questions: Annotated[
         Path | None, typer.Option(help='Questions, a line of JSON each: {"text": "…", "answers": ["id", …]}.')
     ] = None,
     behind: Annotated[int | None, typer.Option(help="Rows that may differ, since somebody is writing.")] = None,
+    carry: Annotated[bool, typer.Option("--carry", help="Take back what was written since the cutover, too.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -92,31 +99,28 @@ def migrate(
     }
     options |= {"budget_tokens": budget_tokens, "budget": budget, "on_error": on_error}
     options |= {"dead_letters": dead_letters, "questions": questions, "behind": behind}
-    options |= {"yes": yes or None, "no_trial": no_trial or None}
+    options |= {"discard": discard or None, "carry": carry or None, "yes": yes or None}
     _check_options(step, {key: value for key, value in options.items() if value is not None})
     from twofold.jobs.migration import Migration  # noqa: PLC0415 - what help does without
 
     embedder = None if step in ("rollback", "prune") else _new(given)
     with stopping() as stop, Migration(store, name, embedder, late_chunking=late_chunking) as migration:
-        if step in ("plan", "apply", "verify"):
+        if step in ("plan", "apply", "verify") or carry:
             migration.old = _old(migration, old or [])
         chosen: dict[str, Any] = {} if sample is None else {"sample": sample}
         if step == "plan":
-            _tell_plan(migration.plan(**chosen, trial=not no_trial), as_json=as_json)
+            tell_plan(migration.plan(**chosen, trial=not no_trial), as_json=as_json)
         elif step == "apply":
-            own: dict[str, Any] = {"on_error": on_error or "stop", "dead_letters": dead_letters}
+            own: dict[str, Any] = {"on_error": on_error or "stop", "dead_letters": dead_letters, "discard": discard}
             limit = budget_of(budget, budget_tokens, ahead=False)
             carried = migration.apply(budget=limit, **own, progress=True, stop=stop)
-            _tell_carried(carried, as_json=as_json)
+            tell_carried(carried, as_json=as_json)
         elif step == "verify":
             _verify(migration, questions, {**chosen, "behind": behind or 0}, as_json=as_json)
         elif step == "cutover":
-            carried = migration.cutover(stop=stop)
-            done = f"{name} is served from the new vectors; {carried.changed:,} rows were carried over on the way"
-            show.as_json(carried.to_dict()) if as_json else line(done)
+            tell_cutover(name, migration.cutover(stop=stop), as_json=as_json)
         elif step == "rollback":
-            migration.rollback()
-            show.as_json({"serving": "old"}) if as_json else line(f"{name} is served from the old vectors")
+            tell_back(name, migration.rollback(carry=carry), carry=carry, as_json=as_json)
         else:
             _prune(migration, yes=yes, as_json=as_json)
 
@@ -161,48 +165,6 @@ def _old(migration: Migration, models: list[str]) -> tuple[Embedder, ...]:
     return (embedder,)
 
 
-def _tell_plan(plan: Plan, *, as_json: bool) -> None:
-    if as_json:
-        show.as_json(plan.to_dict())
-        return
-    line(f"{plan.rows:,} rows of {plan.documents:,} documents; {plan.chunks:,} are chunks{_late(plan)}")
-    line(f"their record: {plan.space or 'none'}")
-    for proof in plan.proofs:
-        line(f"{'proved' if proof.proved else 'not proved'}: {proof.said()}")
-    line(f"to embed: {plan.tokens:,} tokens ({plan.low:,} to {plan.high:,}), into {plan.target}")
-    if plan.seconds is not None:
-        line(f"about {show.duration(plan.seconds)}")
-    if plan.price is not None and plan.cost is not None:
-        line(f"about ${plan.cost:,.2f}, at ${plan.price.dollars} a million tokens ({plan.price.as_of})")
-    line(f"vectors: {plan.bytes_before / 1e6:,.1f} MB now, {plan.bytes_after / 1e6:,.1f} MB more until prune")
-    for what, sentences in (("advice", plan.advice), ("RISK", plan.risks)):
-        for one in sentences:
-            line(f"{what}: {one}")
-
-
-def _late(plan: Plan) -> str:
-    said = {True: ", embedded in their documents", False: ", embedded alone", None: ", embedded in a way not known"}
-    return said[plan.late] if plan.chunks else ""
-
-
-def _tell_carried(carried: Carried, *, as_json: bool) -> None:
-    if as_json:
-        show.as_json(carried.to_dict())
-    else:
-        parts = [f"{carried.embedded:,} rows embedded ({carried.tokens:,} tokens), {carried.unchanged:,} there already"]
-        for number, what in (
-            (carried.refiled, "with new metadata alone"),
-            (carried.removed, "removed"),
-            (carried.set_aside, "left out"),
-        ):
-            parts += [f"{number:,} {what}"] if number else []
-        line(", ".join(parts) + ("; the rest is left for the next run" if carried.stopped else ""))
-    if carried.stopped:
-        raise typer.Exit(INTERRUPTED)
-    if carried.set_aside:
-        raise typer.Exit(SET_ASIDE)
-
-
 def _verify(migration: Migration, questions: Path | None, options: dict[str, Any], *, as_json: bool) -> None:
     from twofold.jobs.migration import read_questions  # noqa: PLC0415
 
@@ -211,23 +173,9 @@ def _verify(migration: Migration, questions: Path | None, options: dict[str, Any
     if as_json:
         show.as_json(verdict.to_dict())
     else:
-        _tell_verdict(verdict)
+        tell_verdict(verdict)
     if not verdict.go:
         raise typer.Exit(NO_GO)
-
-
-def _tell_verdict(verdict: Verdict) -> None:
-    line(f"{verdict.rows:,} rows, {verdict.sampled:,} embedded again")
-    line(f"search finds {verdict.recall:.1%} of the ten nearest rows, on {verdict.searched:,} questions")
-    if verdict.judged is not None:
-        line(verdict.judged.said())
-        show.table(
-            ("question", "before", "now"),
-            ((one["question"], "\n".join(one["old"]), "\n".join(one["new"])) for one in verdict.judged.examples),
-        )
-    for reason in verdict.reasons:
-        line(f"WRONG: {reason}")
-    line("GO" if verdict.go else "NO-GO")
 
 
 def _prune(migration: Migration, *, yes: bool, as_json: bool) -> None:

@@ -85,9 +85,14 @@ class Movable(Catalogue, Protocol):
     def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> MaybeAwaitable[None]:
         """Write rows as they were kept, with new vectors; each array has shape (texts of the row, dimensions).
 
+        A collection that is closed takes them, too, and so it is with `take_out`.
+
         Raises:
             StoreError: rows that were not written, by id, in `failed`.
         """
+
+    def take_out(self, ids: Sequence[str]) -> MaybeAwaitable[None]:
+        """Remove rows."""
 
     def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> MaybeAwaitable[Sequence[tuple[str, float]]]:
         """The ids of the rows nearest to `vector`, by the vector numbered `which` of each, with their cosines."""

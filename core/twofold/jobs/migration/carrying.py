@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twofold.documents import too_long
-from twofold.errors import InputError, RequestRefused
+from twofold.errors import InputError, RequestRefused, StoreError
 from twofold.jobs.corpus import Unreadable
 from twofold.jobs.long import Pace, is_of_the_document
 from twofold.jobs.migration.carried import Carried
@@ -21,6 +21,7 @@ from twofold.jobs.migration.units import alone, embedded, is_chunk, same_texts, 
 from twofold.jobs.seen import Seen
 from twofold.stores.drivers import Calls, run
 from twofold.stores.lengths import refuses
+from twofold.stores.moving import moved_to
 from twofold.stores.writing import embedding
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Carrier:
         spending: what all passes together may spend on a hosted model.
         report: told of rows and tokens.
         stop: asked before each slice of a second or two.
+        removing: whether what the source has not is removed from the target.
     """
 
     def __init__(
@@ -63,10 +65,11 @@ class Carrier:
         spending: Spending | None = None,
         report: Report = lambda _documents, _tokens: None,
         stop: Callable[[], bool] | None = None,
+        removing: bool = True,
     ) -> None:
         self.source, self.target, self.embedder, self.late = source, target, embedder, late
         self._aside, self._spending, self._report, self._stop = aside, spending, report, stop
-        self._pace = Pace()
+        self._removing, self._pace = removing, Pace()
         self._done = Carried()
 
     def carry(self) -> Carried:
@@ -86,7 +89,8 @@ class Carrier:
                 self._take([one.id for one in page], documents)
                 if self._done.stopped:
                     return self._done
-            self._remove(rows, documents)
+            if self._removing:
+                self._remove(rows, documents)
         self._done.set_aside = self._aside.count - aside
         return self._done
 
@@ -94,6 +98,7 @@ class Carrier:
 
     def _take(self, ids: Sequence[str], documents: Seen) -> None:
         """Do what a page of rows needs."""
+        self._check_still_serving()
         originals, there = self.source.originals(ids), self.target.originals(ids)
         changed = [one for key, one in originals.items() if key not in there or there[key].kept != one.kept]
         chunks = {embedded(one)[0].document for one in changed if self.late and is_chunk(one)}
@@ -157,6 +162,7 @@ class Carrier:
         A document that lost a chunk is another context for those that it keeps: they are embedded anew.
         """
         for page in self.target.pages():
+            self._check_still_serving()
             gone = [one.id for one in page if one.id not in rows]
             still = self.source.originals(gone)
             there = self.target.originals([key for key in gone if key not in still])
@@ -172,6 +178,11 @@ class Carrier:
         self.target.delete([one.row.id for one in rows])
         for one in rows:
             self._aside.put(self._done.unchanged, Unreadable(one.row.id, reason, one.row.source), reason)
+
+    def _check_still_serving(self) -> None:
+        """Refuse to write over what is served: somebody may have cut over while this ran."""
+        if moved_to(self.source.marks()) == self.target.name:
+            raise StoreError(f"collection {self.target.name!r} serves now: nothing more is carried into it")
 
     # -- doing it -----------------------------------------------------------------------------------------------------
 
@@ -200,6 +211,7 @@ class Carrier:
     def _write(self, units: list[Unit], tokens: int) -> None:
         """Embed a slice and write it; a unit that cannot be embedded is set aside, and the others are tried again."""
         started = time.monotonic()
+        self._check_still_serving()
         while units:
             try:
                 vectors, failure = run(embedding(Calls(self.embedder), [unit.entry() for unit in units]))

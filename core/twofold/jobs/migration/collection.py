@@ -34,6 +34,7 @@ class Note:
         verdict: what the last `verify` found; see `Verdict`.
         cutting: whether a cutover has begun to catch up, so that the target is no longer what was verified.
         pruning: whether the source is being removed.
+        served: whether it served until it was rolled back, so that it may hold what its source has not.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Note:
     verdict: dict[str, Any] | None = None
     cutting: bool = False
     pruning: bool = False
+    served: bool = False
 
     def to_json(self) -> str:
         """As it is kept."""
@@ -98,9 +100,9 @@ class Collection:
             run(done(self.store.put(rows, vectors)))
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Remove rows."""
+        """See `Movable.take_out`."""
         if ids:
-            self.rows.delete(ids)
+            run(done(self.store.take_out(ids)))
 
     def held(self, documents: Sequence[str]) -> Sequence[Held]:
         """See `Store.held`."""

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from twofold.errors import InputError, StoreError
+from twofold.errors import InputError
 from twofold.jobs.budget import Spending
 from twofold.jobs.migration.carrying import Carrier
-from twofold.jobs.migration.collection import Collection, Note
-from twofold.jobs.migration.ends import ends, pair, stored
-from twofold.jobs.migration.moving import Pair, cut_over, pair_of, remove_source, roll_back
+from twofold.jobs.migration.collection import Collection
+from twofold.jobs.migration.ends import ends, maker, pair, prepared, stored
+from twofold.jobs.migration.moving import cut_over, pair_of, remove_source, roll_back
 from twofold.jobs.migration.planning import SAMPLE as DOCUMENTS
 from twofold.jobs.migration.planning import Planning
 from twofold.jobs.migration.verifying import SAMPLE, Verifying
 from twofold.jobs.setting_aside import SettingAside
 from twofold.progress import reporting
-from twofold.stores.drivers import Calls, done, run
-from twofold.stores.moving import goal_of, movable
-from twofold.stores.opening import checking
+from twofold.stores.drivers import done, run
+from twofold.stores.moving import movable
 from twofold.stores.store import find_store
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from twofold.embedder import Embedder
     from twofold.jobs.budget import Budget
     from twofold.jobs.migration.carried import Carried
+    from twofold.jobs.migration.moving import Pair
     from twofold.jobs.migration.plan import Plan
     from twofold.jobs.migration.verdict import Verdict
     from twofold.jobs.questions import Question
@@ -91,7 +91,7 @@ class Migration:
         Raises:
             StoreError: no such collection.
         """
-        return stored(self._ends()[0])
+        return stored(self._place.beside(self.name))
 
     def plan(self, *, sample: int = DOCUMENTS, seed: int | None = None, trial: bool = True) -> Plan:
         """What is there, and what a migration would cost and take.
@@ -120,6 +120,7 @@ class Migration:
         budget: Budget | None = None,
         on_error: OnError = "stop",
         dead_letters: str | os.PathLike[str] | None = None,
+        discard: bool = False,
         progress: bool = False,
         stop: Callable[[], bool] | None = None,
     ) -> Carried:
@@ -131,6 +132,7 @@ class Migration:
             budget: what this run may spend on a hosted model; it ends before more is.
             on_error: "stop" at a row that cannot be embedded, or "skip" it; this holds for the cutover, too.
             dead_letters: a file for the ids of those that were skipped, with the reasons.
+            discard: after a rollback, take every row as the source has it, and lose what was written since the cutover.
             progress: draw a bar.
             stop: asked before each slice of a second or two; True ends the run cleanly.
 
@@ -138,11 +140,13 @@ class Migration:
             InputError: an option, or a row that cannot be embedded.
             BudgetExceeded: the rest does not fit.
             SpaceMismatch: the collection is in this space already.
-            StoreError, ProviderError: what was embedded is written; another run goes on after it.
+            StoreError, ProviderError: what was embedded is written; another run goes on after it. Or, after a
+                rollback, rows would be lost that were written since the cutover.
         """
         spending = Spending(self.embedder, budget)
         with SettingAside(on_error, dead_letters) as aside:
-            both = self._prepared(skip=aside.skips)
+            own: dict[str, Any] = {"late": self.late_chunking, "skip": aside.skips, "discard": discard}
+            both = prepared(self._ends(), self.name, self.embedder, self.old, **own)
             with reporting(both.source.rows.count(), "migrating", shown=progress) as report:
                 return self._carrier(both, aside, spending=spending, report=report, stop=stop).carry()
 
@@ -182,13 +186,27 @@ class Migration:
         with SettingAside("skip" if both.note.skip else "stop") as aside:
             return cut_over(both, self._carrier(both, aside, stop=stop))
 
-    def rollback(self) -> None:
+    def rollback(self, *, carry: bool = False) -> Carried:
         """Let the source serve again; until `prune` that takes a moment. Cut over again after another `verify`.
 
+        Args:
+            carry: first carry what was written since the cutover back to the source, embedded by that of `old` which
+                made its vectors; writers wait as in a cutover. Else it stays in the target, until an `apply` that may
+                `discard` it.
+
         Raises:
+            InputError: none of `old` made them, or a row cannot be embedded by it; the target serves as before.
             StoreError: nothing was cut over, or it was pruned.
         """
-        roll_back(pair_of(self._place.beside(self.name), self.name))
+        both = pair_of(self._place.beside(self.name), self.name)
+        with SettingAside("skip" if both.note.skip else "stop") as aside:
+            back = None
+            if carry and both.source.find():
+                made = maker(both.source, both.target, self.old)
+                back = Carrier(
+                    both.target, both.source, made, late=both.note.late, aside=aside, removing=not both.note.skip
+                )
+            return roll_back(both, back)
 
     def prune(self) -> str:
         """Remove the source for good, and give its name to the target; the name of what was removed.
@@ -215,36 +233,6 @@ class Migration:
 
     def _pair(self) -> Pair:
         return pair(self._place, self.name, self.embedder)
-
-    def _prepared(self, *, skip: bool) -> Pair:
-        """Both collections, the target made where it is not there."""
-        source, target = self._ends()
-        if goal_of(source.marks()) is not None:
-            raise StoreError(f"collection {self.name!r} is being cut over, or was: cut over again, or roll it back")
-        if not target.find():
-            note = Note(self.name, source.name, late=self._late(source, target), skip=skip)
-            target.make_like(source, self.embedder.record().to_json(), self.embedder, note)
-            target.find()
-            return Pair(source, target, note)
-        before = target.note()
-        if before is None or before.source != source.name:
-            raise StoreError(f"collection {target.name!r} is there, and no migration has made it: remove it first")
-        run(checking(target.rows.store, Calls(self.embedder)))
-        late = before.late if self.late_chunking is None else self.late_chunking
-        note = replace(before, late=late, skip=skip, cutting=False)
-        target.keep(note)
-        return Pair(source, target, note)
-
-    def _late(self, source: Collection, target: Collection) -> bool:
-        late = self.late_chunking
-        if late is None:
-            late = Planning(source, target, self.embedder, self.old, None).decide()
-        if late is None:
-            raise InputError(
-                f"collection {self.name!r} has chunks, and whether they were late-chunked is not known: give the "
-                "embedder that made them as old=, which shows it, or say late_chunking=True or False"
-            )
-        return late
 
     def _carrier(self, both: Pair, aside: SettingAside, **options: Any) -> Carrier:
         return Carrier(both.source, both.target, self.embedder, late=both.note.late, aside=aside, **options)

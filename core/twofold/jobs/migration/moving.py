@@ -2,13 +2,16 @@
 
     serving alone ─► source closed ─► source moved to the target ─► (alias moved) ─► source removed, name taken over
 
+The way back is the same with the two exchanged, and without the closing where nothing is to be carried back.
+
 A collection that is closed or has moved takes no writes by Twofold. Whoever has it open goes on reading it; whoever
-opens it by its name gets the one that serves. Never are both marked at once.
+opens it by its name gets the one that serves.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +21,8 @@ from twofold.jobs.migration.verifying import saw
 from twofold.stores.moving import goal_of, moved_mark, moved_to
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from twofold.jobs.migration.carrying import Carrier
     from twofold.jobs.migration.collection import Collection, Note
 
@@ -65,9 +70,23 @@ def cut_over(pair: Pair, carrier: Carrier) -> Carried:
     source, target, note = pair
     if moved_to(source.marks()) == target.name:  # it serves, and may have been written to: nothing is carried any more
         source.repoint(note.name, target.name)
+        if goal_of(target.marks()) is not None:  # a way back that was cut short
+            target.set_moved(None)
         return Carried()
     _check_verdict(target, note)
-    target.keep(replace(note, cutting=True))
+    if note.served:
+        check_returned(source, target)
+    target.keep(replace(note, cutting=True, served=False))
+    with _closed(source, target, carrier) as done:
+        target.set_moved(None)  # it may have been rolled back from
+    source.set_moved(moved_mark(target.name, serving=True))
+    source.repoint(note.name, target.name)
+    return done
+
+
+@contextmanager
+def _closed(source: Collection, target: Collection, carrier: Carrier) -> Iterator[Carried]:
+    """Catch up, close the source, catch up with what came in before that; where anything fails, it is open again."""
     done = Carried()
     for _ in range(PASSES):
         latest = carrier.carry()
@@ -77,13 +96,10 @@ def cut_over(pair: Pair, carrier: Carrier) -> Carried:
     source.set_moved(moved_mark(target.name, serving=False))
     try:
         _settle(carrier, done)
-        target.set_moved(None)  # it may have been rolled back from
+        yield done
     except BaseException:
         source.set_moved(None)
         raise
-    source.set_moved(moved_mark(target.name, serving=True))
-    source.repoint(note.name, target.name)
-    return done
 
 
 def _settle(carrier: Carrier, done: Carried) -> None:
@@ -94,7 +110,7 @@ def _settle(carrier: Carrier, done: Carried) -> None:
         latest = carrier.carry()
         done.add(latest)
         if latest.stopped:
-            raise StoreError("the cutover was stopped: the source serves as before")
+            raise StoreError("it was stopped: the collection that served serves on")
         if not latest.changed and started - closed >= GRACE:
             return
         time.sleep(max(0.0, GRACE - (time.monotonic() - closed)))
@@ -110,19 +126,45 @@ def _check_verdict(target: Collection, note: Note) -> None:
         raise StoreError(f"collection {target.name!r} has changed since it was verified at {verdict['at']}: verify it")
 
 
-def roll_back(pair: Pair) -> None:
-    """Let the source serve again; what was written to the target since the cutover stays there.
+def roll_back(pair: Pair, back: Carrier | None = None) -> Carried:
+    """Let the source serve again, at once; or, by `back`, once it has what was written to the target since.
 
     Whatever is left of a cutover that was cut short is undone, too.
+
+    Raises:
+        InputError, StoreError: something could not be carried back; the target serves as before.
     """
     source, target, note = pair
     source.find()
-    was_serving = moved_to(source.marks()) is not None
+    serving, done = moved_to(source.marks()) is not None, Carried()
+    if serving and back is not None:
+        with _closed(target, source, back) as done:
+            pass
+    served = note.served or (serving and back is None)
+    target.keep(replace(note, cutting=False, verdict=None, served=served))
     source.repoint(note.name, source.name)
     source.set_moved(None)
-    if was_serving:
+    if serving:
         target.set_moved(moved_mark(source.name, serving=True))
-    target.keep(replace(note, cutting=False, verdict=None))
+    return done
+
+
+def check_returned(source: Collection, target: Collection) -> None:
+    """Refuse to lose what was written to a target while it served.
+
+    Raises:
+        StoreError: it has rows that the source has not, or otherwise.
+    """
+    others: list[str] = []
+    for page in target.pages():
+        here, there = (one.originals([row.id for row in page]) for one in (source, target))
+        others += [key for key, one in there.items() if key not in here or here[key].kept != one.kept]
+    if others:
+        raise StoreError(
+            f"collection {target.name!r} served until it was rolled back, and {len(others):,} of its rows are not in "
+            f"{source.name!r}, or otherwise ({', '.join(others[:3])}): save those that were written then, and apply "
+            "with discard, which takes every row as the source has it"
+        )
 
 
 def remove_source(place: Collection, named: Collection, name: str) -> str:

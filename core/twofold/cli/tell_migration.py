@@ -1,0 +1,85 @@
+"""What `twofold migrate` says of each step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from twofold.cli import INTERRUPTED, SET_ASIDE, show
+from twofold.cli.say import line
+
+if TYPE_CHECKING:
+    from twofold.jobs.migration import Carried, Plan, Verdict
+
+
+def tell_plan(plan: Plan, *, as_json: bool) -> None:
+    """Say what is there, and what it would cost to move it."""
+    if as_json:
+        show.as_json(plan.to_dict())
+        return
+    line(f"{plan.rows:,} rows of {plan.documents:,} documents; {plan.chunks:,} are chunks{_late(plan)}")
+    line(f"their record: {plan.space or 'none'}")
+    for proof in plan.proofs:
+        line(f"{'proved' if proof.proved else 'not proved'}: {proof.said()}")
+    line(f"to embed: {plan.tokens:,} tokens ({plan.low:,} to {plan.high:,}), into {plan.target}")
+    if plan.seconds is not None:
+        line(f"about {show.duration(plan.seconds)}")
+    if plan.price is not None and plan.cost is not None:
+        line(f"about ${plan.cost:,.2f}, at ${plan.price.dollars} a million tokens ({plan.price.as_of})")
+    line(f"vectors: {plan.bytes_before / 1e6:,.1f} MB now, {plan.bytes_after / 1e6:,.1f} MB more until prune")
+    for what, sentences in (("advice", plan.advice), ("RISK", plan.risks)):
+        for one in sentences:
+            line(f"{what}: {one}")
+
+
+def _late(plan: Plan) -> str:
+    said = {True: ", embedded in their documents", False: ", embedded alone", None: ", embedded in a way not known"}
+    return said[plan.late] if plan.chunks else ""
+
+
+def tell_carried(carried: Carried, *, as_json: bool) -> None:
+    """Say what a run did; raises `Exit` where it was stopped, or left something out."""
+    if as_json:
+        show.as_json(carried.to_dict())
+    else:
+        parts = [f"{carried.embedded:,} rows embedded ({carried.tokens:,} tokens), {carried.unchanged:,} there already"]
+        for number, what in (
+            (carried.refiled, "with new metadata alone"),
+            (carried.removed, "removed"),
+            (carried.set_aside, "left out"),
+        ):
+            parts += [f"{number:,} {what}"] if number else []
+        line(", ".join(parts) + ("; the rest is left for the next run" if carried.stopped else ""))
+    if carried.stopped:
+        raise typer.Exit(INTERRUPTED)
+    if carried.set_aside:
+        raise typer.Exit(SET_ASIDE)
+
+
+def tell_cutover(name: str, carried: Carried, *, as_json: bool) -> None:
+    """Say that the new vectors serve."""
+    done = f"{name} is served from the new vectors; {carried.changed:,} rows were carried over on the way"
+    show.as_json(carried.to_dict()) if as_json else line(done)
+
+
+def tell_back(name: str, back: Carried, *, carry: bool, as_json: bool) -> None:
+    """Say that the old vectors serve again, and what was carried back to them, if that was asked for."""
+    done = f"{name} is served from the old vectors"
+    more = f"; {back.changed:,} rows were carried back" if carry else ""
+    show.as_json({"serving": "old", **back.to_dict()}) if as_json else line(done + more)
+
+
+def tell_verdict(verdict: Verdict) -> None:
+    """Say GO or NO-GO, and why."""
+    line(f"{verdict.rows:,} rows, {verdict.sampled:,} embedded again")
+    line(f"search finds {verdict.recall:.1%} of the ten nearest rows, on {verdict.searched:,} questions")
+    if verdict.judged is not None:
+        line(verdict.judged.said())
+        show.table(
+            ("question", "before", "now"),
+            ((one["question"], "\n".join(one["old"]), "\n".join(one["new"])) for one in verdict.judged.examples),
+        )
+    for reason in verdict.reasons:
+        line(f"WRONG: {reason}")
+    line("GO" if verdict.go else "NO-GO")
