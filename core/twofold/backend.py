@@ -49,7 +49,8 @@ class Backend(Protocol):
     ) -> FloatArray:
         """One vector for each span, in order: shape (n_spans, at least dimensions), float32, not normalised.
 
-        A whole text over the model's length is refused, or its end is cut, as `truncate` says.
+        A whole text over the model's length is refused, or its end is cut, as `truncate` says. The array is its
+        caller's, who may write to it.
 
         Raises:
             InputError: a text that cannot be embedded, before any work, named by its index.

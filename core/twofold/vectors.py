@@ -18,7 +18,7 @@ Quantisation: TypeAlias = Literal["int8", "binary", "ubinary"]
 
 INT8_LIMIT = 127
 BLOCK = 4096
-"""Rows that are normalised at once."""
+"""Rows that are looked at, or normalised, at once."""
 
 
 def check(vectors: FloatArray, count: int, dimensions: int) -> None:
@@ -29,7 +29,8 @@ def check(vectors: FloatArray, count: int, dimensions: int) -> None:
     """
     if vectors.ndim != 2 or len(vectors) != count or (count and vectors.shape[1] < dimensions):
         raise OutputError(f"the model gave vectors of shape {vectors.shape}; wanted ({count}, at least {dimensions})")
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    finite = [np.isfinite(vectors[start : start + BLOCK]).all(axis=1) for start in range(0, count, BLOCK)]
+    bad = np.flatnonzero(~np.concatenate([*finite, np.ones(0, bool)]))
     if len(bad):
         raise OutputError(f"the model gave a vector with NaN or infinity for item {bad[0]} ({len(bad)} of {count})")
     zero = np.flatnonzero(~vectors[:, :dimensions].any(axis=1))
@@ -42,9 +43,9 @@ def cut(vectors: FloatArray, dimensions: int) -> FloatArray:
     return vectors[:, :dimensions]
 
 
-def normalize(vectors: FloatArray) -> FloatArray:
-    """Scale each row to unit length (L2); a row of zeros stays one."""
-    unit = np.empty(vectors.shape, np.float32)
+def normalize(vectors: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    """Scale each row to unit length (L2); a row of zeros stays one. `out` may be `vectors` themselves."""
+    unit = np.empty(vectors.shape, np.float32) if out is None else out
     for start in range(0, len(vectors), BLOCK):  # a million rows need no second million beside them on the way
         rows = vectors[start : start + BLOCK]
         peaks = np.abs(rows).max(axis=1, keepdims=True, initial=0)
@@ -55,7 +56,7 @@ def normalize(vectors: FloatArray) -> FloatArray:
 
 
 def finish(vectors: FloatArray, count: int, dimensions: int, *, unit: bool) -> FloatArray:
-    """Check, cut, then normalise: the one way from a backend's output to the user.
+    """Check, cut, then normalise: the one way from a backend's output to the user. It is written to where that fits.
 
     Raises:
         OutputError: see `check`.
@@ -63,7 +64,10 @@ def finish(vectors: FloatArray, count: int, dimensions: int, *, unit: bool) -> F
     vectors = np.asarray(vectors, dtype=np.float32)
     check(vectors, count, dimensions)
     short = cut(vectors, dimensions)
-    return normalize(short) if unit else np.ascontiguousarray(short)
+    if not unit:
+        return np.ascontiguousarray(short)
+    fits = short.shape == vectors.shape and vectors.flags.writeable
+    return normalize(short, out=short if fits else None)
 
 
 def quantize(vectors: FloatArray, kind: Quantisation, limit: float = 1.0) -> NDArray[np.int8] | NDArray[np.uint8]:

@@ -24,7 +24,7 @@ ARTICLES = {
     "riga": "Riga is the capital of Latvia. The old town lies on the right bank of the Daugava. "
     "A fire in 1941 took the tower of its tallest church. It was built again by 1973.",
 }
-QUESTIONS = ("When did the earthquake strike Lima?", "Which year did Bern burn?", "What is Bern built of?")
+QUESTIONS = ("When did the earthquake strike Lima?", "In which year did a fire destroy Bern?", "What is Bern built of?")
 
 
 def sentences(text: str) -> list[str]:

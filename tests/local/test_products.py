@@ -14,6 +14,7 @@ from twofold.local.files.checkpoint import Checkpoint
 from twofold.local.kernels import alibi_slopes, attend_group, attend_runs
 from twofold.local.packing import Batch
 from twofold.local.products import Packed, Plain
+from twofold.local.windows import TokenSequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,3 +98,18 @@ def test_scores_that_no_exponential_holds_go_to_torchs_kernel(size: float) -> No
 def test_long_sequences_are_grouped_with_no_other() -> None:
     groups = Batch(torch.zeros(1300, dtype=torch.long), [600, 600, 100]).groups
     assert [list(group.lengths) for group in groups] == [[600], [600], [100]]
+
+
+def test_batches_have_few_sizes() -> None:
+    """Of texts of any length, and of any number of them; a query has its own."""
+    sizes = set()
+    for count in range(1, 40):
+        for length in range(2, 120, 7):
+            one = TokenSequence(0, [5] * length, (0,), ())
+            batch = Batch.of([one] * count, CPU)
+            assert sum(batch.lengths) == len(batch.ids)
+            assert len(batch.ids) - count * length <= max(7, count * length / 16)
+            assert list(batch.lengths[:count]) == [length] * count
+            assert len(batch.ids) == length or count > 1
+            sizes.add(len(batch.ids))
+    assert len(sizes) < 160

@@ -128,13 +128,13 @@ class LocalBackend:
         truncate: Truncate = "error",
         report: Report | None = None,
     ) -> FloatArray:
-        """One vector for each span at the model's full width, (n_spans, width); `dimensions` is cut by the embedder.
+        """One vector for each span, not normalised, (n_spans, dimensions).
 
         Raises:
             InputError: see `Tokenizer.sequences`; or several spans for a model that late chunking cannot serve.
             DeviceError: one sequence alone is too much for the device's memory.
         """
-        return self._embed(documents, task, truncate, report, threading.Event())
+        return self._embed(documents, task, dimensions, truncate, report, threading.Event())
 
     async def aembed(
         self,
@@ -148,14 +148,15 @@ class LocalBackend:
         """`embed` in a thread; a cancelled call stops after the batch in hand."""
         cancelled = threading.Event()
         try:
-            return await asyncio.to_thread(self._embed, documents, task, truncate, report, cancelled)
+            return await asyncio.to_thread(self._embed, documents, task, dimensions, truncate, report, cancelled)
         finally:
             cancelled.set()
 
-    def _embed(
+    def _embed(  # noqa: PLR0917 - `embed` and `aembed` share it, the latter by a thread
         self,
         documents: Sequence[Document],
         task: Task,
+        dimensions: int,
         truncate: Truncate,
         report: Report | None,
         cancelled: threading.Event,
@@ -165,7 +166,7 @@ class LocalBackend:
         if len(parts) > 1:  # all is checked before any work, and nothing of it is kept
             for start, part in parts:
                 self.tokenizer.sequences(part, task, limits, start)
-        result = np.empty((sum(span_counts(documents)), self.card.width), np.float32)
+        result = np.empty((sum(span_counts(documents)), dimensions), np.float32)
         row = 0
         for start, part in parts:
             sequences = self.tokenizer.sequences(part, task, limits, start)
@@ -196,7 +197,7 @@ class LocalBackend:
         targets = [target for sequence in group for target in sequence.targets]
         vectors = self._compute(group, adapter)
         if vectors is not None:
-            result[targets] = vectors
+            result[targets] = vectors[:, : result.shape[1]]
             return
         if len(group) == 1:
             raise DeviceError(
@@ -210,8 +211,7 @@ class LocalBackend:
     @torch.inference_mode()
     def _compute(self, group: Sequence[TokenSequence], adapter: str | None) -> FloatArray | None:
         """The pooled vectors of a batch, (n_targets, width); None where memory ran out."""
-        ids = np.concatenate([np.asarray(sequence.ids, np.int64) for sequence in group])
-        batch = Batch(torch.from_numpy(ids).to(self.device), [len(sequence.ids) for sequence in group])
+        batch = Batch.of(group, self.device)
         try:
             with self.loaded.lock:
                 hidden = self.loaded.encoder(batch, adapter)

@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ LONGEST, LEAST_TOKENS = 1024, 96
 SHORT = 32
 """Tokens up to which torch's kernel is as fast in float32 as any other way."""
 
+
+FINE, COARSE = 512, 2048
+"""Tokens in a batch up to which its size is a multiple of 8, and of 32."""
 
 SLICE, SLICE_CHARACTERS = 4096, 2**22
 """Documents, and characters, that are tokenised at once."""
@@ -97,6 +101,16 @@ class Batch:
     ids: Tensor  # (T,)
     lengths: Sequence[int]
 
+    @classmethod
+    def of(cls, sequences: Sequence[TokenSequence], device: torch.device) -> Batch:
+        """Lay sequences end to end; on a CPU with a `filler` behind them."""
+        lengths = [len(sequence.ids) for sequence in sequences]
+        rest = filler(lengths) if device.type == "cpu" else 0
+        rows = [np.asarray(sequence.ids, np.int64) for sequence in sequences]
+        if rest:
+            rows, lengths = [*rows, rows[-1][:1].repeat(rest)], [*lengths, *[1] * rest]  # no model is too short for one
+        return cls(torch.from_numpy(np.concatenate(rows)).to(device), lengths)
+
     @cached_property
     def edges(self) -> Tensor:
         """Where each sequence begins, and where the last one ends, (B + 1,) int32."""
@@ -134,6 +148,18 @@ class Batch:
                 groups.append(Group(start, group, self.ids.device))
                 start, first = start + sum(group), number
         return groups
+
+
+def filler(lengths: Sequence[int]) -> int:
+    """Tokens that nobody reads, laid behind a batch on a CPU so that it has one of few sizes; a query has none.
+
+    oneDNN makes a kernel for each size of each product, and keeps a thousand of half a megabyte each: texts of many
+    lengths would meet new ones all the time.
+    """
+    tokens = sum(lengths)
+    if tokens <= FINE and len(lengths) == 1:
+        return 0
+    return -tokens % (8 if tokens <= FINE else 32 if tokens <= COARSE else 128)
 
 
 def slices(documents: Sequence[Document]) -> list[tuple[int, Sequence[Document]]]:
