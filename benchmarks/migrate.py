@@ -1,7 +1,7 @@
 """A migration between two real spaces, its plan's estimate beside what it took; what readers and writers notice.
 
     python benchmarks/migrate.py                        # 2,000 documents, on a Chroma folder
-    python benchmarks/migrate.py 20000 --stores folder weaviate
+    python benchmarks/migrate.py 20000 --characters 200 --stores folder weaviate
     python benchmarks/migrate.py 20000 --tokens         # the plan's tokens alone, beside those of all documents
 
 The documents are paragraphs of the standard library's documentation, repeated with other numbers where there are too
@@ -31,14 +31,12 @@ from twofold.stores import add_documents
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHARACTERS = 600
 
-
-def corpus(size: int) -> list[Item]:
+def corpus(size: int, characters: int) -> list[Item]:
     """Documents of real words; a number makes those that come again others."""
     entries = [entry for entry in standard_library() if len(entry.text) > 80]
     return [
-        Item(f"{entries[n % len(entries)].name}/{n}", f"{entries[n % len(entries)].text[:CHARACTERS]} ({n})", {"n": n})
+        Item(f"{entries[n % len(entries)].name}/{n}", f"{entries[n % len(entries)].text[:characters]} ({n})", {"n": n})
         for n in range(size)
     ]
 
@@ -192,9 +190,10 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     asked.add_argument("size", nargs="?", type=int, default=2000, help="documents")
     asked.add_argument("--stores", nargs="*", default=["folder"], choices=["folder", "server", "weaviate"])
+    asked.add_argument("--characters", type=int, default=600, help="of a document, at most")
     asked.add_argument("--tokens", action="store_true", help="the plan's tokens alone")
     given = asked.parse_args()
-    items = corpus(given.size)
+    items = corpus(given.size, given.characters)
     if given.tokens:
         tokens(items)
         return

@@ -274,6 +274,25 @@ def test_what_was_written_since_the_cutover_is_carried_back_or_not_lost(place: P
         assert place.rows(NEW) == after
 
 
+def test_an_apply_that_a_cutover_overtakes_writes_no_more(folder: Place) -> None:
+    fill(folder.address, folder.name, 10, 0)
+    with folder.migration() as late_one, folder.migration() as migration:
+        migration.apply()
+        with open_store(folder.address, folder.name, OLD) as store:
+            add_documents(store.store, OLD, ids=["d1"], documents=["changed since"])
+
+        def overtaken() -> bool:
+            assert migration.verify(behind=1).go
+            migration.cutover()
+            with open_store(folder.address, folder.name, NEW) as store:
+                add_documents(store.store, NEW, ids=["d1"], documents=["changed after the cutover"])
+            return False
+
+        with pytest.raises(StoreError, match="serves now: nothing more is carried"):
+            late_one.apply(stop=overtaken)
+    assert folder.rows(NEW)["d1"][0] == "changed after the cutover"
+
+
 def test_readers_follow(place: Place) -> None:
     fill(place.address, place.name)
     with place.migration() as migration, Following(place.address, place.name, [OLD, NEW]) as reader:
