@@ -21,7 +21,7 @@ DOCUMENTS = 60
 KILLS_A_VERSION = 4
 
 
-@pytest.mark.parametrize("kills", [24, pytest.param(176, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [12, pytest.param(188, marks=pytest.mark.soak)])
 def test_killed_runs_lose_nothing(tmp_path: Path, kills: int) -> None:
     address, embedder = f"chroma:{tmp_path}", FakeEmbedder()
     chance = random.Random(kills)
