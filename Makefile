@@ -25,7 +25,7 @@ test: lint  ## what CI runs: lint, types, the documentation, every test with cov
 	.venv/bin/coverage report
 
 # About half of the tests by their time; the second run takes everything else.
-FIRST = $(addprefix tests/,benchmarks cli contract core demo docs hosted packaging stores)
+FIRST = $(addprefix tests/,benchmarks cli contract core demo docs hosted local packaging stores)
 
 quick: .venv/.ready  ## ruff, and the tests that need no server, no real model and no long wait: under a minute
 	.venv/bin/ruff check
