@@ -153,8 +153,8 @@ class Batch:
 def filler(lengths: Sequence[int]) -> int:
     """Tokens that nobody reads, laid behind a batch on a CPU so that it has one of few sizes; a query has none.
 
-    oneDNN makes a kernel for each size of each product, and keeps a thousand of half a megabyte each: texts of many
-    lengths would meet new ones all the time.
+    oneDNN makes a kernel for each size of each product, and keeps a thousand of them: texts of many lengths would meet
+    new ones all the time, and fill memory with them.
     """
     tokens = sum(lengths)
     if tokens <= FINE and len(lengths) == 1:
