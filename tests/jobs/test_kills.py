@@ -55,7 +55,9 @@ def _check_versions(folder: Path, address: str, corpus: Corpus) -> None:
 
     It looks in a process of its own: a folder that Chroma was killed in while it wrote may take its reader down.
     """
-    seen = Child(reading, address).result()
+    reader = Child(reading, address)
+    seen = reader.result()
+    assert seen is not None or reader.crashed(), "a reader failed otherwise than Chroma does"
     if isinstance(seen, StoreError):
         assert "remove the folders that stand beside chroma.sqlite3" in str(seen)
     if seen is None or isinstance(seen, StoreError):

@@ -122,7 +122,7 @@ def test_no_update_is_lost_while_somebody_writes(place: Place, monkeypatch: pyte
         time.sleep(0.5)
         writer.stop()
     assert asked == [OLD, OLD, OLD, NEW]
-    assert writer.moved
+    assert (writer.moved, writer.turns) == (True, 1)
     assert count
     _check_nothing_is_lost(place, writer, NEW)
 
@@ -140,6 +140,7 @@ def test_no_update_is_lost_on_the_way_back(place: Place, monkeypatch: pytest.Mon
         _wait(writer, moved=False)
         time.sleep(0.5)
         writer.stop()
+        assert writer.turns == 2  # to the new vectors, which serve when it begins, and back
         _check_nothing_is_lost(place, writer, OLD)
         migration.apply()  # which finds nothing in the other that would be lost
     assert place.rows(OLD).keys() > {"d1", "c1#0"}

@@ -101,13 +101,14 @@ class Writer:
         written: what was acknowledged: the latest version of each document; None where it was removed.
         writes: how many there were.
         moved: whether the writer has gone over to the new space.
+        turns: how often it has gone over, or back.
     """
 
     def __init__(self, place: Place, seed: int = 0) -> None:
         """Begin."""
         self.written: dict[str, int | None] = {}
         self.moved = False
-        self.writes = 0
+        self.writes = self.turns = 0
         self.failed: list[BaseException] = []
         self._place, self._random, self._over = place, random.Random(seed), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -133,15 +134,19 @@ class Writer:
                             self.writes += 1
                             time.sleep(0.01)
                 except SpaceMismatch:  # it moved while this waited
-                    self.moved = not self.moved
+                    self._turn()
                 except StoreError as error:
                     if "has moved to" in str(error):
-                        self.moved = not self.moved
+                        self._turn()
                     elif "being cut over" not in str(error):
                         raise
                     time.sleep(0.02)
         except BaseException as error:  # noqa: BLE001 - the test says it
             self.failed.append(error)
+
+    def _turn(self) -> None:
+        self.moved = not self.moved
+        self.turns += 1
 
     def _write(self, store: OpenStore, embedder: Embedder, version: int) -> None:
         number = self._random.randrange(40)

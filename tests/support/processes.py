@@ -69,6 +69,10 @@ class Child:
             os.kill(self._process.pid, signal.SIGKILL)
         self._process.join(60)
 
+    def crashed(self) -> bool:
+        """Whether a signal ended it, as a fault in native code does, and no exception of Python's."""
+        return (self._process.exitcode or 0) < 0
+
     def result(self) -> Any:
         """What it gave, or the `StoreError` that it was refused by; None where it died."""
         try:

@@ -120,7 +120,7 @@ def migrate(
         elif step == "cutover":
             tell_cutover(name, migration.cutover(stop=stop), as_json=as_json)
         elif step == "rollback":
-            tell_back(name, migration.rollback(carry=carry), carry=carry, as_json=as_json)
+            tell_back(name, migration.rollback(carry=carry, stop=stop), carry=carry, as_json=as_json)
         else:
             _prune(migration, yes=yes, as_json=as_json)
 

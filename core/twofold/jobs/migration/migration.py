@@ -186,13 +186,14 @@ class Migration:
         with SettingAside("skip" if both.note.skip else "stop") as aside:
             return cut_over(both, self._carrier(both, aside, stop=stop))
 
-    def rollback(self, *, carry: bool = False) -> Carried:
+    def rollback(self, *, carry: bool = False, stop: Callable[[], bool] | None = None) -> Carried:
         """Let the source serve again; until `prune` that takes a moment. Cut over again after another `verify`.
 
         Args:
             carry: first carry what was written since the cutover back to the source, embedded by that of `old` which
                 made its vectors; writers wait as in a cutover. Else it stays in the target, until an `apply` that may
                 `discard` it.
+            stop: asked before each slice of what is carried; True leaves the target serving.
 
         Raises:
             InputError: none of `old` made them, or a row cannot be embedded by it; the target serves as before.
@@ -201,11 +202,11 @@ class Migration:
         both = pair_of(self._place.beside(self.name), self.name)
         with SettingAside("skip" if both.note.skip else "stop") as aside:
             back = None
-            if carry and both.source.find():
+            if carry:
+                both.source.find()
                 made = maker(both.source, both.target, self.old)
-                back = Carrier(
-                    both.target, both.source, made, late=both.note.late, aside=aside, removing=not both.note.skip
-                )
+                own: dict[str, Any] = {"late": both.note.late, "aside": aside, "removing": not both.note.skip}
+                back = Carrier(both.target, both.source, made, stop=stop, **own)
             return roll_back(both, back)
 
     def prune(self) -> str:
