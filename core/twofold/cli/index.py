@@ -176,10 +176,7 @@ def _tell_dry_run(found: DryRun, corpus: Corpus, *, as_json: bool) -> None:
         return
     line(f"{found.embedded:,} documents to embed, as {found.chunks:,} rows of {found.tokens:,} tokens")
     line(f"{found.skipped:,} unchanged, {found.refiled:,} with new metadata alone, {found.blank:,} blank")
-    if found.seconds is not None:
-        line(f"about {show.duration(found.seconds)}")
-    if found.price is not None and found.cost is not None:
-        line(f"about ${found.cost:,.2f}, at ${found.price.dollars} a million tokens ({found.price.as_of})")
+    show.expected(found.seconds, found.cost, found.price)
     if found.price is not None and found.batch_cost is not None:
         line(f"about ${found.batch_cost:,.2f} by the provider's batch API (--batch), within a day")
     if passed := left_out(corpus):

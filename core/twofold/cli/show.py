@@ -12,6 +12,8 @@ from twofold.cli.say import line, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from twofold.estimate import Price
+
 PIPE_WIDTH = 1000
 _CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What JSON leaves as it is and a terminal, or a reader of lines, does not."""
@@ -38,6 +40,14 @@ def as_json(value: Any) -> None:
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
     text = json.dumps(value, ensure_ascii=not encoding.startswith("utf"))
     line(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def expected(seconds: float | None, cost: float | None, price: Price | None) -> None:
+    """How long a run will take, and what it will cost, where that is known."""
+    if seconds is not None:
+        line(f"about {duration(seconds)}")
+    if price is not None and cost is not None:
+        line(f"about ${cost:,.2f}, at ${price.dollars} a million tokens ({price.as_of})")
 
 
 def duration(seconds: float) -> str:

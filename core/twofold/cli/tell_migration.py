@@ -23,10 +23,7 @@ def tell_plan(plan: Plan, *, as_json: bool) -> None:
     for proof in plan.proofs:
         line(f"{'proved' if proof.proved else 'not proved'}: {proof.said()}")
     line(f"to embed: {plan.tokens:,} tokens ({plan.low:,} to {plan.high:,}), into {plan.target}")
-    if plan.seconds is not None:
-        line(f"about {show.duration(plan.seconds)}")
-    if plan.price is not None and plan.cost is not None:
-        line(f"about ${plan.cost:,.2f}, at ${plan.price.dollars} a million tokens ({plan.price.as_of})")
+    show.expected(plan.seconds, plan.cost, plan.price)
     line(f"vectors: {plan.bytes_before / 1e6:,.1f} MB now, {plan.bytes_after / 1e6:,.1f} MB more until prune")
     for what, sentences in (("advice", plan.advice), ("RISK", plan.risks)):
         for one in sentences:
