@@ -29,8 +29,8 @@ def check(vectors: FloatArray, count: int, dimensions: int) -> None:
     """
     if vectors.ndim != 2 or len(vectors) != count or (count and vectors.shape[1] < dimensions):
         raise OutputError(f"the model gave vectors of shape {vectors.shape}; wanted ({count}, at least {dimensions})")
-    finite = [np.isfinite(vectors[start : start + BLOCK]).all(axis=1) for start in range(0, count, BLOCK)]
-    bad = np.flatnonzero(~np.concatenate([*finite, np.ones(0, bool)]))
+    finite = [np.isfinite(vectors[start : start + BLOCK]).all(axis=1) for start in range(0, max(count, 1), BLOCK)]
+    bad = np.flatnonzero(~np.concatenate(finite))
     if len(bad):
         raise OutputError(f"the model gave a vector with NaN or infinity for item {bad[0]} ({len(bad)} of {count})")
     zero = np.flatnonzero(~vectors[:, :dimensions].any(axis=1))
