@@ -19,6 +19,7 @@ test: lint  ## what CI runs: lint, types, the documentation, every test with cov
 	.venv/bin/coverage erase
 	@echo 'two runs side by side; what the first one says is printed after the second'
 	@.venv/bin/coverage run -m pytest $(FIRST) >build/first.txt 2>&1 & first=$$!; \
+	trap "kill $$first" INT TERM; \
 	.venv/bin/coverage run -m pytest $(FIRST:%=--ignore=%); rest=$$?; \
 	wait $$first; code=$$?; cat build/first.txt; exit $$((code || rest))
 	.venv/bin/coverage combine --quiet
