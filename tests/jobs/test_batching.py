@@ -27,7 +27,7 @@ from twofold.jobs.batches import run as batch_run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")]
 MODELS = {"openai": "openai:text-embedding-3-small", "jina": "jina:jina-embeddings-v5-text-small"}
 TEXTS = [f"text {number}" for number in range(250)]
 CANARY = arrivals.CANARY

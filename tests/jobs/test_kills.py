@@ -17,6 +17,8 @@ from twofold.testing import FakeEmbedder
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = 60
 KILLS_A_VERSION = 4
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from twofold import Embedder
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = 40
 KILLS_A_VERSION = 2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import warnings
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,6 @@ from twofold.space import CANARIES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [  # others' clients leave their connections to the garbage collector
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
 TEXTS = list(CANARIES)
 NAME, KEY, SIZE = "jina-embeddings-v3", "a-key-of-this-server", 32
 
@@ -128,17 +125,17 @@ def test_openai(server: str, query: Any, passage: Any, bare: Any) -> None:
 
 def test_cohere(server: str, query: Any, passage: Any) -> None:
     cohere = pytest.importorskip("cohere")
-    client = cohere.ClientV2(api_key=KEY, base_url=server)
-    for word, wanted in (("search_query", query), ("search_document", passage)):
-        answer = client.embed(model=NAME, texts=TEXTS, input_type=word, embedding_types=["float"])
-        close(answer.embeddings.float_, wanted)
-    answer = client.embed(
-        model=NAME, texts=TEXTS, input_type="clustering", output_dimension=16, embedding_types=["float", "ubinary"]
-    )
-    assert np.shape(answer.embeddings.float_) == (len(TEXTS), 16)
-    assert np.shape(answer.embeddings.ubinary) == (len(TEXTS), 2)
-    with pytest.raises(cohere.UnprocessableEntityError, match="text 0 is blank"):
-        client.embed(model=NAME, texts=[" "], input_type="search_query", embedding_types=["float"])
+    with cohere.ClientV2(api_key=KEY, base_url=server) as client:
+        for word, wanted in (("search_query", query), ("search_document", passage)):
+            answer = client.embed(model=NAME, texts=TEXTS, input_type=word, embedding_types=["float"])
+            close(answer.embeddings.float_, wanted)
+        answer = client.embed(
+            model=NAME, texts=TEXTS, input_type="clustering", output_dimension=16, embedding_types=["float", "ubinary"]
+        )
+        assert np.shape(answer.embeddings.float_) == (len(TEXTS), 16)
+        assert np.shape(answer.embeddings.ubinary) == (len(TEXTS), 2)
+        with pytest.raises(cohere.UnprocessableEntityError, match="text 0 is blank"):
+            client.embed(model=NAME, texts=[" "], input_type="search_query", embedding_types=["float"])
 
 
 def test_langchain_openai(server: str, query: Any, passage: Any, bare: Any) -> None:
@@ -186,8 +183,9 @@ def test_chromas_own_function_for_jina(server: str, query: Any, passage: Any, mo
         model_name=NAME, task="retrieval.passage", query_config={"task": "retrieval.query"}
     )
     function._api_url = f"{server}/v1/embeddings"
-    close(function(TEXTS), passage)
-    close(function.embed_query(TEXTS), query)
+    with closing(function._session):
+        close(function(TEXTS), passage)
+        close(function.embed_query(TEXTS), query)
 
 
 def test_huggingface_hubs_client(server: str, query: Any, bare: Any) -> None:

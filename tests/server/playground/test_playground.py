@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Open = Callable[..., None]
 
+pytestmark = pytest.mark.slow
+
 
 def scores_of(embedder: Embedder, page: Page, question: int = 0, sides: str = "query document") -> FloatArray:
     """The cosines of one question with all passages, each embedded as one side."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Js = Callable[..., Any]
 
+pytestmark = pytest.mark.slow
+
 RANDOM = np.random.default_rng(7)
 
 

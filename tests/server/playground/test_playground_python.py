@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DECIMALS = 6e-4
 """What three decimals leave open."""
 WHERE = pytest.mark.parametrize("where", ["here", "server"])
-pytestmark = pytest.mark.filterwarnings("ignore::twofold.DimensionsWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::twofold.DimensionsWarning")]
 
 
 @pytest.fixture
