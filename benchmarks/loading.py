@@ -2,9 +2,10 @@
 
     python benchmarks/loading.py
 
-Random checkpoints of BERT's size and of jina-embeddings-v3's original layout, stored in one dtype and held in another.
-The peak is the process's highest resident memory, pages mapped from the file included, over what it had after its
-imports; every page of the weights is touched before it is read off, since a mapped page counts only then.
+Random checkpoints of BERT's size in BERT's and jina-embeddings-v3's original layouts, and v3 at its own size, stored in
+one dtype and held in another. The peak is the process's highest resident memory, pages mapped from the file included,
+over what it had after its imports; every page of the weights is touched before it is read off, since a mapped page
+counts only then.
 """
 
 from __future__ import annotations
@@ -15,15 +16,20 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from peers.checkpoints import BERT_BASE, make
+from peers.checkpoints import BERT_BASE, V3_VOCABULARY, VOCABULARY, make, v3
 
 from twofold.local import products
 from twofold.local.files.checkpoint import Checkpoint
-from twofold.local.int8 import works as int8_works
+from twofold.local.int8 import largest
 from twofold.local.packing import Batch
+
+if TYPE_CHECKING:
+    from peers.checkpoints import Shape
 
 LIMIT = 1.3
 STATUS = Path("/proc/self/status")
@@ -37,23 +43,34 @@ class Case:
     stored: str
     held: str
     int8: bool = False
+    shape: Shape = BERT_BASE
 
     @property
     def name(self) -> str:
         """What is printed."""
-        return f"{self.family} {self.stored} -> {'int8' if self.int8 else self.held}"
+        size = "" if self.shape is BERT_BASE else " at its own size"
+        return f"{self.family}{size} {self.stored} -> {'int8' if self.int8 else self.held}"
+
+    def make(self, place: Path) -> Path:
+        """The checkpoint in a new folder."""
+        words = VOCABULARY if self.shape is BERT_BASE else V3_VOCABULARY
+        return make(place / "checkpoint", self.family, getattr(torch, self.stored), self.shape, words)
 
 
+V3 = v3(24)
 CASES = (
     Case("bert", "float32", "float32"),
     Case("bert", "float32", "bfloat16"),
+    Case("bert", "float32", "bfloat16", int8=True),
     Case("bert", "bfloat16", "float32"),
     Case("bert", "bfloat16", "bfloat16"),
-    Case("bert", "float32", "bfloat16", int8=True),
     Case("jina-v3", "bfloat16", "bfloat16"),
     Case("jina-v3", "bfloat16", "float32"),
-    Case("jina-v3", "float32", "float32"),
     Case("jina-v3", "bfloat16", "bfloat16", int8=True),
+    Case("jina-v3", "float32", "float32"),
+    Case("jina-v3", "bfloat16", "bfloat16", shape=V3),
+    Case("jina-v3", "bfloat16", "float32", shape=V3),
+    Case("jina-v3", "bfloat16", "bfloat16", int8=True, shape=V3),
 )
 
 
@@ -66,7 +83,7 @@ def memory(*names: str) -> list[int]:
 def load(folder: str, held: str, int8: bool) -> None:
     """Load, touch every page, and print bytes: held, peak, mapped, anonymous."""
     dtype = getattr(torch, held)
-    int8_works(), products.works(dtype)  # what oneDNN needs for itself is no part of the weights
+    largest(), products.works(dtype)  # what oneDNN needs for itself is no part of the weights
     samples = [(None, Batch(torch.arange(600), [100] * 6))]
     before = memory("VmRSS", "RssFile", "RssAnon")
     encoder = Checkpoint.read(Path(folder)).load(torch.device("cpu"), dtype, int8=int8, samples=samples)
@@ -98,10 +115,11 @@ def main() -> None:
         print("peak memory is read from /proc, which this system does not have")
         return
     worst = 0.0
-    for family, stored in dict.fromkeys((case.family, case.stored) for case in CASES):
+    for _, cases in groupby(CASES, lambda case: (case.family, case.stored, case.shape)):
+        same = list(cases)
         with tempfile.TemporaryDirectory() as place:
-            folder = make(Path(place) / "checkpoint", family, getattr(torch, stored), BERT_BASE)
-            for case in (case for case in CASES if (case.family, case.stored) == (family, stored)):
+            folder = same[0].make(Path(place))
+            for case in same:
                 held, peak, mapped, anonymous = (number / 2**20 for number in measure(folder, case))
                 worst = max(worst, peak / held)
                 print(

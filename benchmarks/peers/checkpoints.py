@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ADAPTERS = ("retrieval.query", "retrieval.passage", "separation", "classification", "text-matching")
-RANK, VOCABULARY = 4, 30_522
+RANK, VOCABULARY, V3_VOCABULARY = 4, 30_522, 250_002
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 
 

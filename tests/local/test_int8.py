@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from support.checkpoints import Made
 
 CPU = torch.device("cpu")
-needs_kernels = pytest.mark.skipif(not int8.works(), reason="oneDNN has no exact int8 products here")
+LIMIT = int8.largest() or int8.WIDE
+needs_kernels = pytest.mark.skipif(int8.largest() is None, reason="oneDNN has no exact int8 products here")
 PASSAGES = [
     "The lighthouse keeper counted nine ships before the fog came in over the harbour.",
     "Berlin",
@@ -50,7 +51,7 @@ def test_a_calibrated_product_smooths_channels_of_any_size() -> None:
     plain, other = Plain(torch.randn(48, 64), torch.randn(48)), torch.randn(200, 48)
     seen = Range.empty(64)
     seen.take(x)
-    product = Calibrated.of(plain, seen, torch.float32)
+    product = Calibrated.of(plain, seen, torch.float32, LIMIT)
     assert near(product(x), plain(x), 0.9999)
     assert near(product.gelu(x), plain.gelu(x), 0.9999)
     assert near(product.add(other.clone(), x) - other, plain(x), 0.9999)
@@ -64,11 +65,11 @@ def test_rows_have_their_own_scale(gated: bool) -> None:
     x = torch.randn(200, 64) * torch.logspace(-2, 2, 200)[:, None]
     x = x if gated else torch.nn.functional.gelu(x)
     plain, other = Plain(torch.randn(48, 64), torch.randn(48)), torch.zeros(200, 48)
-    got = Rowwise.of(plain, gated=gated).add(other.clone(), x.clone())
+    got = Rowwise.of(plain, LIMIT, gated=gated).add(other.clone(), x.clone())
     large = x.abs().amax(1) > 1
     for one, expected in zip(got[large], plain(x)[large], strict=True):
         assert near(one, expected, 0.999)
-    alone = Rowwise.of(plain, gated=gated).add(other[:1].clone(), x[:1].clone())
+    alone = Rowwise.of(plain, LIMIT, gated=gated).add(other[:1].clone(), x[:1].clone())
     torch.testing.assert_close(alone[0], got[0])
 
 
@@ -104,7 +105,7 @@ def test_every_task_of_a_model_is_calibrated(made: Callable[[str], Made]) -> Non
 def test_without_the_kernels_the_weights_alone_are_int8(
     made: Callable[[str], Made], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twofold.local.files.checkpoint.int8_works", lambda: False)
+    monkeypatch.setattr("twofold.local.files.checkpoint.largest", lambda: None)
     backend.unload()
     model = Embedder(made("bert").folder, dtype="int8", device="cpu")
     full = Embedder(made("bert").folder, dtype="float32", device="cpu").embed_documents(PASSAGES)

@@ -13,7 +13,7 @@ LOAD = """
 import json, pathlib, sys, torch
 from twofold.local import products
 from twofold.local.files.checkpoint import Checkpoint
-from twofold.local.int8 import works
+from twofold.local.int8 import largest
 from twofold.local.packing import Batch
 
 def memory(*names):
@@ -21,7 +21,7 @@ def memory(*names):
     return [int(fields[name].split()[0]) * 1024 for name in names]
 
 dtype, int8 = (torch.bfloat16, True) if sys.argv[2] == "int8" else (getattr(torch, sys.argv[2]), False)
-works(), products.works(dtype)  # what oneDNN needs for itself is no part of the weights
+largest(), products.works(dtype)  # what oneDNN needs for itself is no part of the weights
 samples = [(None, Batch(torch.arange(300), [100, 100, 100]))]
 resident, anonymous = memory("VmRSS", "RssAnon")
 encoder = Checkpoint.read(pathlib.Path(sys.argv[1])).load(torch.device("cpu"), dtype, int8=int8, samples=samples)

@@ -133,11 +133,12 @@ class Calibrator:
     """Makes int8 layers of stored ones, one after the other: the samples go through each in float32.
 
     A layer is read by parts, and each is quantised as soon as the samples have passed it. `dtype` is what attention is
-    computed in.
+    computed in, `limit` the largest weight.
     """
 
     samples: Samples
     dtype: torch.dtype
+    limit: int
     states: list[Tensor] = field(default_factory=list)
 
     @torch.inference_mode()
@@ -169,8 +170,9 @@ class Calibrator:
 
     def _product(self, layer: Layer, name: str, watched: _Watched) -> Product:
         if name == "down":
-            return Rowwise.of(watched.plain, gated=layer.gate is not None)
-        return Calibrated.of(watched.plain, watched.seen, self.dtype if name == "qkv" else torch.float32)
+            return Rowwise.of(watched.plain, self.limit, gated=layer.gate is not None)
+        dtype = self.dtype if name == "qkv" else torch.float32
+        return Calibrated.of(watched.plain, watched.seen, dtype, self.limit)
 
 
 def _watching(layer: Layer, *names: str) -> Layer:

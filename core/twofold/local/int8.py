@@ -27,22 +27,27 @@ BLOCK = 2**15
 MAGIC = 1.5 * 2**23
 """Added to a float32 it leaves the nearest whole number in the lowest bits: a cast of the bits then rounds."""
 LEVELS = 255
+WIDE, NARROW = 127, 64
+"""The largest weight. Processors without VNNI or AMX add two products up in 16 bits, where 2 x 255 x 64 just fits."""
 SMOOTHING = 0.5
 """How much of a channel's size goes from the activations into the weight: the paper's alpha."""
-SAID = "oneDNN, u8 by s8, calibrated at load"
+SAID = {
+    WIDE: "oneDNN, u8 by s8, calibrated at load",
+    NARROW: "oneDNN, u8 by weights in 7 bits (no VNNI here), calibrated at load",
+}
 GELU_LOW = 0.17
 """GELU's lowest value is -0.16997."""
 GELU_ZERO, MIDDLE = 16, 128
 """The u8 that stands for 0: behind GELU, whose negative values are small, and where both signs are alike."""
 
 
-def quantize(weight: Tensor, smooth: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def quantize(weight: Tensor, smooth: Tensor | None = None, limit: int = WIDE) -> tuple[Tensor, Tensor]:
     """An int8 matrix and one scale for each of its rows: weight * smooth is about int8 x scale[:, None]."""
-    return quantize_blocks(torch.split(weight, max(1, BLOCK // weight.shape[1])), weight.shape, smooth)
+    return quantize_blocks(torch.split(weight, max(1, BLOCK // weight.shape[1])), weight.shape, smooth, limit)
 
 
 def quantize_blocks(
-    blocks: Iterable[Tensor], shape: tuple[int, ...], smooth: Tensor | None = None
+    blocks: Iterable[Tensor], shape: tuple[int, ...], smooth: Tensor | None = None, limit: int = WIDE
 ) -> tuple[Tensor, Tensor]:
     """The same of a weight that comes by a few rows at a time.
 
@@ -53,7 +58,7 @@ def quantize_blocks(
     for part in blocks:
         block = part.float() if smooth is None else part.float() * smooth
         place = slice(done, done := done + len(block))
-        scales[place] = block.abs().amax(dim=1).clamp_min_(1e-12).div_(127)
+        scales[place] = block.abs().amax(dim=1).clamp_min_(1e-12).div_(limit)
         values[place] = block.div(scales[place, None]).round_()
     return values, scales
 
@@ -114,13 +119,14 @@ class _Weight:
     scale: Tensor  # (out,)
     zeros: Tensor  # (out,) int32: the weight is symmetric
     bias: Tensor | None
+    said: str
 
     @classmethod
-    def of(cls, plain: Plain, smooth: Tensor | None = None) -> _Weight:
-        values, scale = quantize(plain.weight, smooth)
+    def of(cls, plain: Plain, limit: int, smooth: Tensor | None = None) -> _Weight:
+        values, scale = quantize(plain.weight, smooth, limit)
         bias = None if plain.bias is None else plain.bias.float()
         packed = torch.ops.onednn.qlinear_prepack(values, None)
-        return cls(packed, scale, torch.zeros(len(scale), dtype=torch.int32), bias)
+        return cls(packed, scale, torch.zeros(len(scale), dtype=torch.int32), bias, SAID[limit])
 
     def product(self, x: Tensor, scale: float, zero: int, dtype: torch.dtype, activation: str = "none") -> Tensor:
         """Scale x (x - zero) @ weight.T + bias, x (T, in) uint8, its activation in the same kernel."""
@@ -147,7 +153,6 @@ def _u8(shifted: Tensor) -> Tensor:
 class Calibrated:
     """A product whose input has a range that is known: one scale for each channel, folded into the weight."""
 
-    said: ClassVar[str] = SAID
     weight: _Weight
     factors: Tensor  # (in,) what each channel is multiplied by
     shift: Tensor  # () the zero point, and MAGIC
@@ -155,8 +160,13 @@ class Calibrated:
     zero: int
     dtype: torch.dtype  # of `product(x)`; the other forms give float32
 
+    @property
+    def said(self) -> str:
+        """The way, for people."""
+        return self.weight.said
+
     @classmethod
-    def of(cls, plain: Plain, seen: Range, dtype: torch.dtype) -> Calibrated:
+    def of(cls, plain: Plain, seen: Range, dtype: torch.dtype, limit: int = WIDE) -> Calibrated:
         """Smooth, quantise and lay out the weight of `plain` for inputs within what was `seen`."""
         size = torch.maximum(seen.low.abs(), seen.high.abs()).clamp_min(1e-5)
         columns = torch.maximum(plain.weight.amax(0), -plain.weight.amin(0)).float().clamp_min(1e-5)
@@ -165,7 +175,7 @@ class Calibrated:
         scale = float(high - low) / LEVELS or 1.0
         zero = round(-float(low) / scale)
         shift = torch.tensor(MAGIC + zero)
-        return cls(_Weight.of(plain, smooth), 1 / (smooth * scale), shift, scale, zero, dtype)
+        return cls(_Weight.of(plain, limit, smooth), 1 / (smooth * scale), shift, scale, zero, dtype)
 
     def _quantized(self, x: Tensor) -> Tensor:
         return _u8(torch.addcmul(self.shift, x.float(), self.factors).clamp_(MAGIC, MAGIC + LEVELS))
@@ -187,19 +197,23 @@ class Calibrated:
 class Rowwise:
     """A product whose input is scaled for each row by what the row holds."""
 
-    said: ClassVar[str] = SAID
     weight: _Weight
     bias: Tensor | None
     shift: Tensor  # () the zero point, and MAGIC
     zero: int
     gated: bool  # whether the rows are products of GELU with another factor, so that both signs are large
 
+    @property
+    def said(self) -> str:
+        """The way, for people."""
+        return self.weight.said
+
     @classmethod
-    def of(cls, plain: Plain, *, gated: bool) -> Rowwise:
+    def of(cls, plain: Plain, limit: int = WIDE, *, gated: bool) -> Rowwise:
         """Quantise and lay out the weight of `plain`; the bias is added when the rows have their size again."""
         bias = None if plain.bias is None else plain.bias.float()
         zero = MIDDLE if gated else GELU_ZERO
-        return cls(_Weight.of(Plain(plain.weight)), bias, torch.tensor(MAGIC + zero), zero, gated)
+        return cls(_Weight.of(Plain(plain.weight), limit), bias, torch.tensor(MAGIC + zero), zero, gated)
 
     def __call__(self, x: Tensor) -> Tensor:
         """X @ weight.T + bias."""
@@ -222,8 +236,12 @@ class Rowwise:
 
 
 @cache
-def works() -> bool:
-    """Whether oneDNN multiplies u8 by s8 here, exactly: older processors saturate in between; looked at once."""
+def largest() -> int | None:
+    """The largest weight that oneDNN multiplies exactly by u8 here, None where it cannot; looked at once."""
+    return next((limit for limit in (WIDE, NARROW) if _exact(limit)), None)
+
+
+def _exact(limit: int) -> bool:
     generator = torch.Generator().manual_seed(0)
     values = torch.randint(0, 2, (48, 64), generator=generator).mul(2).sub(1).float()  # -1 and 1: the largest weights
     plain = Plain(values, torch.ones(48))
@@ -231,6 +249,6 @@ def works() -> bool:
     x[::2, ::2] = 0
     seen = Range(torch.zeros(64), torch.full((64,), 2.0))
     other = torch.ones(20, 48)
-    return agrees(plain, lambda: Calibrated.of(plain, seen, torch.float32), other, x, 0.02) and agrees(
-        plain, lambda: Rowwise.of(plain, gated=False), other, x, 0.02
+    return agrees(plain, lambda: Calibrated.of(plain, seen, torch.float32, limit), other, x, 0.02) and agrees(
+        plain, lambda: Rowwise.of(plain, limit, gated=False), other, x, 0.02
     )

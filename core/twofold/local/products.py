@@ -29,12 +29,11 @@ def gelu_(x: Tensor) -> Tensor:
 
 
 class Product(Protocol):
-    """What a linear layer computes, without its adapters. X is (T, in), every result (T, out).
+    """What a linear layer computes, without its adapters. X is (T, in), every result (T, out)."""
 
-    `said` names the way, for people.
-    """
-
-    said: ClassVar[str]
+    @property
+    def said(self) -> str:
+        """The way, for people."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """X @ weight.T + bias."""

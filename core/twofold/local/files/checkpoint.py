@@ -16,8 +16,7 @@ from twofold.local.encoder import Lora
 from twofold.local.files import recognise, weights
 from twofold.local.files.card import OwnFiles, derive, tokenizer_file
 from twofold.local.files.lora import ADAPTER_CONFIG, PeftAdapter, adapter_folders, stacked_loras, stacked_names
-from twofold.local.int8 import Int8Weight, quantize_blocks
-from twofold.local.int8 import works as int8_works
+from twofold.local.int8 import Int8Weight, largest, quantize_blocks
 from twofold.local.products import Packed
 
 if TYPE_CHECKING:
@@ -193,8 +192,8 @@ class Checkpoint:
 
 def _finish(device: torch.device, dtype: torch.dtype, *, int8: bool, samples: Samples) -> tuple[Finish, torch.dtype]:
     """What is made of a layer that was read, and the dtype that it is read in, which hidden states then have."""
-    if int8 and samples and device.type == "cpu" and int8_works():
-        return Calibrator(samples, dtype), torch.float32
+    if int8 and samples and device.type == "cpu" and (limit := largest()) is not None:
+        return Calibrator(samples, dtype, limit), torch.float32
     if int8:
         return each(Int8Weight.of), dtype
     if device.type == "cpu" and products.works(dtype):
