@@ -38,8 +38,8 @@ OF_STEPS = {
     "from": ("plan", "apply", "verify", "rollback"),
     "sample": ("plan", "verify"),
     "no_trial": ("plan",),
-    "budget_tokens": ("apply",),
-    "budget": ("apply",),
+    "budget_tokens": ("apply", "cutover", "rollback"),
+    "budget": ("apply", "cutover", "rollback"),
     "on_error": ("apply",),
     "dead_letters": ("apply",),
     "discard": ("apply",),
@@ -108,19 +108,20 @@ def migrate(
         if step in ("plan", "apply", "verify") or carry:
             migration.old = _old(migration, old or [])
         chosen: dict[str, Any] = {} if sample is None else {"sample": sample}
+        limit = budget_of(budget, budget_tokens, ahead=False)
         if step == "plan":
             tell_plan(migration.plan(**chosen, trial=not no_trial), as_json=as_json)
         elif step == "apply":
             own: dict[str, Any] = {"on_error": on_error or "stop", "dead_letters": dead_letters, "discard": discard}
-            limit = budget_of(budget, budget_tokens, ahead=False)
             carried = migration.apply(budget=limit, **own, progress=True, stop=stop)
             tell_carried(carried, as_json=as_json)
         elif step == "verify":
             _verify(migration, questions, {**chosen, "behind": behind or 0}, as_json=as_json)
         elif step == "cutover":
-            tell_cutover(name, migration.cutover(stop=stop), as_json=as_json)
+            tell_cutover(name, migration.cutover(budget=limit, stop=stop), as_json=as_json)
         elif step == "rollback":
-            tell_back(name, migration.rollback(carry=carry, stop=stop), carry=carry, as_json=as_json)
+            carried = migration.rollback(carry=carry, budget=limit, stop=stop)
+            tell_back(name, carried, carry=carry, as_json=as_json)
         else:
             _prune(migration, yes=yes, as_json=as_json)
 

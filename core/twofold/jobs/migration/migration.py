@@ -176,37 +176,46 @@ class Migration:
         target.keep(replace(note, verdict=kept, cutting=False))
         return verdict
 
-    def cutover(self, *, stop: Callable[[], bool] | None = None) -> Carried:
+    def cutover(self, *, budget: Budget | None = None, stop: Callable[[], bool] | None = None) -> Carried:
         """Carry over the last rows while writers wait, then let the target serve under the name.
 
+        Args:
+            budget: what this step may spend on a hosted model; where the last rows do not fit, the source serves on.
+            stop: as for `apply`.
+
         Raises:
+            BudgetExceeded: the rest does not fit.
             StoreError: no verification said GO, or the target has changed since; the source serves as before.
         """
         both = self._pair()
         with SettingAside("skip" if both.note.skip else "stop") as aside:
-            return cut_over(both, self._carrier(both, aside, stop=stop))
+            spending = Spending(self.embedder, budget)
+            return cut_over(both, self._carrier(both, aside, spending=spending, stop=stop))
 
-    def rollback(self, *, carry: bool = False, stop: Callable[[], bool] | None = None) -> Carried:
+    def rollback(
+        self, *, carry: bool = False, budget: Budget | None = None, stop: Callable[[], bool] | None = None
+    ) -> Carried:
         """Let the source serve again; until `prune` that takes a moment. Cut over again after another `verify`.
 
         Args:
             carry: first carry what was written since the cutover back to the source, embedded by that of `old` which
                 made its vectors; writers wait as in a cutover. Else it stays in the target, until an `apply` that may
                 `discard` it.
+            budget: what carrying may spend on a hosted model.
             stop: asked before each slice of what is carried; True leaves the target serving.
 
         Raises:
             InputError: none of `old` made them, or a row cannot be embedded by it; the target serves as before.
+            BudgetExceeded: what is to be carried does not fit; the target serves as before.
             StoreError: nothing was cut over, or it was pruned.
         """
         both = pair_of(self._place.beside(self.name), self.name)
         with SettingAside("skip" if both.note.skip else "stop") as aside:
             back = None
-            if carry:
-                both.source.find()
+            if carry and both.serves():
                 made = maker(both.source, both.target, self.old)
                 own: dict[str, Any] = {"late": both.note.late, "aside": aside, "removing": not both.note.skip}
-                back = Carrier(both.target, both.source, made, stop=stop, **own)
+                back = Carrier(both.target, both.source, made, spending=Spending(made, budget), stop=stop, **own)
             return roll_back(both, back)
 
     def prune(self) -> str:

@@ -43,6 +43,10 @@ class Pair(NamedTuple):
     target: Collection
     note: Note
 
+    def serves(self) -> bool:
+        """Whether the target serves in the source's place."""
+        return self.source.find() and moved_to(self.source.marks()) is not None
+
 
 def pair_of(place: Collection, name: str) -> Pair:
     """The two collections of a migration of what users call `name`; `place` is the collection of that very name.
@@ -135,8 +139,7 @@ def roll_back(pair: Pair, back: Carrier | None = None) -> Carried:
         InputError, StoreError: something could not be carried back; the target serves as before.
     """
     source, target, note = pair
-    source.find()
-    serving, done = moved_to(source.marks()) is not None, Carried()
+    serving, done = pair.serves(), Carried()
     if serving and back is not None:
         with _closed(target, source, back) as done:
             pass
