@@ -25,8 +25,8 @@ from peers.checkpoints import BERT_BASE, V3_VOCABULARY, VOCABULARY, make, v3
 
 from twofold.local import products
 from twofold.local.files.checkpoint import Checkpoint
-from twofold.local.int8 import largest
 from twofold.local.packing import Batch
+from twofold.local.u8s8 import largest
 
 if TYPE_CHECKING:
     from peers.checkpoints import Shape

@@ -10,21 +10,23 @@ import torch
 
 from support.checkpoints import MAKERS
 from twofold import Embedder
-from twofold.local import backend, int8
+from twofold.local import backend, few_rows
 from twofold.local.calibration import TEXTS, samples
 from twofold.local.files.checkpoint import Checkpoint
-from twofold.local.int8 import Calibrated, Int8Weight, Range, Rowwise, quantize
+from twofold.local.int8 import WIDE, Int8Weight, quantize
 from twofold.local.products import Plain
 from twofold.local.tokenizer import Tokenizer
+from twofold.local.u8s8 import NARROW, Calibrated, Range, Rowwise, largest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from support.checkpoints import Made
+    from twofold.local.products import Product
 
 CPU = torch.device("cpu")
-LIMIT = int8.largest() or int8.WIDE
-needs_kernels = pytest.mark.skipif(int8.largest() is None, reason="oneDNN has no exact int8 products here")
+LIMIT = largest() or WIDE
+needs_kernels = pytest.mark.skipif(largest() is None, reason="oneDNN has no exact int8 products here")
 PASSAGES = [
     "The lighthouse keeper counted nine ships before the fog came in over the harbour.",
     "Berlin",
@@ -71,6 +73,27 @@ def test_rows_have_their_own_scale(gated: bool) -> None:
         assert near(one, expected, 0.999)
     alone = Rowwise.of(plain, LIMIT, gated=gated).add(other[:1].clone(), x[:1].clone())
     torch.testing.assert_close(alone[0], got[0])
+
+
+@needs_kernels
+@pytest.mark.skipif(not few_rows.works(), reason="FBGEMM's operators are not here")
+@pytest.mark.parametrize("rows", [1, few_rows.FEW, few_rows.FEW + 1])
+def test_few_rows_give_what_many_give(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    x, other = torch.randn(rows, 64), torch.randn(rows, 48)
+    plain, seen = Plain(torch.randn(48, 64), torch.randn(48)), Range(torch.full((64,), -4.0), torch.full((64,), 4.0))
+
+    def made() -> tuple[Calibrated, Rowwise]:
+        return Calibrated.of(plain, seen, torch.float32, NARROW), Rowwise.of(plain, NARROW, gated=True)
+
+    by_fbgemm = made()
+    monkeypatch.setattr(few_rows, "works", lambda: False)
+    alone = made()
+    assert [one.weight.few is None for one in (*by_fbgemm, *alone)] == [False, False, True, True]
+    products: list[tuple[Product, Product]] = list(zip(by_fbgemm, alone, strict=True))
+    for one, same in products:
+        assert torch.equal(one(x), same(x))
+        assert torch.equal(one.gelu(x), same.gelu(x))
+        assert torch.equal(one.add(other.clone(), x), same.add(other.clone(), x))
 
 
 @pytest.mark.parametrize("name", MAKERS)

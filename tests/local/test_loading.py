@@ -13,7 +13,7 @@ LOAD = """
 import json, pathlib, sys, torch
 from twofold.local import products
 from twofold.local.files.checkpoint import Checkpoint
-from twofold.local.int8 import largest
+from twofold.local.u8s8 import largest
 from twofold.local.packing import Batch
 
 def memory(*names):

@@ -16,8 +16,9 @@ from twofold.local.encoder import Lora
 from twofold.local.files import recognise, weights
 from twofold.local.files.card import OwnFiles, derive, tokenizer_file
 from twofold.local.files.lora import ADAPTER_CONFIG, PeftAdapter, adapter_folders, stacked_loras, stacked_names
-from twofold.local.int8 import Int8Weight, largest, quantize_blocks
+from twofold.local.int8 import Int8Weight, quantize_blocks
 from twofold.local.products import Packed
+from twofold.local.u8s8 import largest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
