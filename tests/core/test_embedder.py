@@ -362,7 +362,9 @@ def test_a_load_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    "duplicate", [copy.copy, copy.deepcopy, lambda embedder: pickle.loads(pickle.dumps(embedder))], ids=str
+    "duplicate",
+    [copy.copy, copy.deepcopy, lambda embedder: pickle.loads(pickle.dumps(embedder))],
+    ids=["copy", "deepcopy", "pickle"],
 )
 def test_a_copy_has_the_settings_and_no_secret(duplicate: Callable[[Embedder], Embedder]) -> None:
     embedder = FakeEmbedder(dimensions=16, query_task="topic", api_key=SECRET, http_client=object())
