@@ -75,8 +75,7 @@ def test_rows_have_their_own_scale(gated: bool) -> None:
     torch.testing.assert_close(alone[0], got[0])
 
 
-@needs_kernels
-@pytest.mark.skipif(not few_rows.works(), reason="FBGEMM's operators are not here")
+@pytest.mark.skipif(largest() != NARROW or not few_rows.works(), reason="FBGEMM is for processors without VNNI")
 @pytest.mark.parametrize("rows", [1, few_rows.FEW, few_rows.FEW + 1])
 def test_few_rows_give_what_many_give(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     x, other = torch.randn(rows, 64), torch.randn(rows, 48)
