@@ -50,6 +50,7 @@ def works() -> bool:
     generator = torch.Generator().manual_seed(0)
     values = torch.randint(-64, 65, (48, 64), generator=generator).to(torch.int8)
     x = torch.randint(-128, 128, (20, 64), generator=generator).float()
+    values[0], x[0] = 64, 127  # the largest sums
     scale = torch.rand(48, generator=generator)
     try:
         got = FewRows.of(values, scale)(x, 128)
