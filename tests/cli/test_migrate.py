@@ -90,7 +90,7 @@ def test_the_old_model_is_named_where_no_record_says_it(twofold: Run, notes: tup
     ("arguments", "said"),
     [
         (("plan", "notes"), "--model names the one to migrate to"),
-        (("plan", "notes", *NEW, "--budget", "1"), "--budget is an option of apply, not of plan"),
+        (("plan", "notes", *NEW, "--budget", "1"), "--budget is an option of apply, cutover and rollback, not of plan"),
         (("rollback", "notes", "--sample", "3"), "--sample is an option of plan and verify, not of rollback"),
         (("apply", "nowhere", *NEW), "no collection 'nowhere'"),
         (("apply", "notes", *NEW, "--dimensions", "32"), "in this space already"),

@@ -5,6 +5,7 @@ What the documentation shows with real models runs here too: the same layout, si
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +14,7 @@ from huggingface_hub import constants
 from peers.checkpoints import Shape, make, v3
 
 from support.checkpoints import unigram, wordpiece
+from twofold.hosted import counting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,29 +30,31 @@ PUBLISHED = {
 COMMIT = "1" * 40
 
 
-def make_hub(cache: Path) -> Path:
+def make_hub(place: Path) -> Path:
     """Fill a folder as huggingface-hub does."""
     for hub_id, (family, shape, tokenizer) in PUBLISHED.items():
-        folder = _snapshot(cache, hub_id)
+        folder = _snapshot(place, hub_id)
         folder.mkdir(parents=True)
         torch.manual_seed(0)
         make(folder, family, torch.float32, shape, vocabulary=tokenizer(folder))
-    minilm = _snapshot(cache, "sentence-transformers/all-MiniLM-L6-v2")
+    minilm = _snapshot(place, "sentence-transformers/all-MiniLM-L6-v2")
     minilm.parent.mkdir(parents=True)
     minilm.symlink_to(get_model_path(), target_is_directory=True)
-    return cache
+    return place
 
 
-def use_hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def use_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process, which may have read its environment already, and those that it starts see that cache alone."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setenv("HF_HUB_CACHE", str(folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # what is kept of its tokenizers goes when it goes
+    monkeypatch.setattr(counting, "_tokenizer", cache(counting._tokenizer.__wrapped__))
 
 
-def _snapshot(cache: Path, hub_id: str) -> Path:
-    home = cache / f"models--{hub_id.replace('/', '--')}"
+def _snapshot(place: Path, hub_id: str) -> Path:
+    home = place / f"models--{hub_id.replace('/', '--')}"
     (home / "refs").mkdir(parents=True)
     (home / "refs" / "main").write_text(COMMIT, "utf-8")
     return home / "snapshots" / COMMIT

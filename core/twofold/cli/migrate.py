@@ -129,7 +129,8 @@ def migrate(
 def _check_options(step: str, given: Mapping[str, Any]) -> None:
     for option in given:
         if step not in OF_STEPS[option]:
-            steps = " and ".join(OF_STEPS[option])
+            *several, last = OF_STEPS[option]
+            steps = f"{', '.join(several)} and {last}" if several else last
             raise InputError(f"--{option.replace('_', '-')} is an option of {steps}, not of {step}")
 
 
