@@ -17,13 +17,16 @@ demo: $(if $(wildcard .venv/.ready),.venv/.ready,.venv/.demo)  ## index the stan
 test: lint  ## what CI runs: lint, types, the documentation, every test with coverage, the built wheel
 	$(SITE)
 	.venv/bin/coverage erase
-	.venv/bin/coverage run -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@echo 'two runs side by side; what the first one says is printed after the second'
+	@.venv/bin/coverage run -m pytest $(FIRST) >build/first.txt 2>&1 & first=$$!; \
+	trap "kill $$first" INT TERM; \
+	.venv/bin/coverage run -m pytest $(FIRST:%=--ignore=%); rest=$$?; \
+	wait $$first; code=$$?; cat build/first.txt; exit $$((code || rest))
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report
 
-# Tests wait for servers and processes half of their time, so there may be one worker more than cores that most machines
-# have left; each takes 2 GB. A file is one worker's, since its tests share what it starts.
-WORKERS ?= 3
+# About half of the tests by their time; the second run takes everything else.
+FIRST = $(addprefix tests/,benchmarks cli contract core demo docs hosted local packaging stores)
 
 quick: .venv/.ready  ## ruff, and the tests that need no server, no real model and no long wait: under a minute
 	.venv/bin/ruff check
