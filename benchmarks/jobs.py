@@ -50,19 +50,19 @@ class Nothing:
     def __init__(self, embedder: Embedder) -> None:
         self.rows, self._record = 0, embedder.record().to_json()
 
-    def record(self) -> str:  # noqa: D102 - see above
+    def record(self) -> str:
         return self._record
 
-    def held(self, documents: Sequence[str]) -> list[Held]:  # noqa: D102 - see above
+    def held(self, documents: Sequence[str]) -> list[Held]:
         return []
 
-    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:  # noqa: D102 - see above
+    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
         self.rows += len(rows)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Nothing is there."""
 
-    def count(self) -> int:  # noqa: D102 - see above
+    def count(self) -> int:
         return self.rows
 
 

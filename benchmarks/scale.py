@@ -91,23 +91,23 @@ class Ids:
         lines = self._file.read_text().splitlines() if self._file.exists() else []
         self._held = {held.id: held for held in (Held(*json.loads(line)) for line in lines)}
 
-    def record(self) -> str:  # noqa: D102 - see above
+    def record(self) -> str:
         return self._record
 
-    def held(self, documents: Sequence[str]) -> list[Held]:  # noqa: D102 - see above
+    def held(self, documents: Sequence[str]) -> list[Held]:
         return [self._held[one] for one in documents if one in self._held]
 
-    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:  # noqa: D102 - see above
+    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
         new = [Held(row.id, row.document, row.digest, row.rows, row.source) for row in rows]
         with self._file.open("a") as file:
             file.write("".join(json.dumps(held) + "\n" for held in new))
         self._held.update((held.id, held) for held in new)
 
-    def delete(self, ids: Sequence[str]) -> None:  # noqa: D102 - see above
+    def delete(self, ids: Sequence[str]) -> None:
         for one in ids:
             self._held.pop(one, None)
 
-    def count(self) -> int:  # noqa: D102 - see above
+    def count(self) -> int:
         return len(self._held)
 
 

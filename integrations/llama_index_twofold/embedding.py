@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from twofold import Embedder
     from twofold.adapters import KeySource, Model
 
-    class Options(BaseEmbedding):  # noqa: D101 - for type checkers alone
+    class Options(BaseEmbedding):
         def __getattr__(self, name: str) -> Any: ...
 else:
     Options = create_model("Options", __base__=BaseEmbedding, **option_fields())

@@ -1,6 +1,7 @@
 """What `from twofold import …` offers, and the packages' own lists of names."""
 
 import importlib
+import inspect
 from importlib.metadata import version
 
 import pytest
@@ -29,7 +30,17 @@ def test_the_list_of_names_is_true(package: str) -> None:
 def test_every_public_name_says_what_it_is(package: str) -> None:
     module = importlib.import_module(package)
     assert module.__doc__
-    undocumented = [name for name in module.__all__ if not getattr(module, name).__doc__]
+    named = {name: getattr(module, name) for name in module.__all__}
+    undocumented = [name for name, value in named.items() if not value.__doc__]
+    # A method that a base class documents needs no docstring of its own: `getdoc` finds the inherited one.
+    undocumented += [
+        f"{name}.{method}"
+        for name, value in named.items()
+        if inspect.isclass(value)
+        for method in vars(value).keys() - getattr(value, "__dataclass_fields__", {}).keys()
+        if not method.startswith("_") and inspect.isroutine(getattr(value, method))
+        if not inspect.getdoc(getattr(value, method))
+    ]
     assert undocumented == []
 
 
