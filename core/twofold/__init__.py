@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twofold.backend import Estimate, Price
     from twofold.documents import Document
     from twofold.embedder import Embedder
     from twofold.errors import (
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
         TwofoldError,
         TwofoldWarning,
     )
-    from twofold.estimate import Estimate, Price
     from twofold.models import ModelCard, Task
     from twofold.settings import Settings
     from twofold.space import Space, SpaceRecord
@@ -70,9 +70,9 @@ __all__ = [
 _HOMES = {
     "Document": "documents",
     "Embedder": "embedder",
-    "Estimate": "estimate",
+    "Estimate": "backend",
     "ModelCard": "models",
-    "Price": "estimate",
+    "Price": "backend",
     "Settings": "settings",
     "Space": "space",
     "SpaceRecord": "space",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import MISSING
 from typing import Any, TypeAlias
 
+from twofold.cache import Lookup, cache_key
 from twofold.documents import Span, check_text, check_texts
 from twofold.embedder import Embedder
 from twofold.errors import InputError
 from twofold.extras import extra
 from twofold.keys import Key, KeySource
-from twofold.lookup import Lookup, Side, cache_key
+from twofold.models import Side
 from twofold.offsets import cut, locate
 from twofold.progress import reporting
 from twofold.settings import options

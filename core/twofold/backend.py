@@ -1,30 +1,31 @@
-"""The seam between the embedder and what computes: one verb."""
+"""The protocols of what computes: `Backend`, with `Requesting` and `Batching` for hosted ones, and their values."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from twofold.documents import Document
-    from twofold.estimate import Estimate
     from twofold.models import ModelCard, Task
     from twofold.settings import Truncate
     from twofold.vectors import FloatArray
 
 Report: TypeAlias = "Callable[[int, int], None]"
-"""Called as work goes on with the documents and the tokens that are newly done."""
+"""Called during work with the numbers of documents and tokens finished since the last call."""
 
 CALLER: ContextVar[AbstractEventLoop | None] = ContextVar("CALLER", default=None)
-"""The event loop for which a thread makes a backend: an async client of the user's can be used there alone."""
+"""The event loop for which a thread creates a backend: an async client of the user's works only on that loop."""
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """What computes. It owns its batching; the embedder owns everything that is the same for all of them."""
+    """What computes. It owns its batching; the embedder owns everything that all backends have in common."""
 
     @property
     def card(self) -> ModelCard:
@@ -32,11 +33,11 @@ class Backend(Protocol):
 
     @property
     def weights_digest(self) -> str | None:
-        """A digest of the weights, for a local model."""
+        """A digest of the weights; None for a hosted model."""
 
     @property
     def provider(self) -> str | None:
-        """Who serves the model, for a hosted one."""
+        """Who serves the model; None for a local one."""
 
     def embed(
         self,
@@ -49,11 +50,11 @@ class Backend(Protocol):
     ) -> FloatArray:
         """One vector for each span, in order: shape (n_spans, at least dimensions), float32, not normalised.
 
-        A whole text over the model's length is refused, or its end is cut, as `truncate` says. The array is its
-        caller's, who may write to it.
+        `truncate` says whether a whole text over the model's length is an error or loses its end. The caller may write
+        to the array.
 
         Raises:
-            InputError: a text that cannot be embedded, before any work, named by its index.
+            InputError: a text that cannot be embedded, named by its index, before any work.
         """
 
     async def aembed(
@@ -65,25 +66,189 @@ class Backend(Protocol):
         truncate: Truncate = "error",
         report: Report | None = None,
     ) -> FloatArray:
-        """The same, without holding up the event loop."""
+        """Async version of `embed`."""
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
-        """The length of each text as the model sees it, instruction and special tokens included."""
+        """The length of each text as the model sees it, with instruction and special tokens."""
+
+
+# -- hosted models: what a call would send ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The provider's list price.
+
+    Attributes:
+        dollars: US dollars for a million tokens in single requests.
+        as_of: the month of the list, as "2026-11".
+        batch: US dollars for a million tokens through the batch API; None if there is none or its price is unknown.
+    """
+
+    dollars: float
+    as_of: str
+    batch: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a call would send and cost.
+
+    Attributes:
+        texts: how many texts or documents would be embedded.
+        requests: how many requests would be sent without retries; 0 for a local model.
+        tokens: the tokens of the texts and their instructions; equal texts count once.
+        exact: whether the model's own tokenizer counted the tokens; otherwise they are an upper estimate.
+        price: the list price; None if it is unknown or the model is free.
+        cost: US dollars; None if the price is unknown.
+    """
+
+    texts: int
+    requests: int
+    tokens: int
+    exact: bool
+    price: Price | None = None
+    cost: float | None = None
+
+    @property
+    def batch_cost(self) -> float | None:
+        """US dollars through the provider's batch API; None if unknown."""
+        return None if self.price is None or self.price.batch is None else self.tokens * self.price.batch / 1e6
 
 
 @runtime_checkable
 class Requesting(Protocol):
-    """A backend that sends requests, and can say how many, and what they took."""
+    """A backend that sends requests, and can estimate and report what they use."""
 
     @property
     def billed(self) -> int:
-        """The tokens of all requests so far, as the provider says, or as they are counted where it does not."""
+        """The tokens of all requests so far: the provider's count, or our own where it reports none."""
 
     def estimate(
         self, documents: Sequence[Document], task: Task, dimensions: int, *, truncate: Truncate = "error"
     ) -> Estimate:
-        """What `embed` would ask for; nothing is sent, and no key is needed.
+        """What `embed` would send. Nothing is sent and no key is needed.
 
         Raises:
-            InputError: what `embed` would refuse.
+            InputError: what `embed` would reject.
+        """
+
+
+# -- hosted models: batch APIs, which return the vectors of many texts hours later, for less --------------------------
+
+BatchState: TypeAlias = Literal["checked", "running", "completed", "failed", "expired", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A batch as its provider describes it.
+
+    Attributes:
+        id: the provider's name for it.
+        state: "checked" while the provider validates it, then "running"; the other states are final. "failed" may have
+            no results, "expired" and "cancelled" may have those of some texts.
+        total, done: the number of texts, and of those finished; 0 if unknown.
+        reason: the provider's explanation of a failure.
+        is_full: whether it failed because too much of the account's work was queued already.
+        marker: the name under which we submitted it, if the provider stores that.
+        created: Unix seconds.
+        results: the paths of the files that hold its results.
+    """
+
+    id: str
+    state: BatchState
+    total: int = 0
+    done: int = 0
+    reason: str = ""
+    is_full: bool = False
+    marker: str | None = None
+    created: float = 0.0
+    results: tuple[str, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the state is final."""
+        return self.state not in ("checked", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a text has no vector, in the provider's words."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The provider did not process a text, through no fault of the text: submit it again."""
+
+    reason: str
+
+
+Result: TypeAlias = "FloatArray | Refused | Missing"
+"""The outcome of one text; a vector has shape (1, at least dimensions)."""
+
+
+class Unsure(Exception):
+    """A batch may or may not have been submitted: only the provider's list can tell."""
+
+
+class BatchAPI(Protocol):
+    """One model's batch API, for one task.
+
+    Attributes:
+        name: the provider and model, for messages.
+        most_lines, most_bytes: the size limits of one batch.
+        longest_outage: how many seconds to wait for an unavailable provider.
+        first_lines: the size limit of the first batch, which is sent alone to check that its vectors equal those of
+            single requests; None if the provider guarantees that.
+    """
+
+    name: str
+    most_lines: int
+    most_bytes: int
+    longest_outage: float
+    first_lines: int | None
+
+    def lines(self, keys: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Each text's key with its line of a batch. Texts that the model cannot take are skipped.
+
+        Raises:
+            InputError: a size, a task or an option that the provider does not support.
+        """
+
+    def submit(self, marker: str, lines: Sequence[bytes]) -> str:
+        """Submit a batch. Returns its id.
+
+        Raises:
+            Unsure: no answer came.
+            ProviderError: the provider rejected it.
+        """
+
+    def find(self, marker: str, lines: int, since: float, known: Collection[str]) -> str | None:
+        """The id of the batch of `lines` lines submitted as `marker` at the Unix second `since`, if it exists.
+
+        Ids in `known` belong to other batches.
+        """
+
+    def look(self, batch: str) -> Batch:
+        """The state of a batch.
+
+        Raises:
+            ProviderError: the batch does not exist, or the provider stays unavailable.
+        """
+
+    def results(self, batch: Batch) -> AbstractContextManager[Iterable[tuple[str, Result]]]:
+        """The outcome of each text of a finished batch with its key, in any order; can be iterated several times."""
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """A backend whose provider has a batch API for some models."""
+
+    def batch_api(self, task: Task, dimensions: int, truncate: Truncate) -> BatchAPI:
+        """The batch API for one task.
+
+        Raises:
+            InputError: the model has no batch API, or there is no key.
         """

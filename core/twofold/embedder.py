@@ -1,113 +1,250 @@
-"""`Embedder`: the public face. One embedder, two sides."""
+"""`Embedder`: the public API. One embedder, two sides."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from twofold.backend import Requesting
-from twofold.computing import Computing, split
-from twofold.documents import Document, check_documents, check_text, check_texts
-from twofold.errors import InputError
-from twofold.estimate import Estimate
-from twofold.models import AUTO
-from twofold.space import CANARIES, SpaceRecord
+from twofold import vectors
+from twofold.backend import CALLER, Estimate, Requesting
+from twofold.cache import Lookup, VectorCache
+from twofold.documents import Document, check_documents, check_text, check_texts, span_counts
+from twofold.errors import InputError, ProviderError
+from twofold.keys import Key
+from twofold.models import AUTO, warn_untrained
+from twofold.progress import reporting
+from twofold.resolve import known_card, load_backend
+from twofold.settings import Settings, check_names, options
+from twofold.space import CANARIES, Space, SpaceRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from twofold.lookup import Side
+    from twofold.backend import Backend, Report
+    from twofold.keys import KeySource
+    from twofold.models import ModelCard, Side, Task
+    from twofold.settings import Dtype, Encoding, Truncate
     from twofold.vectors import FloatArray
 
-
-def _whole(texts: Iterable[str]) -> list[Document]:
-    return [Document.whole(text) for text in check_texts(texts)]
+    Constructor = TypeVar("Constructor", bound=Callable[..., None])
 
 
-def _as_record(record: object) -> SpaceRecord:
-    if not isinstance(record, SpaceRecord):
-        raise InputError(
-            f"expected a SpaceRecord, got {type(record).__name__}: read one by SpaceRecord.from_json, or compare two "
-            "spaces by space.differences"
-        )
-    return record
+def _checks_names(constructor: Constructor) -> Constructor:
+    """Answer an unknown option with an `InputError` that names the right one, and hide the key from tracebacks."""
+
+    @wraps(constructor)
+    def construct(self: Any, *model: Any, api_key: KeySource = None, http_client: Any = None, **given: Any) -> None:
+        key = Key(api_key)
+        del api_key  # a traceback may show the local variables of this frame
+        check_names(given)
+        constructor(self, *model, api_key=key, http_client=http_client, **given)
+
+    return construct  # type: ignore[return-value] # the signature is that of the constructor
 
 
-@contextmanager
-def _naming_chunks() -> Iterator[None]:
-    """Call the spans of the one document what the caller gave: chunks."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(re.sub(r"\bspan (\d+) of document 0\b", r"chunk \1", str(error)), index=error.index) from None
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the settings and the model's card decide together."""
+
+    card: ModelCard
+    dimensions: int
+    query: Task
+    document: Task
 
 
-class Embedder(Computing):
-    """Text to vectors, with the query and the document side each sent as the model was trained for.
+class Embedder:
+    """Turns text into vectors, encoding queries and documents the way the model was trained.
 
-    Cheap to make: weights are loaded, and connections opened, at the first use, and loaded weights are shared by the
-    whole process. Its repr and its pickle hold its settings and no secret. Safe to use from several threads.
+    Creating an embedder is cheap: weights are loaded and connections opened at the first use, and a process loads the
+    same weights once. Its repr and its pickle hold the settings and no secret. Threads may share an embedder.
 
     Args:
         model: a hub id ("jinaai/jina-embeddings-v3"), a checkpoint folder, or a hosted model
             ("jina:jina-embeddings-v3").
-        options: those of `Settings`, by their names.
-        api_key: the key of a hosted model: a string, or a callable that is asked for each request.
-        http_client: an httpx client of your own, sync or async, for proxies and certificates.
+        api_key: the key of a hosted model: a string, or a callable that is called before each request.
+        http_client: your own httpx client, sync or async, for proxies and certificates.
+
+    The other arguments are the options of `Settings`.
 
     Raises:
-        InputError: an option that does not exist, or that the model cannot take. For a model whose card is known this
-            is said here; for another at the first use.
+        InputError: an unknown option, or a value that the model does not support. A model with a known card is checked
+            now, any other at its first use.
     """
 
-    # -- identity -----------------------------------------------------------------------------------------------------
+    @_checks_names
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        dimensions: int | None = None,
+        query_task: str | None = AUTO,
+        document_task: str | None = AUTO,
+        query_instruction: str | None = None,
+        document_instruction: str | None = None,
+        normalize: bool = True,
+        truncate: Truncate = "error",
+        query_truncate: Truncate | None = None,
+        batch_tokens: int | None = None,
+        batch_items: int | None = None,
+        batch_bytes: int | None = None,
+        late_window: int | None = None,
+        late_overlap: int | None = None,
+        device: str = "auto",
+        dtype: Dtype = "auto",
+        merge_adapters: bool = False,
+        revision: str | None = None,
+        api_key_env: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 600.0,
+        max_outage: float | None = None,
+        concurrency: int = 4,
+        encoding: Encoding = "auto",
+        cache: str | os.PathLike[str] | None = None,
+        served_as: str | None = None,
+        api_key: KeySource = None,
+        http_client: Any = None,
+    ) -> None:
+        given = locals()
+        self.settings = Settings(**{option.name: given[option.name] for option in options()})
+        self._key = Key(api_key, self.settings.api_key_env)
+        self._http_client = http_client
+        self._loading = threading.Lock()
+        self._backend: Backend | None = None
+        self._known: _Facts | None = None
+        if (card := known_card(self.settings.model)) is not None:
+            self._check_options(card)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, api_key: KeySource = None, http_client: Any = None) -> Self:
+        """Create an embedder from `settings`, for example from a stored configuration."""
+        return cls(**asdict(settings), api_key=api_key, http_client=http_client)
+
+    def with_options(self, **options: Any) -> Self:
+        """Return an embedder with these options changed. It has the same key and client.
+
+        Raises:
+            InputError: see `Embedder`.
+        """
+        other = type(self)(**{**asdict(self.settings), **options}, http_client=self._http_client)
+        other._key = Key(self._key, other.settings.api_key_env)  # noqa: SLF001 - the same class
+        return other
+
+    def check_travels(self) -> None:
+        """Check that another machine can recreate this embedder from its pickle.
+
+        Raises:
+            InputError: it was given a key or a client, which stay in this process.
+        """
+        if self._key.is_given:
+            raise InputError(
+                "a key that is passed as api_key stays in its process: set the provider's environment variable, or "
+                "that of api_key_env, on every machine"
+            )
+        if self._http_client is not None:
+            raise InputError("an http_client stays in its process: other machines cannot use it")
+
+    # -- the model ----------------------------------------------------------------------------------------------------
+
+    @property
+    def backend(self) -> Backend:
+        """What computes the vectors; created at the first use."""
+        if self._backend is None:
+            with self._loading:
+                if self._backend is None:
+                    backend = load_backend(self.settings, self._key, self._http_client)
+                    self._check_options(backend.card)
+                    self._backend = backend
+        return self._backend
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card: width, length, tasks, licence."""
+        return self._facts.card
+
+    @property
+    def dimensions(self) -> int:
+        """The size of the vectors."""
+        return self._facts.dimensions
+
+    @property
+    def query_task(self) -> Task:
+        """How queries are encoded."""
+        return self._facts.query
+
+    @property
+    def document_task(self) -> Task:
+        """How documents are encoded."""
+        return self._facts.document
+
+    @cached_property
+    def space(self) -> Space:
+        """The identity of the vectors; see `Space`. The first access reads the weight files to digest them."""
+        card, settings = self.card, self.settings
+        return Space(
+            model=card.name,
+            weights=self.backend.weights_digest,
+            provider=self.backend.provider,
+            query_task=self.query_task.name,
+            query_prefix=self.query_task.prefix,
+            document_task=self.document_task.name,
+            document_prefix=self.document_task.prefix,
+            dimensions=self.dimensions,
+            width=card.width,
+            pooling=card.pooling,
+            normalized=settings.normalize,
+            quantisation="binary" if settings.encoding in {"binary", "ubinary"} else None,
+        )
 
     def record(self) -> SpaceRecord:
-        """The space with its canary vectors: what to store beside the vectors. Embeds a few short texts."""
+        """The space and its canary vectors, to store beside the vectors. Embeds a few short texts."""
         return SpaceRecord(self.space, self._canaries())
 
     def check(self, record: SpaceRecord) -> None:
-        """Let this embedder work on vectors that were stored with `record`, or refuse.
+        """Check that this embedder may search and extend vectors that were stored with `record`.
 
         Raises:
-            SpaceMismatch: they are of another space; the message names both and what differs.
-            InputError: it is no record.
+            SpaceMismatch: they belong to another space. The message names both spaces and the differences.
+            InputError: `record` is not a `SpaceRecord`.
         """
         _as_record(record).require(self.space, self._canaries)
 
     async def arecord(self) -> SpaceRecord:
-        """`record`, without holding up the event loop."""
+        """Async version of `record`."""
         return SpaceRecord((await self._ready()).space, await self._acanaries())
 
     async def acheck(self, record: SpaceRecord) -> None:
-        """`check`, without holding up the event loop."""
+        """Async version of `check`."""
         stored, space = _as_record(record), (await self._ready()).space
         canaries = await self._acanaries() if stored.space.relation(space) == "unproven" else None
         stored.require(space, lambda: self._canaries() if canaries is None else canaries)
 
     def count_tokens(self, texts: Iterable[str], *, task: str | None = AUTO) -> list[int]:
-        """The length of each text in tokens as the model sees it; "auto" counts it as a document."""
+        """Count the tokens of each text as the model sees it; "auto" counts it as a document."""
         chosen = self.document_task if task == AUTO else self.card.task(task)
         return self.backend.count_tokens(check_texts(texts), chosen)
 
     async def acount_tokens(self, texts: Iterable[str], *, task: str | None = AUTO) -> list[int]:
-        """`count_tokens`, without holding up the event loop."""
+        """Async version of `count_tokens`."""
         return await asyncio.to_thread(self.count_tokens, check_texts(texts), task=task)
 
     def estimate(self, texts: Iterable[str | Document], *, side: Side = "document") -> Estimate:
-        """The requests and tokens that embedding `texts` would take, and its cost where the price is known.
+        """Estimate the requests, the tokens and, where the price is known, the cost of embedding `texts`.
 
-        Nothing is embedded and no key is needed; of a model that only its server knows, one word is asked, as ever. A
-        local model takes no requests and costs nothing, nor does what the cache has.
+        Nothing is embedded and no key is needed, except that a model known only to its server is asked for the vector
+        of one word. A local model sends no requests and costs nothing. Texts in the cache are not counted.
 
         Raises:
-            InputError: what embedding them would refuse.
+            InputError: a text that embedding would reject.
         """
-        items = check_texts(texts) if isinstance(texts, str) else list(texts)  # one string is refused there
+        items = check_texts(texts) if isinstance(texts, str) else list(texts)  # check_texts rejects a single string
         documents = [
             item if isinstance(item, Document) else Document.whole(check_text(item, index))
             for index, item in enumerate(items)
@@ -123,83 +260,263 @@ class Embedder(Computing):
     # -- embedding ----------------------------------------------------------------------------------------------------
 
     def embed_query(self, text: str) -> FloatArray:
-        """The vector of one query, shape (dimensions,).
+        """Embed one query. Returns shape (dimensions,).
 
         Raises:
-            InputError: see `embed_documents`; a list is refused too.
+            InputError: see `embed_documents`; also for a list.
         """
         return self._embed([Document.whole(text)], self.query_task, "query").reshape(-1)
 
     def embed_queries(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
-        """The vectors of queries, shape (n, dimensions), in the order of `texts`."""
+        """Embed queries. Returns shape (n, dimensions), in the order of `texts`."""
         return self._embed(_whole(texts), self.query_task, "query", progress)
 
     def embed_documents(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
-        """The vectors of documents, shape (n, dimensions), in the order of `texts`.
+        """Embed documents. Returns shape (n, dimensions), in the order of `texts`.
 
         Raises:
-            InputError: an empty or blank text, one over the model's length, a lone surrogate, or something that is
-                not a string; named by its index, before any work.
-            ProviderError: a hosted model failed; what was done is in its `partial`.
+            InputError: a text is empty or blank, too long for the model, has a lone surrogate, or is not a string.
+                The message names its index, and nothing has been embedded.
+            ProviderError: a hosted model failed; its `partial` has the finished vectors.
         """
         return self._embed(_whole(texts), self.document_task, "document", progress)
 
     def embed_chunks(self, chunks: Iterable[str]) -> FloatArray:
-        """The vectors of the consecutive chunks of ONE document, late-chunked, shape (n, dimensions).
+        """Embed the consecutive chunks of ONE document by late chunking. Returns shape (n, dimensions).
 
-        The whole document goes through the model, so each chunk knows its context. Chunks are joined as they are: the
-        white space between them belongs to them, since "a" and "b" alone make one word, "ab".
+        The whole document goes through the model, so each chunk knows its context. Chunks are joined as they are, so
+        keep the white space between them: "a" and "b" become one word, "ab".
         """
         with _naming_chunks():
             return self._embed([Document.from_chunks(chunks)], self.document_task, "document")
 
     def embed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
-        """The vectors of each document's spans, late-chunked: a list of arrays of shape (n_spans, dimensions)."""
+        """Embed the spans of documents by late chunking. Returns an array of shape (n_spans, dimensions) for each."""
         documents = check_documents(documents)
-        return split(self._embed(documents, self.document_task, "document", progress), documents)
+        return _split(self._embed(documents, self.document_task, "document", progress), documents)
 
     def embed(self, texts: Iterable[str], *, task: str | None, progress: bool = False) -> FloatArray:
-        """The vectors of `texts` under any task of the model, shape (n, dimensions); None is the bare model."""
+        """Embed texts with any task of the model; None is the bare model. Returns shape (n, dimensions)."""
         return self._embed(_whole(texts), self.card.task(task), None, progress)
 
     async def aembed_query(self, text: str) -> FloatArray:
-        """`embed_query`, without holding up the event loop."""
+        """Async version of `embed_query`."""
         documents = [Document.whole(text)]
         task = (await self._loaded()).query_task
         return (await self._aembed(documents, task, "query")).reshape(-1)
 
     async def aembed_queries(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
-        """`embed_queries`, without holding up the event loop."""
+        """Async version of `embed_queries`."""
         return await self._aembed(_whole(texts), (await self._loaded()).query_task, "query", progress)
 
     async def aembed_documents(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
-        """`embed_documents`, without holding up the event loop."""
+        """Async version of `embed_documents`."""
         return await self._aembed(_whole(texts), (await self._loaded()).document_task, "document", progress)
 
     async def aembed_chunks(self, chunks: Iterable[str]) -> FloatArray:
-        """`embed_chunks`, without holding up the event loop."""
+        """Async version of `embed_chunks`."""
         with _naming_chunks():
             return await self._aembed([Document.from_chunks(chunks)], (await self._loaded()).document_task, "document")
 
     async def aembed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
-        """`embed_late`, without holding up the event loop."""
+        """Async version of `embed_late`."""
         documents = check_documents(documents)
-        return split(
-            await self._aembed(documents, (await self._loaded()).document_task, "document", progress), documents
-        )
+        task = (await self._loaded()).document_task
+        return _split(await self._aembed(documents, task, "document", progress), documents)
 
     async def aembed(self, texts: Iterable[str], *, task: str | None, progress: bool = False) -> FloatArray:
-        """`embed`, without holding up the event loop."""
+        """Async version of `embed`."""
         return await self._aembed(_whole(texts), (await self._loaded()).card.task(task), None, progress)
+
+    # -- computing ----------------------------------------------------------------------------------------------------
+
+    def _embed(
+        self, documents: Sequence[Document], task: Task, side: Side | None, progress: bool = False
+    ) -> FloatArray:
+        """Embed checked documents. `side` is None for a task of neither side, which is never cached."""
+        if not documents:
+            return np.empty((0, self.dimensions), np.float32)
+        lookup = self._look_up(documents, side)
+        if lookup is None:
+            return self._compute(documents, task, side, progress)
+        if missing := list(lookup.missing.values()):
+            with self._salvaging(lookup):
+                rows = self._compute(missing, task, side, progress)
+            self._cache.put(lookup.filled(_split(rows, missing)))
+        return np.concatenate(lookup.arrays())
+
+    async def _aembed(
+        self, documents: Sequence[Document], task: Task, side: Side | None, progress: bool = False
+    ) -> FloatArray:
+        if not documents:
+            return np.empty((0, self.dimensions), np.float32)
+        lookup = None
+        if self.settings.cache is not None and side is not None:
+            await self._ready()
+            lookup = await asyncio.to_thread(self._look_up, documents, side)
+        if lookup is None:
+            return await self._acompute(documents, task, side, progress)
+        if missing := list(lookup.missing.values()):
+            with self._salvaging(lookup):
+                rows = await self._acompute(missing, task, side, progress)
+            await asyncio.to_thread(self._cache.put, lookup.filled(_split(rows, missing)))
+        return np.concatenate(lookup.arrays())
+
+    def _compute(self, documents: Sequence[Document], task: Task, side: Side | None, progress: bool) -> FloatArray:
+        cut = self._truncate(side)
+        with self._watching(len(documents), progress) as report:
+            raw = self.backend.embed(documents, task, self.dimensions, truncate=cut, report=report)
+        return self._finish(raw, sum(span_counts(documents)))
+
+    async def _acompute(
+        self, documents: Sequence[Document], task: Task, side: Side | None, progress: bool
+    ) -> FloatArray:
+        cut = self._truncate(side)
+        with self._watching(len(documents), progress) as report:
+            raw = await self.backend.aembed(documents, task, self.dimensions, truncate=cut, report=report)
+        return self._finish(raw, sum(span_counts(documents)))
+
+    @contextmanager
+    def _watching(self, count: int, progress: bool) -> Iterator[Report | None]:
+        """Show progress if asked to, and finish the vectors that a provider sent before it failed."""
+        try:
+            if progress:
+                with reporting(count) as report:
+                    yield report
+            else:
+                yield None
+        except ProviderError as error:
+            for index, raw in error.partial.items():
+                error.partial[index] = self._finish(raw, len(raw))
+            raise
+
+    def _finish(self, raw: FloatArray, count: int) -> FloatArray:
+        return vectors.finish(raw, count, self.dimensions, unit=self.settings.normalize)
+
+    def _canaries(self) -> FloatArray:
+        """Never from the cache: they show what this backend returns now."""
+        texts = _whole(CANARIES)
+        return np.concatenate([self._embed(texts, self.query_task, None), self._embed(texts, self.document_task, None)])
+
+    async def _acanaries(self) -> FloatArray:
+        texts = _whole(CANARIES)
+        query, document = (await self._loaded()).query_task, self.document_task
+        return np.concatenate([await self._aembed(texts, query, None), await self._aembed(texts, document, None)])
+
+    # -- the cache ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _cache(self) -> VectorCache:
+        assert self.settings.cache is not None  # noqa: S101 - used only with a cache
+        return VectorCache(self.settings.cache)
+
+    def _look_up(self, documents: Sequence[Document], side: Side | None) -> Lookup[Document] | None:
+        """What the cache has of these documents; None without a cache, or for a task of neither side."""
+        if self.settings.cache is None or side is None:
+            return None
+        lookup = Lookup(self, side, documents)
+        lookup.read(self._cache.get(lookup.keys))
+        return lookup
+
+    @contextmanager
+    def _salvaging(self, lookup: Lookup[Document]) -> Iterator[None]:
+        """Cache what a provider sent before it failed, and let its error count by the places of the whole call."""
+        try:
+            yield
+        except (InputError, ProviderError) as error:
+            self._cache.put(lookup.salvaged(error))
+            if isinstance(error, ProviderError):
+                error.partial = lookup.done()
+                why = {lookup.keys[place]: reason for place, reason in error.failed.items()}
+                error.failed = {place: why[key] for place, key in enumerate(lookup.keys) if key in why}
+            raise
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _canaries(self) -> FloatArray:
-        """Never from the cache: they are to show what this door gives now."""
-        whole = _whole(CANARIES)
-        return np.concatenate([self._embed(whole, self.query_task, None), self._embed(whole, self.document_task, None)])
+    @property
+    def _facts(self) -> _Facts:
+        if self._known is None:
+            card, settings = self.backend.card, self.settings
+            query = card.side("query", settings.query_task)
+            document = card.side("document", settings.document_task)
+            self._known = _Facts(
+                card,
+                card.check_dimensions(settings.dimensions),
+                query if settings.query_instruction is None else replace(query, prefix=settings.query_instruction),
+                document
+                if settings.document_instruction is None
+                else replace(document, prefix=settings.document_instruction),
+            )
+        return self._known
 
-    async def _acanaries(self) -> FloatArray:
-        whole = _whole(CANARIES)
-        query, document = (await self._loaded()).query_task, self.document_task
-        return np.concatenate([await self._aembed(whole, query, None), await self._aembed(whole, document, None)])
+    def _truncate(self, side: Side | None) -> Truncate:
+        return (self.settings.query_truncate if side == "query" else None) or self.settings.truncate
+
+    async def _loaded(self) -> Self:
+        """Create the backend, which may read files or ask a hub, in a thread."""
+        return self if self._backend is not None else await self._off_the_loop("backend")
+
+    async def _ready(self) -> Self:
+        """Compute the space, which digests the weight files, in a thread."""
+        return await self._off_the_loop("space")
+
+    async def _off_the_loop(self, name: str) -> Self:
+        before = CALLER.set(asyncio.get_running_loop())
+        try:
+            await asyncio.to_thread(getattr, self, name)
+        finally:
+            CALLER.reset(before)
+        return self
+
+    def _check_options(self, card: ModelCard) -> None:
+        dimensions = card.check_dimensions(self.settings.dimensions)
+        card.side("query", self.settings.query_task)
+        card.side("document", self.settings.document_task)
+        card.late_policy(self.settings.late_window, self.settings.late_overlap)
+        if dimensions != card.width and dimensions not in card.matryoshka:
+            warn_untrained(card, dimensions)
+
+    def __copy__(self) -> Self:
+        """Return itself: an embedder never changes, and a copy needs its key."""
+        return self
+
+    def __deepcopy__(self, _: Any) -> Self:
+        return self
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "settings"):  # a traceback may show an embedder whose options were rejected
+            return f"{type(self).__name__}(…)"
+        given = self.settings.to_dict()
+        shown = "".join(f", {name}={value!r}" for name, value in given.items() if name != "model")
+        return f"{type(self).__name__}({self.settings.model!r}{shown})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings alone: no weights, no client, no key."""
+        return type(self).from_settings, (self.settings,)
+
+
+def _whole(texts: Iterable[str]) -> list[Document]:
+    return [Document.whole(text) for text in check_texts(texts)]
+
+
+def _split(rows: FloatArray, documents: Sequence[Document]) -> list[FloatArray]:
+    """The rows of each document."""
+    return np.split(rows, np.cumsum(span_counts(documents))[:-1]) if documents else []
+
+
+def _as_record(record: object) -> SpaceRecord:
+    if not isinstance(record, SpaceRecord):
+        raise InputError(
+            f"expected a SpaceRecord, got {type(record).__name__}: read one with SpaceRecord.from_json, or compare two "
+            "spaces with space.differences"
+        )
+    return record
+
+
+@contextmanager
+def _naming_chunks() -> Iterator[None]:
+    """Call the spans of the only document "chunks", as the caller does."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(re.sub(r"\bspan (\d+) of document 0\b", r"chunk \1", str(error)), index=error.index) from None

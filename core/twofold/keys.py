@@ -28,15 +28,13 @@ class Key:
 
     __slots__ = ("_source", "variable")
 
-    def __init__(self, source: KeySource = None, variable: str | None = None) -> None:
-        """Hold the key, or what gives it, and the environment variable to fall back to."""
+    def __init__(self, source: KeySource | Key = None, variable: str | None = None) -> None:
+        """Hold the key, or the callable that returns it, and the environment variable to fall back to."""
+        if isinstance(source, Key):
+            source = source._source  # noqa: SLF001 - its own class
         unwrap = getattr(source, "get_secret_value", None)  # pydantic's SecretStr, which LangChain users hold
         self._source: str | Callable[[], str] | None = unwrap() if unwrap else source
         self.variable = variable
-
-    def under(self, variable: str | None) -> Key:
-        """The same key, with another environment variable to fall back to."""
-        return Key(self._source, variable)
 
     @property
     def is_given(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from twofold.errors import DimensionsWarning, InputError, LicenceWarning
 
 Pooling: TypeAlias = Literal["mean", "cls", "last", "other"]
+Side: TypeAlias = Literal["query", "document"]
 AUTO = "auto"
 """The value of `query_task` and `document_task` that takes the card's own."""
 
@@ -76,7 +77,7 @@ class ModelCard:
             "(query_task=None, document_task=None)"
         )
 
-    def side(self, side: Literal["query", "document"], chosen: str | None = AUTO) -> Task:
+    def side(self, side: Side, chosen: str | None = AUTO) -> Task:
         """The task of one side: the one `chosen`, or the card's own when that is "auto"."""
         own = self.query_task if side == "query" else self.document_task
         return self.task(own if chosen == AUTO else chosen)
@@ -125,5 +126,5 @@ def warn_untrained(card: ModelCard, dimensions: int) -> None:
     warnings.warn(
         f"dimensions={dimensions}: {card.name} was {trained}; shorter vectors are allowed, measure what they cost you",
         DimensionsWarning,
-        stacklevel=4,  # where the embedder is made
+        stacklevel=5,  # where the embedder is created
     )

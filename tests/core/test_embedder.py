@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from twofold import DimensionsWarning, Document, Embedder, InputError, OutputError, Settings, SpaceMismatch
-from twofold import assembly as module
+from twofold import embedder as module
 from twofold.models import warn_untrained
 from twofold.testing import FakeBackend, FakeEmbedder
 from twofold.vectors import FloatArray

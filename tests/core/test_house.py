@@ -17,11 +17,9 @@ HOSTS |= {"llama_index_twofold": "llama_index"}
 
 FLOORS = [
     {"errors", "extras", "models", "documents", "offsets", "vectors", "space", "keys", "settings"}
-    | {"option", "arguments", "batches", "cache", "estimate", "progress", "backend", "cards", "wires"},
+    | {"cache", "progress", "backend", "cards", "wires"},
     {"fake", "local", "hosted"},
     {"resolve"},
-    {"assembly", "lookup"},
-    {"computing"},
     {"embedder"},
     {"stores", "doctor"},
     {"adapters", "jobs", "testing", "server"},

@@ -111,5 +111,5 @@ def test_a_key_is_not_shown(source: KeySource) -> None:
 
 def test_a_key_stays_itself_under_another_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTHER_KEY", "sk-other")
-    assert Key(SECRET, "MY_KEY").under("OTHER_KEY").reveal() == SECRET
-    assert Key(None, "MY_KEY").under("OTHER_KEY").reveal() == "sk-other"
+    assert Key(Key(SECRET, "MY_KEY"), "OTHER_KEY").reveal() == SECRET
+    assert Key(Key(None, "MY_KEY"), "OTHER_KEY").reveal() == "sk-other"

@@ -10,10 +10,9 @@ from support import schemas
 from support.faultserver import FaultServer
 from support.schemas import SchemaServer
 from twofold import Document, Embedder, Estimate, InputError, Price
-from twofold.cache import VectorCache
+from twofold.cache import VectorCache, cache_key
 from twofold.hosted.prices import PRICES
 from twofold.hosted.providers import PROVIDERS
-from twofold.lookup import cache_key
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from twofold.embedder import Embedder
     from twofold.jobs import Budget
-    from twofold.option import Option
+    from twofold.settings import Option
 
 BARE_MODEL = "none"
 """The value of `--query-task` and `--document-task` that means no task at all."""

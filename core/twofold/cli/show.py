@@ -12,7 +12,7 @@ from twofold.cli.say import line, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from twofold.estimate import Price
+    from twofold.backend import Price
 
 PIPE_WIDTH = 1000
 _CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -8,9 +8,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from twofold.backend import CALLER
+from twofold.backend import CALLER, Estimate
 from twofold.documents import Document
-from twofold.estimate import Estimate
 from twofold.hosted import telemetry
 from twofold.hosted.call import Usage
 from twofold.hosted.endpoint import Endpoint
@@ -124,7 +123,7 @@ class HostedBackend:
         )
 
     def batch_api(self, task: Task, dimensions: int, truncate: Truncate) -> Batches:
-        """The batch API for one task; see `twofold.batches`.
+        """The batch API for one task; see `twofold.backend`.
 
         Raises:
             InputError: there is none for this model; no key.

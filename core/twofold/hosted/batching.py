@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from twofold.batches import Missing, Refused, Unsure
+from twofold.backend import Missing, Refused, Unsure
 from twofold.errors import InputError, ProviderUnavailable, RequestRefused, ResponseInvalid
 from twofold.hosted.exchange import READ_SECONDS, Request, retry_after
 from twofold.hosted.loop import call
@@ -27,7 +27,7 @@ from twofold.wires.wire import BINARY, Garbled, Violation
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from twofold.batches import Batch, Result
+    from twofold.backend import Batch, Result
     from twofold.hosted.call import Call
     from twofold.hosted.endpoint import Endpoint
     from twofold.hosted.exchange import Answer
@@ -50,7 +50,7 @@ SKEW = 600.0
 
 
 class Batches:
-    """One model's batch API, for one task; see `twofold.batches.BatchAPI`."""
+    """One model's batch API, for one task; see `twofold.backend.BatchAPI`."""
 
     def __init__(
         self, settings: Settings, row: Provider, endpoint: Endpoint, plan: Callable[[Sequence[str]], Call]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from twofold.estimate import Price
+from twofold.backend import Price
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

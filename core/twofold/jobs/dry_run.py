@@ -22,9 +22,9 @@ from twofold.stores.opening import checking
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from twofold.backend import Price
     from twofold.documents import Document
     from twofold.embedder import Embedder
-    from twofold.estimate import Price
     from twofold.jobs.comparing import Task
     from twofold.jobs.corpus import Item
     from twofold.stores.opened import OpenStore

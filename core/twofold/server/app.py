@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from twofold.embedder import Embedder
-    from twofold.lookup import Side
+    from twofold.models import Side
     from twofold.server.limits import Limits
 
 SIDES: dict[str, Side | None] = {"": None, "/query": "query", "/passage": "document"}

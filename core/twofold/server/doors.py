@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from twofold.lookup import Side
+    from twofold.models import Side
     from twofold.server.served import Served
     from twofold.server.service import Service
     from twofold.server.turns import Work

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from twofold.embedder import Embedder
-    from twofold.lookup import Side
-    from twofold.models import Task
+    from twofold.models import Side, Task
     from twofold.server.limits import Limits
     from twofold.server.metrics import Metrics
     from twofold.settings import Truncate

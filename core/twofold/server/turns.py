@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from twofold.documents import Document
-    from twofold.lookup import Side
-    from twofold.models import Task
+    from twofold.models import Side, Task
     from twofold.settings import Truncate
     from twofold.vectors import FloatArray
 

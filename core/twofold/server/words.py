@@ -9,8 +9,7 @@ from twofold.models import BARE
 
 if TYPE_CHECKING:
     from twofold.embedder import Embedder
-    from twofold.lookup import Side
-    from twofold.models import Task
+    from twofold.models import Side, Task
 
 QUERY_WORDS = frozenset({"query", "search_query", "retrieval.query"})
 DOCUMENT_WORDS = frozenset({"document", "passage", "search_document", "retrieval.passage"})

@@ -14,7 +14,7 @@ from twofold.testing.vectors import TEXTS, VectorContract
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from twofold.option import Option
+    from twofold.settings import Option
 
 CANARY = "sk-canary-7f3a9d"
 CANARY_VARIABLE = "TWOFOLD_CONTRACT_KEY"

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from twofold.batches import Batch
+from twofold.backend import Batch
 from twofold.wires.openai_batch import read_line
 from twofold.wires.reading import decode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twofold.batches import BatchState
+    from twofold.backend import BatchState
     from twofold.wires.wire import Ask
 
 __all__ = ["LIST", "SUBMIT", "look_path", "read_batch", "read_line", "read_list", "write_batch", "write_line"]

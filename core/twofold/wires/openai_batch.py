@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from twofold.batches import Batch, Missing, Refused
+from twofold.backend import Batch, Missing, Refused
 from twofold.wires.reading import decode
 
 if TYPE_CHECKING:
-    from twofold.batches import BatchState
+    from twofold.backend import BatchState
 
 UPLOAD, SUBMIT, LIST = "/files", "/batches", "/batches?limit=100"
 OK, REFUSED = 200, frozenset({400, 413, 422})

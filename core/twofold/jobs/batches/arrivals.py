@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twofold import vectors
-from twofold.batches import Missing, Refused
-from twofold.cache import VectorCache
+from twofold.backend import Missing, Refused
+from twofold.cache import VectorCache, cache_key
 from twofold.documents import check_text
 from twofold.errors import SpaceMismatch
-from twofold.lookup import cache_key
 from twofold.space import CANARIES, CANARY_COSINE, lowest_cosine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from twofold.batches import Batch, BatchAPI, Result
+    from twofold.backend import Batch, BatchAPI, Result
     from twofold.embedder import Embedder
     from twofold.jobs.batches.submissions import Submissions
     from twofold.vectors import FloatArray

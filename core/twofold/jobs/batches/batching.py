@@ -11,7 +11,7 @@ from collections.abc import Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from twofold.batches import Batching
+from twofold.backend import Batching
 from twofold.errors import InputError
 from twofold.jobs.batches.arrivals import Arrivals, prefix_of
 from twofold.jobs.batches.run import BatchRun, Stopped
@@ -21,7 +21,7 @@ from twofold.progress import reporting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from twofold.batches import BatchAPI
+    from twofold.backend import BatchAPI
     from twofold.embedder import Embedder
 
 

@@ -7,14 +7,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from twofold.batches import Unsure
+from twofold.backend import Unsure
 from twofold.errors import ProviderUnavailable, RequestRefused, TwofoldError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from twofold.backend import Report
-    from twofold.batches import Batch, BatchAPI
+    from twofold.backend import Batch, BatchAPI, Report
     from twofold.jobs.batches.arrivals import Arrivals
     from twofold.jobs.batches.submissions import Submission, Submissions
 

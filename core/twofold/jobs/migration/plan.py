@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from twofold.estimate import Price
+    from twofold.backend import Price
     from twofold.jobs.migration.proving import Proof
 
 
