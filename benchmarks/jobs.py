@@ -28,7 +28,7 @@ import numpy as np
 
 from twofold import Embedder
 from twofold.jobs import Item, index, open_store
-from twofold.stores import OpenStore, Row
+from twofold.stores import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -97,7 +97,7 @@ def work(where: str, size: int, megabytes: int) -> None:
     elif where.startswith("alone:"):
         said = alone(where.partition(":")[2], size)
     elif where.startswith("engine:"):
-        said = str(index(embedder, OpenStore(cast("Any", Nothing(embedder))), items, **options))
+        said = str(index(embedder, cast("Any", Nothing(embedder)), items, **options))
     else:
         with open_store(where, "docs", embedder) as store:
             said = str(index(embedder, store, items, **options))

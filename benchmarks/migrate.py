@@ -114,7 +114,7 @@ class Writer:
             while not self._over.is_set():
                 try:
                     key = f"w{self.written % 50}"
-                    add_documents(store.store, old, ids=[key], documents=[f"note {self.written} of somebody"])
+                    add_documents(store, old, ids=[key], documents=[f"note {self.written} of somebody"])
                     self.written += 1
                     time.sleep(0.05)
                 except StoreError:

@@ -41,7 +41,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from twofold import Document, Embedder
 from twofold.fake import FakeBackend
 from twofold.jobs import Item, index
-from twofold.stores import Held, OpenStore
+from twofold.stores import Held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -132,7 +132,7 @@ def twofold(
 
     embedder = CountedEmbedder()
     carried = Engine(address, at_once=at_once) if engine else None
-    store = OpenStore(cast("Any", Ids(folder, Embedder("fake:"))))
+    store = cast("Any", Ids(folder, Embedder("fake:")))
     if carried is not None:  # what the first query loads is no part of a rate
         list(carried.map(Embedder("fake:"), [Document.whole(text) for text in texts(BATCH)]))
     begin()
@@ -363,7 +363,7 @@ def rates(size: int) -> None:
     free._backend = Free(real.backend)  # noqa: SLF001 - what a test may do
     for what, chunk_tokens in (("whole", None), ("in chunks of 128 tokens", 128)):
         with tempfile.TemporaryDirectory() as place:
-            store = OpenStore(cast("Any", Ids(Path(place), free)))
+            store = cast("Any", Ids(Path(place), free))
             items = [Item(f"d{number}", text) for number, text in enumerate(passages)]
             seconds = taken(lambda: index(free, store, items, chunk_tokens=chunk_tokens))  # noqa: B023 - called at once
         print(f"the driver, documents {what}: {size / seconds:,.0f} documents a core-second", flush=True)

@@ -5,35 +5,20 @@ from __future__ import annotations
 from dataclasses import MISSING
 from typing import Any, TypeAlias
 
-from twofold.cache import Lookup, cache_key
+from twofold.cache import Lookup
 from twofold.documents import Span, check_text, check_texts
 from twofold.embedder import Embedder
 from twofold.errors import InputError
 from twofold.extras import extra
-from twofold.keys import Key, KeySource
+from twofold.keys import KeySource
 from twofold.models import Side
 from twofold.offsets import cut, locate
 from twofold.progress import reporting
 from twofold.settings import options
-from twofold.space import SpaceRecord, lowest_cosine, mismatch_message
-from twofold.stores.checks import Checked, Given, as_document, check_documents, check_ids, check_metadata, warn_blank
-from twofold.stores.drivers import Calls, MaybeAwaitable, done, run
-from twofold.stores.faces import aadd_documents, add_documents, aopen_collection, open_collection
-from twofold.stores.filtering import among, matches
-from twofold.stores.lengths import check_lengths, checking_lengths
-from twofold.stores.moving import (
-    HOPS,
-    MIGRATION,
-    MOVED,
-    Original,
-    moved_to,
-    refuse_closed,
-    refusing_closed,
-    takes_over,
-)
-from twofold.stores.opened import OpenStore
-from twofold.stores.opening import checking, checking_space, opening, stored_record
-from twofold.stores.replacing import replacing
+from twofold.space import mismatch_message
+from twofold.stores.checks import Checked, Given, check_documents, check_ids, check_lengths, check_metadata, warn_blank
+from twofold.stores.moving import HOPS, MIGRATION, MOVED, Original, check_marks, check_not_closed, moved_to, takes_over
+from twofold.stores.opening import aopen_collection, check_record, check_space, open_collection, read_record
 from twofold.stores.rows import (
     DIGEST,
     DOCUMENT,
@@ -50,10 +35,11 @@ from twofold.stores.rows import (
     Stored,
     Where,
     digest_of,
+    search_filtered,
 )
 from twofold.stores.store import Store, store_over
-from twofold.stores.threads import ThreadedStore
-from twofold.stores.writing import SLICE, Entry, Metadatas, adding, embedding, version, writing
+from twofold.stores.threads import check_cancelled, invoke, resolve, run_in_thread
+from twofold.stores.writing import SLICE, Entry, Metadatas, aadd_documents, add_documents, embed_entries, version
 from twofold.vectors import FloatArray
 
 __all__ = [
@@ -69,73 +55,60 @@ __all__ = [
     "SLICE",
     "SOURCE",
     "START",
-    "Calls",
     "Checked",
     "Entry",
     "FloatArray",
     "Given",
     "Held",
     "Hit",
-    "Key",
     "KeySource",
     "Lookup",
-    "MaybeAwaitable",
     "Metadata",
     "Metadatas",
     "Model",
-    "OpenStore",
     "Original",
     "Row",
     "Side",
-    "SpaceRecord",
     "Span",
     "Store",
     "Stored",
-    "ThreadedStore",
     "Where",
     "aadd_documents",
     "add_documents",
-    "adding",
-    "among",
     "aopen_collection",
-    "as_document",
     "as_embedder",
-    "cache_key",
+    "check_cancelled",
     "check_documents",
     "check_ids",
     "check_lengths",
+    "check_marks",
     "check_metadata",
+    "check_not_closed",
+    "check_record",
+    "check_space",
     "check_text",
     "check_texts",
-    "checking",
-    "checking_lengths",
-    "checking_space",
     "cut",
     "digest_of",
-    "done",
-    "embedding",
+    "embed_entries",
     "extra",
+    "invoke",
     "locate",
-    "lowest_cosine",
-    "matches",
     "mismatch_message",
     "moved_to",
     "open_collection",
-    "opening",
     "option_fields",
     "option_names",
     "options",
-    "refuse_closed",
-    "refusing_closed",
-    "replacing",
+    "read_record",
     "reporting",
-    "run",
+    "resolve",
+    "run_in_thread",
+    "search_filtered",
     "store_over",
-    "stored_record",
     "takes_over",
     "version",
     "warn_blank",
-    "writing",
 ]
 
 Model: TypeAlias = "Any"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chroma_twofold.connect import asking, connect, is_there
-from twofold.adapters import done
+from twofold.adapters import resolve
 
 
 class Catalogue:
@@ -15,17 +15,17 @@ class Catalogue:
     client: Any
     _address: str | None
 
-    async def names(self) -> list[str]:
+    def names(self) -> list[str]:
         """Every collection of the tenant and database; a folder that is not there has none, and is not made."""
         if self.client is None and self._address is not None:
             if not is_there(self._address):
                 return []
             self.client = connect(self._address)
         with asking():
-            found = await done(self.client.list_collections())
+            found = resolve(self.client.list_collections())
         return sorted(one if isinstance(one, str) else one.name for one in found)
 
-    async def drop(self) -> None:
+    def drop(self) -> None:
         """Remove the collection from its database."""
         with asking(f"Chroma cannot remove the collection {self.name!r}"):
-            await done(self.client.delete_collection(self.name))
+            resolve(self.client.delete_collection(self.name))

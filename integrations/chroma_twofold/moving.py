@@ -10,7 +10,7 @@ from chroma_twofold.catalogue import Catalogue
 from chroma_twofold.connect import asking, connect, is_there
 from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction
 from twofold import StoreError
-from twofold.adapters import HOPS, MIGRATION, MOVED, Original, Row, done, extra, moved_to, refuse_closed, takes_over
+from twofold.adapters import HOPS, MIGRATION, MOVED, Original, Row, check_marks, extra, moved_to, resolve, takes_over
 
 with extra("chroma"):
     from chromadb.errors import NotFoundError
@@ -43,14 +43,14 @@ class Moving(Catalogue):
     _exact: bool
     """Whether marks of moving are not followed."""
 
-    async def find(self) -> bool:
+    def find(self) -> bool:
         """Whether it is there; refuses one that was made for another embedding function."""
         if self.collection is None:
             if self.client is None and self._address is not None:
                 if not is_there(self._address):
                     return False
                 self.client = connect(self._address)
-            if (found := await self._followed()) is None:
+            if (found := self._followed()) is None:
                 return False
             self.collection, self.name = found, found.name
         persisted = (self.collection.configuration_json.get("embedding_function") or {}).get("name")
@@ -61,75 +61,75 @@ class Moving(Catalogue):
             )
         return True
 
-    async def _followed(self) -> Any:
+    def _followed(self) -> Any:
         """The collection of this name, or the one that serves in its place; None where there is neither."""
         name = self.name
         for _ in range(HOPS):
             with asking():
                 try:
-                    found = await done(self.client.get_collection(name, embedding_function=None))
+                    found = resolve(self.client.get_collection(name, embedding_function=None))
                 except NotFoundError:
-                    return None if self._exact else await self._successor(name)
+                    return None if self._exact else self._successor(name)
             to = moved_to(_marks(found.metadata))
             if self._exact or to is None:
                 return found
             name = to
         raise StoreError(f"collection {self.name!r} has moved in a circle, by way of {name!r}: roll one of these back")
 
-    async def _successor(self, name: str) -> Any:
+    def _successor(self, name: str) -> Any:
         """What a prune that was cut short has not given its name yet."""
         with asking():
-            for one in await done(self.client.list_collections()):
+            for one in resolve(self.client.list_collections()):
                 if not isinstance(one, str) and takes_over(_marks(one.metadata), name):
-                    return await done(self.client.get_collection(one.name, embedding_function=None))
+                    return resolve(self.client.get_collection(one.name, embedding_function=None))
         return None
 
-    async def _fields(self) -> dict[str, Any]:
+    def _fields(self) -> dict[str, Any]:
         """The metadata that the server has now; the collection may have another name since it was opened."""
         own = self.collection
         # the client that a collection holds knows neither tenant nor database by itself
-        model = await done(
+        model = resolve(
             own._client.get_collection_by_id(own.id, tenant=own.tenant, database=own.database)  # noqa: SLF001
         )
         return dict(model.metadata or {})
 
-    async def _set_fields(self, changes: Mapping[str, Any], **more: Any) -> None:
+    def _set_fields(self, changes: Mapping[str, Any], **more: Any) -> None:
         """Change fields of the metadata, all at once; None removes one."""
         with asking():
-            fields = {**await self._fields(), **changes}
+            fields = {**self._fields(), **changes}
             kept = {key: value for key, value in fields.items() if key != HNSW_SPACE and value is not None}
             kept = kept or {MARKS[MOVED]: ""}  # Chroma takes no metadata without a field
-            await done(self.collection.modify(metadata=kept, **more))
+            resolve(self.collection.modify(metadata=kept, **more))
 
-    async def record(self) -> str | None:
+    def record(self) -> str | None:
         """The field of the metadata."""
         with asking():
-            stored: str | None = (await self._fields()).get(RECORD)
+            stored: str | None = (self._fields()).get(RECORD)
         return stored
 
-    async def stamp(self, record: str) -> None:
+    def stamp(self, record: str) -> None:
         """Add the record to the metadata."""
-        await self._set_fields({RECORD: record})
+        self._set_fields({RECORD: record})
 
     # -- moving -------------------------------------------------------------------------------------------------------
 
-    async def marks(self) -> dict[str, str]:
+    def marks(self) -> dict[str, str]:
         """Fields of the metadata."""
         with asking():
-            return _marks(await self._fields())
+            return _marks(self._fields())
 
-    async def mark(self, changes: Mapping[str, str | None]) -> None:
+    def mark(self, changes: Mapping[str, str | None]) -> None:
         """Change them by one call."""
-        await self._set_fields({MARKS[mark]: value for mark, value in changes.items()})
+        self._set_fields({MARKS[mark]: value for mark, value in changes.items()})
 
-    async def make_like(self, source: Self, record: str, embedder: Embedder, marks: Mapping[str, str]) -> None:
+    def make_like(self, source: Self, record: str, embedder: Embedder, marks: Mapping[str, str]) -> None:
         """Its metadata, and its index with everything but the distance, which is cosine."""
         own = source.collection
         fields = {key: value for key, value in (own.metadata or {}).items() if key not in OWN_FIELDS}
         index = {kind: dict(own.configuration_json.get(kind) or {}) for kind in ("hnsw", "spann")}
         configuration = {kind: {**options, "space": "cosine"} for kind, options in index.items() if options}
         with asking(f"Chroma cannot make the collection {self.name!r}"):
-            self.collection = await done(
+            self.collection = resolve(
                 self.client.create_collection(
                     self.name,
                     metadata={**fields, RECORD: record, **{MARKS[mark]: value for mark, value in marks.items()}},
@@ -138,16 +138,16 @@ class Moving(Catalogue):
                 )
             )
 
-    async def match(self, source: Self) -> None:
+    def match(self, source: Self) -> None:
         """Chroma's collections have no schema."""
 
-    async def originals(self, ids: Sequence[str], *, vectors: bool = False) -> list[Original]:
+    def originals(self, ids: Sequence[str], *, vectors: bool = False) -> list[Original]:
         """Rows as Chroma keeps them: text, metadata and, where there is one, a URI."""
         include = ["documents", "metadatas", "uris", *(["embeddings"] if vectors else [])]
         found: list[Original] = []
-        for some in await self._batches(len(ids)):
+        for some in self._batches(len(ids)):
             with asking():
-                got = await done(self.collection.get(ids=list(ids[some]), include=include))
+                got = resolve(self.collection.get(ids=list(ids[some]), include=include))
             blank = [None] * len(got["ids"])
             columns = [got.get(name) if got.get(name) is not None else blank for name in ("documents", "metadatas")]
             uris = got.get("uris") or blank
@@ -158,16 +158,16 @@ class Moving(Catalogue):
                 found.append(Original(Row.from_fields(key, text or "", fields or {}), (text or "",), kept, own))
         return found
 
-    async def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> None:
+    def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> None:
         """Write rows as they were; what a row has now and had not then is removed."""
-        for some in await self._batches(len(rows)):
+        for some in self._batches(len(rows)):
             part = rows[some]
             ids = [one.row.id for one in part]
             lost = [one.row.id for one in rows[some.start :]]
             with asking(f"Chroma did not take row {ids[0]!r} or one after it", lost):
-                fields = await self._replacing(ids, [one.kept["metadata"] for one in part])
+                fields = self._replacing(ids, [one.kept["metadata"] for one in part])
                 options = {"uris": [one.kept["uri"] for one in part]} if part[0].kept["uri"] else {}
-                await done(
+                resolve(
                     self.collection.upsert(
                         ids=ids,
                         embeddings=np.concatenate(vectors[some]),
@@ -177,36 +177,36 @@ class Moving(Catalogue):
                     )
                 )
 
-    async def take_out(self, ids: Sequence[str]) -> None:
+    def take_out(self, ids: Sequence[str]) -> None:
         """Remove rows, wherever the collection has moved."""
-        for some in await self._batches(len(ids)):
+        for some in self._batches(len(ids)):
             with asking():
-                await done(self.collection.delete(ids=list(ids[some])))
+                resolve(self.collection.delete(ids=list(ids[some])))
 
-    async def repoint(self, name: str, to: str) -> None:
+    def repoint(self, name: str, to: str) -> None:
         """Chroma has no aliases: the mark is followed."""
 
-    async def take_over(self, name: str) -> None:
+    def take_over(self, name: str) -> None:
         """Take the name, and lose the mark, by one call."""
-        await self._set_fields({MARKS[MIGRATION]: None}, name=name)
+        self._set_fields({MARKS[MIGRATION]: None}, name=name)
         self.name = name
 
     # -- how rows are written -----------------------------------------------------------------------------------------
 
-    async def _batches(self, count: int) -> list[slice]:
+    def _batches(self, count: int) -> list[slice]:
         """Slices of `count` rows that the server takes at once."""
         with asking():
-            limit = await done(self.collection._client.get_max_batch_size())  # noqa: SLF001 - it tells clients alone
+            limit = resolve(self.collection._client.get_max_batch_size())  # noqa: SLF001 - it tells clients alone
         size = min(limit, MAX_BATCH)
         return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
-    async def _refuse_closed(self) -> None:
-        """Refuse to write to a collection that is being moved; an error of Chroma's is the caller's to turn."""
-        refuse_closed(_marks(await self._fields()), self.name)
+    def _check_not_closed(self) -> None:
+        """Refuse to write to a collection that is being moved; the caller turns Chroma's errors into ours."""
+        check_marks(_marks(self._fields()), self.name)
 
-    async def _replacing(self, ids: Sequence[str], fields: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | None]:
+    def _replacing(self, ids: Sequence[str], fields: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | None]:
         """Metadata in which every field that a row has now, and is not to keep, is None: Chroma removes those."""
-        found = await done(self.collection.get(ids=list(ids), include=["metadatas"]))
+        found = resolve(self.collection.get(ids=list(ids), include=["metadatas"]))
         old = dict(zip(found["ids"], found["metadatas"] or (), strict=True))
         return [{**dict.fromkeys(old.get(key) or ()), **new} for key, new in zip(ids, fields, strict=True)]
 

@@ -12,7 +12,7 @@ from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction
 from chroma_twofold.filtering import where_of
 from chroma_twofold.moving import Moving
 from twofold import InputError, StoreError
-from twofold.adapters import DOCUMENT, Held, Hit, Row, Stored, done, extra
+from twofold.adapters import DOCUMENT, Held, Hit, Row, Stored, extra, resolve
 
 with extra("chroma"):
     from chromadb.api.models.CollectionCommon import CollectionCommon
@@ -87,7 +87,7 @@ class ChromaStore(Moving):
             self.client = connect(self._address)
         return type(self)(self.client, name, exact=True)
 
-    async def make(self, record: str, embedder: Embedder) -> None:
+    def make(self, record: str, embedder: Embedder) -> None:
         """Make it, for cosine where nothing else is said."""
         function = TwofoldEmbeddingFunction(embedder)
         if self.client is None and self._address is not None:
@@ -99,46 +99,46 @@ class ChromaStore(Moving):
             options |= {"configuration": self._configuration, "embedding_function": function}
         with asking(f"Chroma cannot make the collection {self.name!r}"):
             # where someone else has made it meanwhile, theirs comes back as it is, with their record
-            await done(self.client.get_or_create_collection(self.name, **options))
-            self.collection = await done(self.client.get_collection(self.name, embedding_function=None))
+            resolve(self.client.get_or_create_collection(self.name, **options))
+            self.collection = resolve(self.client.get_collection(self.name, embedding_function=None))
 
-    async def held(self, documents: Sequence[str]) -> list[Held]:
+    def held(self, documents: Sequence[str]) -> list[Held]:
         """Rows that name the documents, and those of the documents' own ids that name none."""
         found: dict[str, Held] = {}
-        for some in await self._batches(len(documents)):
+        for some in self._batches(len(documents)):
             keys = list(documents[some])
             with asking():
-                alone = await done(self.collection.get(ids=keys, include=["metadatas"]))
-            rows = [*await self._named(keys), *(row for row in _held(alone) if row.document == row.id)]
+                alone = resolve(self.collection.get(ids=keys, include=["metadatas"]))
+            rows = [*self._named(keys), *(row for row in _held(alone) if row.document == row.id)]
             found.update((row.id, row) for row in rows)
         return list(found.values())
 
-    async def _named(self, documents: Sequence[str]) -> list[Held]:
+    def _named(self, documents: Sequence[str]) -> list[Held]:
         """Rows that name the documents, in parts: Chroma's SQL fails where 32,767 rows are found at once."""
         found: list[Held] = []
         where = {DOCUMENT: {"$in": list(documents)}}
         while True:
             with asking():
-                got = await done(
+                got = resolve(
                     self.collection.get(where=where, limit=MOST_FOUND, offset=len(found), include=["metadatas"])
                 )
             found += _held(got)
             if len(got["ids"]) < MOST_FOUND:
                 return found
 
-    async def page(self, cursor: Any, limit: int) -> tuple[list[Held], Any]:
+    def page(self, cursor: Any, limit: int) -> tuple[list[Held], Any]:
         """Rows in Chroma's own order; the cursor is an offset."""
         offset = cursor or 0
         with asking():
-            rows = _held(await done(self.collection.get(limit=limit, offset=offset, include=["metadatas"])))
+            rows = _held(resolve(self.collection.get(limit=limit, offset=offset, include=["metadatas"])))
         return rows, offset + limit if len(rows) == limit else None
 
-    async def get(self, ids: Sequence[str]) -> list[Stored]:
+    def get(self, ids: Sequence[str]) -> list[Stored]:
         """Rows with their vectors."""
         found: list[Stored] = []
-        for some in await self._batches(len(ids)):
+        for some in self._batches(len(ids)):
             with asking():
-                got = await self._with_vectors(list(ids[some]))
+                got = self._with_vectors(list(ids[some]))
             columns = (got["ids"], got["documents"], got["metadatas"], got["embeddings"])
             found += [
                 Stored(Row.from_fields(key, text or "", fields or {}), np.asarray(vector, np.float32))
@@ -146,44 +146,44 @@ class ChromaStore(Moving):
             ]
         return found
 
-    async def _with_vectors(self, ids: list[str]) -> Any:
+    def _with_vectors(self, ids: list[str]) -> Any:
         left = RACES
         while True:
             try:
-                return await done(self.collection.get(ids=ids, include=["documents", "metadatas", "embeddings"]))
+                return resolve(self.collection.get(ids=ids, include=["documents", "metadatas", "embeddings"]))
             except Exception as error:
                 left -= 1
                 if RACE not in str(error) or not left:
                     raise
 
-    async def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
+    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
         """Write rows, their metadata replaced and not, as Chroma does, merged with what was there."""
-        for some in await self._batches(len(rows)):
+        for some in self._batches(len(rows)):
             part, lost = rows[some], [row.id for row in rows[some.start :]]
             ids = [row.id for row in part]
             with asking(f"Chroma did not take row {ids[0]!r} or one after it", lost):
-                await self._refuse_closed()
-                await done(
+                self._check_not_closed()
+                resolve(
                     self.collection.upsert(
                         ids=ids,
                         embeddings=vectors[some],
                         documents=[row.text for row in part],
-                        metadatas=await self._replacing(ids, [row.fields() for row in part]),
+                        metadatas=self._replacing(ids, [row.fields() for row in part]),
                     )
                 )
 
-    async def delete(self, ids: Sequence[str]) -> None:
+    def delete(self, ids: Sequence[str]) -> None:
         """Remove rows."""
         with asking():
-            await self._refuse_closed()
-        await self.take_out(ids)
+            self._check_not_closed()
+        self.take_out(ids)
 
-    async def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
+    def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
         """The nearest rows; Chroma's distances are 1 - cosine, 1 - dot product, or the squared L2 of unit vectors."""
         include = ["documents", "metadatas", "distances"]
         with asking():
             ask = {"query_embeddings": [vector.tolist()], "n_results": limit, "where": where_of(where)}
-            found = await done(self.collection.query(include=include, **ask))
+            found = resolve(self.collection.query(include=include, **ask))
         space = (self.collection.configuration_json.get("hnsw") or {}).get("space", "cosine")
         columns = (found[name][0] for name in ("ids", *include))
         return [
@@ -191,16 +191,16 @@ class ChromaStore(Moving):
             for key, text, fields, distance in zip(*columns, strict=True)
         ]
 
-    async def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> list[tuple[str, float]]:
+    def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> list[tuple[str, float]]:
         """Chroma's rows have one vector each."""
         if which:
             raise InputError(f"collection {self.name!r} has one vector a row, not {which + 1}")
-        return [(hit.row.id, hit.score) for hit in await self.search(vector, limit)]
+        return [(hit.row.id, hit.score) for hit in self.search(vector, limit)]
 
-    async def count(self) -> int:
+    def count(self) -> int:
         """How many rows there are."""
         with asking():
-            return int(await done(self.collection.count()))
+            return int(resolve(self.collection.count()))
 
     def close(self) -> None:
         """Close the client that was opened for an address."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_twofold.ready import take
 from twofold import Document, InputError, ProviderError
-from twofold.adapters import Lookup, check_text, check_texts, done, extra, run
+from twofold.adapters import Lookup, check_text, check_texts, extra, invoke, run_in_thread
 
 with extra("langchain"):
     from langchain_core.embeddings import Embeddings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from langchain_core.stores import ByteStore
 
@@ -47,7 +46,7 @@ class CachedEmbeddings(Embeddings):
     def embed_query(self, text: str) -> list[float]:
         """The vector of one query."""
         lookup = Lookup(self.embedder, "query", [check_text(text)])
-        run(_filling(lookup, self.store.mget, self.embedder.embed_queries, self.store.mset))
+        self._fill(lookup, "embed_queries")
         return lookup.vectors()[0]
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
@@ -57,15 +56,12 @@ class CachedEmbeddings(Embeddings):
     def embed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
         """The vectors of each document's spans, late-chunked; only documents that are missing are embedded."""
         lookup = Lookup(self.embedder, "document", list(documents))
-        embed = partial(self.embedder.embed_late, progress=progress)
-        run(_filling(lookup, self.store.mget, embed, self.store.mset))
+        self._fill(lookup, "embed_late", progress=progress)
         return lookup.arrays()
 
     async def aembed_query(self, text: str) -> list[float]:
         """`embed_query`, without holding up the event loop."""
-        lookup = Lookup(self.embedder, "query", [check_text(text)])
-        await _filling(lookup, self.store.amget, self.embedder.aembed_queries, self.store.amset)
-        return lookup.vectors()[0]
+        return await run_in_thread(self.embed_query, text)
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """`embed_documents`, without holding up the event loop."""
@@ -73,24 +69,18 @@ class CachedEmbeddings(Embeddings):
 
     async def aembed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
         """`embed_late`, without holding up the event loop."""
-        lookup = Lookup(self.embedder, "document", list(documents))
-        embed = partial(self.embedder.aembed_late, progress=progress)
-        await _filling(lookup, self.store.amget, embed, self.store.amset)
-        return lookup.arrays()
+        return await run_in_thread(self.embed_late, documents, progress=progress)
 
-
-async def _filling(
-    lookup: Lookup[Any], read: Callable[..., Any], embed: Callable[..., Any], write: Callable[..., Any]
-) -> None:
-    """Read what the store has, embed the rest, and store that; the three are plain, or all of them asynchronous."""
-    lookup.read(await done(read(lookup.keys)))
-    if lookup.missing:
-        try:
-            vectors = await done(embed(lookup.missing.values()))
-        except (InputError, ProviderError) as error:
-            await done(write(lookup.salvaged(error)))
-            raise
-        await done(write(lookup.filled(vectors)))
+    def _fill(self, lookup: Lookup[Any], method: str, **options: Any) -> None:
+        """Read what the store has, embed the rest, and store that."""
+        lookup.read(invoke(self.store, "mget", lookup.keys))
+        if lookup.missing:
+            try:
+                vectors = invoke(self.embedder, method, lookup.missing.values(), **options)
+            except (InputError, ProviderError) as error:
+                invoke(self.store, "mset", lookup.salvaged(error))
+                raise
+            invoke(self.store, "mset", lookup.filled(vectors))
 
 
 def _whole(texts: Sequence[str]) -> list[Document]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, overload
 
 from langchain_twofold.embedding import as_embeddings
 from twofold import InputError, ProviderError
-from twofold.adapters import Checked, Entry, cut, digest_of, done, extra, run, version, warn_blank
+from twofold.adapters import Checked, Entry, cut, digest_of, extra, invoke, run_in_thread, version, warn_blank
 
 with extra("langchain"):
     from langchain_core.documents import Document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from langchain_text_splitters import MarkdownHeaderTextSplitter, TextSplitter
 
@@ -81,7 +81,7 @@ def late_chunk(
         ProviderError: a hosted model failed; `partial` and `failed` count `documents`.
     """
     own = as_embeddings(embeddings)
-    return run(_late(documents, splitter, own.embedder, own.embed_late, progress=progress))
+    return _late(documents, splitter, own, progress=progress)
 
 
 async def alate_chunk(
@@ -93,7 +93,7 @@ async def alate_chunk(
 ) -> tuple[list[Document], LateVectors]:
     """`late_chunk`, without holding up the event loop."""
     own = as_embeddings(embeddings)
-    return await _late(documents, splitter, own.embedder, own.aembed_late, progress=progress)
+    return await run_in_thread(_late, documents, splitter, own, progress=progress)
 
 
 class _Cut(NamedTuple):
@@ -105,13 +105,13 @@ class _Cut(NamedTuple):
     text: Text
 
 
-async def _late(
-    documents: Iterable[Document], splitter: Any, embedder: Embedder, embed: Callable[..., Any], *, progress: bool
+def _late(
+    documents: Iterable[Document], splitter: Any, embeddings: Any, *, progress: bool
 ) -> tuple[list[Document], LateVectors]:
     cuts = _cut_all(documents, splitter)
     places = [one.place for one in cuts]
     try:
-        vectors = await done(embed([one.text for one in cuts], progress=progress))
+        vectors = invoke(embeddings, "embed_late", [one.text for one in cuts], progress=progress)
     except InputError as error:
         if error.index is None:
             raise
@@ -120,8 +120,8 @@ async def _late(
     except ProviderError as error:
         error.renumber(places)
         raise
-    chunks = [chunk for one in cuts for chunk in _chunks(one, embedder)]
-    return chunks, LateVectors((row for array in vectors for row in array.tolist()), embedder.space)
+    chunks = [chunk for one in cuts for chunk in _chunks(one, embeddings.embedder)]
+    return chunks, LateVectors((row for array in vectors for row in array.tolist()), embeddings.embedder.space)
 
 
 def _cut_all(documents: Iterable[Document], splitter: Any) -> list[_Cut]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from langchain_twofold.writing import Target
 from twofold import InputError
-from twofold.adapters import DOCUMENT, run
+from twofold.adapters import DOCUMENT, run_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,16 +32,16 @@ def record_key_encoder(store: VectorStore) -> Callable[[Document], str]:
         InputError: a store without embeddings of Twofold's. From the keys: metadata that is not JSON; a chunk of
             `late_chunk`, whose vector `index()` would compute anew, from the chunk alone.
     """
-    return run(_encoder(Target(store, {}, waits=False)))
+    return _encoder(Target(store, {}))
 
 
 async def arecord_key_encoder(store: VectorStore) -> Callable[[Document], str]:
     """`record_key_encoder`, without holding up the event loop."""
-    return await _encoder(Target(store, {}, waits=True))
+    return await run_in_thread(record_key_encoder, store)
 
 
-async def _encoder(target: Target) -> Callable[[Document], str]:
-    space = await target.reference() if target.own is not None else None
+def _encoder(target: Target) -> Callable[[Document], str]:
+    space = target.reference() if target.own is not None else None
     if space is None:
         raise InputError(f"{target.name} has no embeddings: open it with TwofoldEmbeddings")
     return partial(_key, space.fingerprint)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from langchain_twofold.documents import Documents
 from langchain_twofold.embedding import as_embeddings
 from langchain_twofold.hosts import host_of
 from langchain_twofold.writing import Target
-from twofold import ProviderError
-from twofold.adapters import SLICE, Calls, ThreadedStore, done, opening, reporting, run, store_over
+from twofold import ProviderError, adapters
+from twofold.adapters import SLICE, check_cancelled, reporting, run_in_thread, store_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,14 +44,18 @@ def open_collection(
             refused.
         MissingExtra: LangChain's package for the host is not installed.
     """
-    return run(_opening(where, name, as_embeddings(embedder), options, create=create, adopt=adopt, waits=False))
+    embeddings = as_embeddings(embedder)
+    make, making = host_of(where, embeddings, options)
+    native: Any = store_over(where, name, **making)
+    adapters.open_collection(native, embeddings.embedder, create=create, adopt=adopt)
+    return make(native.name)
 
 
 async def aopen_collection(
     where: Any, name: str, embedder: Model, *, create: bool = True, adopt: bool = False, **options: Any
 ) -> VectorStore:
     """`open_collection`, without holding up the event loop; the client is a synchronous one here, too."""
-    return await _opening(where, name, as_embeddings(embedder), options, create=create, adopt=adopt, waits=True)
+    return await run_in_thread(open_collection, where, name, embedder, create=create, adopt=adopt, **options)
 
 
 def add_documents(
@@ -91,8 +94,7 @@ def add_documents(
         ProviderError: a hosted model failed; every document that has its vector is written, and `partial` and `failed`
             count `documents`.
     """
-    target = Target(store, options, waits=False)
-    return run(_adding(target, documents, embeddings, ids, progress=progress))
+    return _add(Target(store, options), documents, embeddings, ids, progress=progress)
 
 
 async def aadd_documents(
@@ -105,34 +107,25 @@ async def aadd_documents(
     **options: Any,
 ) -> list[str]:
     """`add_documents`, without holding up the event loop."""
-    target = Target(store, options, waits=True)
-    return await _adding(target, documents, embeddings, ids, progress=progress)
+    target = Target(store, options)
+    return await run_in_thread(_add, target, documents, embeddings, ids, progress=progress)
 
 
-async def _adding(target: Target, documents: Any, embeddings: Any, ids: Any, *, progress: bool) -> list[str]:
+def _add(target: Target, documents: Any, embeddings: Any, ids: Any, *, progress: bool) -> list[str]:
     given = Documents.of(list(documents), ids, embeddings)
-    await target.check(given)
+    target.check(given)
     count = len(given.rows)
     written: list[str] = []
     with reporting(count, "adding", shown=progress) as report:
         for start in range(0, count, SLICE):
+            check_cancelled()
             some = range(start, min(start + SLICE, count))
             try:
-                await target.write(given, some, written)
+                target.write(given, some, written)
             except ProviderError:
-                await target.sweep(given, written)
+                target.sweep(given, written)
                 raise
             if report is not None:
                 report(len(some), 0)
-    await target.sweep(given, written)
+    target.sweep(given, written)
     return written
-
-
-async def _opening(
-    where: Any, name: str, embeddings: Any, options: dict[str, Any], *, create: bool, adopt: bool, waits: bool
-) -> VectorStore:
-    make, making = host_of(where, embeddings, options)
-    found: Any = store_over(where, name, **making)
-    native: Any = ThreadedStore(found) if waits else found
-    await opening(native, Calls(embeddings.embedder, waits=waits), create=create, adopt=adopt)
-    return await done(asyncio.to_thread(make, found.name) if waits else make(found.name))

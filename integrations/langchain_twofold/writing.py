@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +11,18 @@ from langchain_twofold.ready import ready
 from twofold import Document as Text
 from twofold import Embedder, InputError, SpaceMismatch, StoreError
 from twofold.adapters import (
-    Calls,
     Entry,
     Held,
-    ThreadedStore,
+    check_lengths,
     check_metadata,
     check_text,
-    checking_lengths,
-    done,
-    embedding,
+    embed_entries,
     extra,
+    invoke,
     mismatch_message,
-    opening,
+    open_collection,
+    read_record,
     store_over,
-    stored_record,
     warn_blank,
 )
 
@@ -44,7 +41,7 @@ if TYPE_CHECKING:
 class Target:
     """A store that is written to; its methods belong to one call."""
 
-    def __init__(self, host: VectorStore, options: Mapping[str, Any], *, waits: bool) -> None:
+    def __init__(self, host: VectorStore, options: Mapping[str, Any]) -> None:
         """Look at the store.
 
         Raises:
@@ -52,7 +49,7 @@ class Target:
         """
         if not isinstance(host, VectorStore):
             raise InputError(f"store is of type {type(host).__name__}, not a VectorStore of LangChain's")
-        self.host, self.options, self.waits, self.name = host, dict(options), waits, type(host).__name__
+        self.host, self.options, self.name = host, dict(options), type(host).__name__
         self.own: Any = host.embeddings
         if self.own is not None and not isinstance(getattr(self.own, "embedder", None), Embedder):
             kind = type(self.own).__name__
@@ -61,7 +58,7 @@ class Target:
             )
         self.collection = self._recorded()
 
-    async def check(self, given: Documents) -> None:
+    def check(self, given: Documents) -> None:
         """Refuse what may not be written, or cannot be.
 
         Raises:
@@ -72,21 +69,21 @@ class Target:
                 f"{self.name} has no embeddings of Twofold's, and no add_embeddings to give it vectors by: "
                 "open it with TwofoldEmbeddings"
             )
-        reference = await self.reference(given.embeddings)
+        reference = self.reference(given.embeddings)
         if self.own is None and given.embeddings is None and given.lacking(range(len(given.rows))):
             raise InputError(f"{self.name} has no embeddings: open it with some, or give them")
         theirs = [given.space] if given.space is not None else []
         if given.embeddings is not None:
-            theirs.append(await self._space(given.embeddings.embedder))
+            theirs.append(given.embeddings.embedder.space)
         for space in theirs:
             if reference is not None and (differences := reference.differences(space)):
                 raise SpaceMismatch(f"{self.name}: {mismatch_message(reference, space, differences)}")
         for vector in given.vectors:
             if reference is not None and vector is not None and len(vector) != reference.dimensions:
                 raise InputError(f"vectors of {len(vector)} dimensions, the store's have {reference.dimensions}")
-        await self._check_rows(given)
+        self._check_rows(given)
 
-    async def reference(self, embeddings: Any = None) -> Space | None:
+    def reference(self, embeddings: Any = None) -> Space | None:
         """The space of what may be written: that of the store's embeddings, which its collection's record agrees with.
 
         Raises:
@@ -95,24 +92,25 @@ class Target:
         """
         writer = self.own if self.own is not None else embeddings
         if writer is None:
-            return None if self.collection is None else (await stored_record(self.collection)).space
+            return None if self.collection is None else read_record(self.collection).space
         if self.collection is not None:
-            await opening(self.collection, Calls(writer.embedder, waits=self.waits), create=False)
-        return await self._space(writer.embedder)
+            open_collection(self.collection, writer.embedder, create=False)
+        space: Space = writer.embedder.space
+        return space
 
-    async def write(self, given: Documents, some: range, written: list[str]) -> None:
+    def write(self, given: Documents, some: range, written: list[str]) -> None:
         """Embed what is lacking of a slice, and write all that have their vectors; their ids go into `written`.
 
         Raises:
             StoreError: the store refused some; `failed` names them, and all that come after.
             ProviderError: a hosted model failed; its numbers count all documents.
         """
-        vectors, failure = await self._embed(given, some)
+        vectors, failure = self._embed(given, some)
         places = sorted(vectors)
         later = [row.id for row in given.rows[some.stop :]]
         try:
             if places:
-                await self._put(given, places, [vectors[place] for place in places])
+                self._put(given, places, [vectors[place] for place in places])
         except StoreError as refused:
             refused.failed = {**dict.fromkeys(later, str(refused)), **refused.failed}
             raise
@@ -120,7 +118,7 @@ class Target:
         if failure is not None:
             raise failure
 
-    async def sweep(self, given: Documents, written: Sequence[str]) -> None:
+    def sweep(self, given: Documents, written: Sequence[str]) -> None:
         """Remove rows of other versions that these documents had before, where all of theirs are written now."""
         kept = set(written)
         versions = {
@@ -133,12 +131,12 @@ class Target:
                 versions.pop(row.document, None)
         held: Sequence[Held] = ()
         if self.collection is not None and versions:
-            held = await done(self.collection.held(list(versions)))
+            held = self.collection.held(list(versions))
         elif isinstance(self.host, InMemoryVectorStore):
             held = [Held.from_fields(key, item["metadata"]) for key, item in self.host.store.items()]
         stale = [row.id for row in held if row.id not in kept and versions.get(row.document, row.digest) != row.digest]
         if stale:
-            await done((self.collection or self.host).delete(stale))
+            (self.collection or self.host).delete(stale)
 
     def _recorded(self) -> Any:
         """The collection behind the store as Twofold's, where it keeps a record; of one tenant, where one is named."""
@@ -150,14 +148,9 @@ class Target:
         unknown = sorted(set(self.options) - ({"tenant"} if hasattr(native, "with_tenant") else set()))
         if store is not None and unknown:
             raise InputError(f"{self.name} takes no {', '.join(unknown)} here")
-        return ThreadedStore(store) if store is not None and self.waits else store
+        return store
 
-    async def _space(self, embedder: Embedder) -> Space:
-        """Its digest may read a checkpoint's files."""
-        space: Space = await done(asyncio.to_thread(getattr, embedder, "space") if self.waits else embedder.space)
-        return space
-
-    async def _check_rows(self, given: Documents) -> None:
+    def _check_rows(self, given: Documents) -> None:
         texts: list[Text | None] = [None] * len(given.rows)
         for place in given.lacking(range(len(given.rows))):
             texts[place] = Text.whole(check_text(given.rows[place].text, place, "document"))
@@ -171,9 +164,9 @@ class Target:
                     raise InputError(f"document {place}, {row.id!r}: {error}", index=place) from None
         writer = given.embeddings if given.embeddings is not None else self.own
         if writer is not None:
-            await checking_lengths(Calls(writer.embedder, waits=self.waits), [row.id for row in given.rows], texts)
+            check_lengths(writer.embedder, [row.id for row in given.rows], texts)
 
-    async def _embed(self, given: Documents, some: range) -> tuple[dict[int, list[float]], ProviderError | None]:
+    def _embed(self, given: Documents, some: range) -> tuple[dict[int, list[float]], ProviderError | None]:
         """The vectors of a slice by their places, and what kept others from theirs."""
         found = {place: vector for place in some if (vector := given.vectors[place]) is not None}
         lacking = given.lacking(some)
@@ -182,7 +175,7 @@ class Target:
         writer: Any = given.embeddings if given.embeddings is not None else self.own
         entries = [Entry(given.rows[place].id, Text.whole(given.rows[place].text)) for place in lacking]
         try:
-            arrays, failure = await embedding(Calls(writer, waits=self.waits), entries)
+            arrays, failure = embed_entries(writer, entries)
         except InputError as error:
             error.index = None if error.index is None else lacking[error.index]
             raise
@@ -190,36 +183,30 @@ class Target:
             failure.renumber(lacking)
         return found | {lacking[number]: rows[0].tolist() for number, rows in arrays.items()}, failure
 
-    async def _put(self, given: Documents, places: Sequence[int], vectors: list[list[float]]) -> None:
+    def _put(self, given: Documents, places: Sequence[int], vectors: list[list[float]]) -> None:
         ids = [given.rows[place].id for place in places]
         if self.collection is not None:
             rows = [given.rows[place] for place in places]
-            await done(self.collection.upsert(rows, np.asarray(vectors, np.float32)))
+            self.collection.upsert(rows, np.asarray(vectors, np.float32))
             return
         try:
-            await self._give([given.items[place] for place in places], ids, vectors)
+            self._give([given.items[place] for place in places], ids, vectors)
         except Exception as error:
             failed = dict.fromkeys(ids, str(error))
             message = f"{self.name} refused documents {places[0]} to {places[-1]}: {error}; those before are stored"
             raise StoreError(message, failed=failed) from error
 
-    async def _give(self, items: list[Document], ids: list[str], vectors: list[list[float]]) -> None:
+    def _give(self, items: list[Document], ids: list[str], vectors: list[list[float]]) -> None:
         """Through the store's own methods: for ready vectors, or for texts, whose vectors its embeddings then give."""
         texts = [item.page_content for item in items]
         add: Any = getattr(self.host, "add_embeddings", None)
         if add is None:
             with ready(texts, vectors):
-                add = self.host.aadd_documents if self.waits else self.host.add_documents
-                await done(add(items, ids=ids, **self.options))
+                invoke(self.host, "add_documents", items, ids=ids, **self.options)
             return
         parameters = signature(add).parameters
         pairs: tuple[Any, ...] = (
             ([*zip(texts, vectors, strict=True)],) if "text_embeddings" in parameters else (texts, vectors)
         )
         named = {"metadatas": [item.metadata for item in items], "keys" if "keys" in parameters else "ids": ids}
-        if not self.waits:
-            add(*pairs, **named, **self.options)
-        elif (aadd := getattr(self.host, "aadd_embeddings", None)) is not None:
-            await aadd(*pairs, **named, **self.options)
-        else:
-            await asyncio.to_thread(add, *pairs, **named, **self.options)
+        invoke(self.host, "add_embeddings", *pairs, **named, **self.options)

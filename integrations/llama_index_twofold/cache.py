@@ -5,7 +5,6 @@ The host's own keys are the texts alone. Here they are `<space>/<side>/<digest>`
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from llama_index_twofold.marks import remember
 from llama_index_twofold.observers import admitted, observed
 from twofold import Document, InputError, ProviderError
-from twofold.adapters import Lookup, done
+from twofold.adapters import Lookup, invoke
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +27,7 @@ COLLECTION, VALUE = "embeddings", "float32"
 """Where the host keeps vectors, and the one field of each: the values in base64."""
 
 
-async def embedding(
+def embed(
     host: BaseEmbedding,
     embedder: Embedder,
     side: Side,
@@ -46,13 +45,11 @@ async def embedding(
     """
     with observed(host, chunks) as vectors:
         if host.embeddings_cache is None:
-            await admitted(host, len(chunks), waits=waits)
-            arrays = await _embed(embedder, side, items, waits=waits, progress=progress)
+            admitted(host, len(chunks), waits=waits)
+            arrays = _embed(embedder, side, items, progress=progress)
         else:
-            if waits:
-                await asyncio.to_thread(getattr, embedder, "space")  # which keys hold, and which reads the weights
             lookup: Lookup[Any] = Lookup(embedder, side, items)
-            await _fill(host, embedder, side, lookup, waits=waits, progress=progress)
+            _fill(host, embedder, side, lookup, waits=waits, progress=progress)
             arrays = lookup.arrays()
         whole = [arrays] if isinstance(arrays, np.ndarray) else arrays
         vectors.extend(row for own in whole for row in own.reshape(-1, embedder.dimensions).tolist())
@@ -60,31 +57,30 @@ async def embedding(
     return vectors
 
 
-async def _fill(
+def _fill(
     host: BaseEmbedding, embedder: Embedder, side: Side, lookup: Lookup[Any], *, waits: bool, progress: bool
 ) -> None:
     """Read what the cache has, embed what it lacks, and keep that."""
     cache: Any = host.embeddings_cache
 
-    async def keep(pairs: list[tuple[str, bytes]]) -> None:
+    def keep(pairs: list[tuple[str, bytes]]) -> None:
         for key, value in pairs:
-            entry = {VALUE: b64encode(value).decode()}
-            await done(cache.aput(key, entry, COLLECTION) if waits else cache.put(key, entry, COLLECTION))
+            invoke(cache, "put", key, {VALUE: b64encode(value).decode()}, COLLECTION)
 
-    read = [await done(cache.aget(key, COLLECTION) if waits else cache.get(key, COLLECTION)) for key in lookup.keys]
+    read = [invoke(cache, "get", key, COLLECTION) for key in lookup.keys]
     lookup.read([entry and b64decode(entry[VALUE]) for entry in read])
     if not lookup.missing:
         return
-    await admitted(host, len(lookup.missing), waits=waits)
+    admitted(host, len(lookup.missing), waits=waits)
     try:
-        arrays = await _embed(embedder, side, list(lookup.missing.values()), waits=waits, progress=progress)
+        arrays = _embed(embedder, side, list(lookup.missing.values()), progress=progress)
     except (InputError, ProviderError) as error:
-        await keep(lookup.salvaged(error))
+        keep(lookup.salvaged(error))
         raise
-    await keep(lookup.filled(arrays))
+    keep(lookup.filled(arrays))
 
 
-async def _embed(embedder: Embedder, side: Side, items: Sequence[Any], *, waits: bool, progress: bool) -> Any:
+def _embed(embedder: Embedder, side: Side, items: Sequence[Any], *, progress: bool) -> Any:
     late = bool(items) and isinstance(items[0], Document)
     name = "embed_late" if late else {"query": "embed_queries", "document": "embed_documents"}[side]
-    return await done(getattr(embedder, f"a{name}" if waits else name)(items, progress=progress))
+    return invoke(embedder, name, items, progress=progress)

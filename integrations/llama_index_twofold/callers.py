@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from llama_index_twofold.marks import mark, marked_tag, spaces_of
 from twofold import SpaceMismatch, SpaceRecord
-from twofold.adapters import done, extra, mismatch_message, run, store_over
+from twofold.adapters import extra, mismatch_message, store_over
 
 with extra("llama-index"):
     from llama_index.core.indices.vector_store import VectorIndexRetriever, VectorStoreIndex
@@ -105,4 +105,4 @@ def _record(vector_store: Any) -> str | None:
     if getattr(vector_store, "_aclient", None) is not None:
         return None
     native = store_over(vector_store.client, getattr(vector_store, "index_name", None))
-    return run(done(native.record())) if native is not None else None
+    return native.record() if native is not None else None

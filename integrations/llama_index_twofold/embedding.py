@@ -8,12 +8,21 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
-from llama_index_twofold.cache import embedding
+from llama_index_twofold.cache import embed
 from llama_index_twofold.callers import caller_of
 from llama_index_twofold.marks import is_marked, mark, remember
 from llama_index_twofold.observers import dispatcher
 from twofold import InputError
-from twofold.adapters import as_embedder, check_text, check_texts, extra, option_fields, option_names, run, warn_blank
+from twofold.adapters import (
+    as_embedder,
+    check_text,
+    check_texts,
+    extra,
+    option_fields,
+    option_names,
+    run_in_thread,
+    warn_blank,
+)
 
 with extra("llama-index"):
     from llama_index.core.base.embeddings.base import BaseEmbedding, mean_agg
@@ -95,13 +104,13 @@ class TwofoldEmbedding(Options):
     def get_query_embedding(self, query: str) -> list[float]:
         """The vector of one query."""
         query = check_text(query)
-        return run(embedding(self, self._embedder, "query", [query], [query]))[0]
+        return embed(self, self._embedder, "query", [query], [query])[0]
 
     @dispatcher.span
     async def aget_query_embedding(self, query: str) -> list[float]:
         """`get_query_embedding`, without holding up the event loop."""
         query = check_text(query)
-        return (await embedding(self, self._embedder, "query", [query], [query], waits=True))[0]
+        return (await run_in_thread(embed, self, self._embedder, "query", [query], [query], waits=True))[0]
 
     def get_agg_embedding_from_queries(
         self, queries: list[str], agg_fn: Callable[..., list[float]] | None = None
@@ -140,7 +149,7 @@ class TwofoldEmbedding(Options):
             caller.meet(self._embedder, self._seen)
         vectors: list[list[float]] = []
         if texts := check_texts(texts):
-            vectors = run(embedding(self, self._embedder, "document", texts, texts, progress=show_progress))
+            vectors = embed(self, self._embedder, "document", texts, texts, progress=show_progress)
         if caller is not None:
             caller.mark(self._embedder.space.tag)
         return vectors
@@ -154,8 +163,9 @@ class TwofoldEmbedding(Options):
             await self._ameet(caller)
         vectors: list[list[float]] = []
         if texts := check_texts(texts):
-            flow = embedding(self, self._embedder, "document", texts, texts, waits=True, progress=show_progress)
-            vectors = await flow
+            vectors = await run_in_thread(
+                embed, self, self._embedder, "document", texts, texts, waits=True, progress=show_progress
+            )
         if caller is not None:
             caller.mark(self._embedder.space.tag)
         return vectors

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from llama_index_twofold.marks import marked_tag, spaces_of
 from llama_index_twofold.rows import stamped
 from twofold import SpaceMismatch
-from twofold.adapters import Calls, checking, extra, mismatch_message, run, stored_record
+from twofold.adapters import check_record, extra, mismatch_message, read_record, run_in_thread
 
 with extra("llama-index"):
     from pydantic import PrivateAttr
@@ -38,13 +38,13 @@ class Guard:
         self.store, self.embedder = store, embedder
         self._tags = {embedder.space.tag, stored}
 
-    async def writing(self, nodes: Sequence[BaseNode], *, waits: bool = False) -> list[BaseNode]:
+    def checked(self, nodes: Sequence[BaseNode]) -> list[BaseNode]:
         """The nodes as they are to be written; the record is read from the store each time.
 
         Raises:
             SpaceMismatch: a node whose vector is of another space, or does not say of which.
         """
-        await checking(self.store, Calls(self.embedder, waits=waits))
+        check_record(self.store, self.embedder)
         for node in nodes:
             if node.embedding is not None:
                 self._check(f"the vector of node {node.node_id!r}", node.embedding, marked_tag(node))
@@ -82,12 +82,12 @@ def guarded(kind: type[BasePydanticVectorStore]) -> Any:
         _guard: Guard = PrivateAttr()
 
         def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-            nodes = run(self._guard.writing(nodes))
+            nodes = self._guard.checked(nodes)
             pieces = [nodes[start : start + PIECE] for start in range(0, len(nodes), PIECE)]
             return [one for piece in pieces for one in super(Guarded, self).add(piece, **kwargs)]
 
         async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-            nodes = await self._guard.writing(nodes, waits=True)
+            nodes = await run_in_thread(self._guard.checked, nodes)
             ids: list[str] = []
             for start in range(0, len(nodes), PIECE):
                 ids += await super().async_add(nodes[start : start + PIECE], **kwargs)
@@ -107,8 +107,8 @@ def guarded(kind: type[BasePydanticVectorStore]) -> Any:
     return Guarded
 
 
-async def guarding(vector_store: Any, store: Store, embedder: Embedder) -> Any:
+def guard(vector_store: Any, store: Store, embedder: Embedder) -> Any:
     """`vector_store`, of a guarded class, with its guard; `store` is its collection, open."""
-    stored = (await stored_record(store)).space.tag
+    stored = read_record(store).space.tag
     vector_store._guard = Guard(store, embedder, stored)  # noqa: SLF001 - of our own class
     return vector_store

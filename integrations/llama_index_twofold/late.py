@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
-from llama_index_twofold.cache import embedding
+from llama_index_twofold.cache import embed
 from llama_index_twofold.embedding import TwofoldEmbedding
 from llama_index_twofold.marks import is_marked, mark
 from llama_index_twofold.node_spans import content, found, rebuilt
 from twofold import InputError, ProviderError
-from twofold.adapters import check_text, extra, run, warn_blank
+from twofold.adapters import check_text, extra, run_in_thread, warn_blank
 
 with extra("llama-index"):
     from llama_index.core.node_parser import NodeParser, SentenceSplitter
@@ -50,14 +49,14 @@ class LateChunkingNodeParser(NodeParser):
     def _parse_nodes(self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any) -> list[BaseNode]:
         given = _worded(nodes)
         split = [self.node_parser([each], **kwargs) for each in given.values()]
-        return run(_embedding(self.embed_model, _found(given, split), progress=show_progress))
+        return _embed(self.embed_model, _found(given, split), progress=show_progress)
 
     async def _aparse_nodes(
         self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any
     ) -> list[BaseNode]:
         given = _worded(nodes)
         split = [await self.node_parser.acall([each], **kwargs) for each in given.values()]
-        return await _embedding(self.embed_model, _found(given, split), waits=True, progress=show_progress)
+        return await run_in_thread(_embed, self.embed_model, _found(given, split), waits=True, progress=show_progress)
 
     def _postprocess_parsed_nodes(self, nodes: list[BaseNode], parent_doc_map: dict[str, Any]) -> list[BaseNode]:
         """`node_parser` has done it; a second time would bring the guessed offsets back."""
@@ -87,20 +86,21 @@ class LateChunking(TransformComponent):
         Blank nodes are left out, with a warning.
         """
         if nodes := _all_worded(nodes):
-            pages = _rebuilt(nodes, self.embed_model.embedder.space.tag)
-            run(_embedding(self.embed_model, pages, progress=bool(kwargs.get("show_progress"))))
+            self._embed_missing(nodes, progress=bool(kwargs.get("show_progress")))
         return nodes
 
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
         """`__call__`, without holding up the event loop."""
         if nodes := _all_worded(nodes):
-            space = await asyncio.to_thread(getattr, self.embed_model.embedder, "space")
-            pages = _rebuilt(nodes, space.tag)
-            await _embedding(self.embed_model, pages, waits=True, progress=bool(kwargs.get("show_progress")))
+            progress = bool(kwargs.get("show_progress"))
+            await run_in_thread(self._embed_missing, nodes, waits=True, progress=progress)
         return nodes
 
+    def _embed_missing(self, nodes: Sequence[BaseNode], **options: bool) -> None:
+        _embed(self.embed_model, _rebuilt(nodes, self.embed_model.embedder.space.tag), **options)
 
-async def _embedding(
+
+def _embed(
     model: TwofoldEmbedding, pages: Sequence[Page], *, waits: bool = False, progress: bool = False
 ) -> list[BaseNode]:
     """Give each node of each page its late-chunked vector and its mark; all nodes, in order."""
@@ -109,14 +109,14 @@ async def _embedding(
         return nodes
     texts, chunks = [page.text for page in pages], [content(node) for node in nodes]
     try:
-        vectors = await embedding(model, model.embedder, "document", texts, chunks, waits=waits, progress=progress)
+        vectors = embed(model, model.embedder, "document", texts, chunks, waits=waits, progress=progress)
     except (InputError, ProviderError) as error:
         error.renumber([page.place for page in pages])
         if isinstance(error, InputError) and error.index is not None:
             name = next(page.name for page in pages if page.place == error.index)
             raise InputError(f"document {name}: {error}", index=error.index) from None
         raise
-    space = await asyncio.to_thread(getattr, model.embedder, "space") if waits else model.embedder.space
+    space = model.embedder.space
     for node, vector in zip(nodes, vectors, strict=True):
         node.embedding = vector
         mark(node, space.tag, late=True)

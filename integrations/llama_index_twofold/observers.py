@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from twofold.adapters import done, extra
+from twofold.adapters import extra, resolve
 
 with extra("llama-index"):
     from llama_index.core.callbacks import CBEventType, EventPayload
@@ -45,9 +45,9 @@ def _listened() -> bool:
     return found
 
 
-async def admitted(host: BaseEmbedding, count: int, *, waits: bool) -> None:
+def admitted(host: BaseEmbedding, count: int, *, waits: bool) -> None:
     """Ask the rate limiter once for every `embed_batch_size` of the texts."""
     if (limiter := host.rate_limiter) is None:
         return
     for _ in range(0, count, host.embed_batch_size):
-        await done(limiter.async_acquire() if waits else limiter.acquire())
+        resolve(limiter.async_acquire() if waits else limiter.acquire())

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from llama_index_twofold.marks import is_late, mark
-from twofold.adapters import DOCUMENT, END, OWN_PREFIX, START, Held, Hit, Stored, done, extra
+from twofold.adapters import DOCUMENT, END, OWN_PREFIX, START, Held, Hit, Stored, extra
 
 with extra("llama-index"):
     from llama_index.core.schema import MetadataMode, NodeRelationship, RelatedNodeInfo, TextNode
@@ -43,37 +43,37 @@ class _NodeStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.native, name)
 
-    async def get(self, ids: Sequence[str]) -> list[Stored]:
+    def get(self, ids: Sequence[str]) -> list[Stored]:
         """Rows with their vectors, and with the text that these were made of.
 
         The host puts a node's metadata before its text, and stores the text alone.
         """
-        return [Stored(embedded(row), vector) for row, vector in await done(self.native.get(ids))]
+        return [Stored(embedded(row), vector) for row, vector in self.native.get(ids)]
 
-    async def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
+    def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
         """The nearest rows, with the text that their vectors were made of."""
-        return [Hit(embedded(row), score) for row, score in await done(self.native.search(vector, limit, where))]
+        return [Hit(embedded(row), score) for row, score in self.native.search(vector, limit, where)]
 
-    async def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
+    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
         """Write rows with the host's fields beside Twofold's."""
         rows = [replace(row, metadata={**row.metadata, **_fields(row, self.embedder.space.tag)}) for row in rows]
-        await done(self.native.upsert(rows, vectors))
+        self.native.upsert(rows, vectors)
 
 
 class _HostsRows(_NodeStore):
     """The same for proving what the host wrote: late-chunked rows belong to the document that their node names."""
 
-    async def page(self, cursor: Any, limit: int) -> tuple[list[Held], Any]:
+    def page(self, cursor: Any, limit: int) -> tuple[list[Held], Any]:
         """Rows of their nodes' documents."""
-        rows, cursor = await done(self.native.page(cursor, limit))
-        stored = await self.get([row.id for row in rows])
+        rows, cursor = self.native.page(cursor, limit)
+        stored = self.get([row.id for row in rows])
         return [Held(row.id, row.document, row.digest, row.rows) for row, _ in stored], cursor
 
-    async def held(self, documents: Sequence[str]) -> list[Held]:
+    def held(self, documents: Sequence[str]) -> list[Held]:
         """Every row of these documents; the whole collection is read, since the host's field cannot be asked for."""
-        found, cursor = await self.page(None, PAGE)
+        found, cursor = self.page(None, PAGE)
         while cursor is not None:
-            more, cursor = await self.page(cursor, PAGE)
+            more, cursor = self.page(cursor, PAGE)
             found += more
         return [row for row in found if row.document in documents]
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
-from llama_index_twofold.guard import Guard, guarded, guarding
+from llama_index_twofold.guard import Guard, guard, guarded
 from llama_index_twofold.node_spans import content, found
 from llama_index_twofold.rows import as_nodes, user_fields
 from twofold import InputError, adapters
-from twofold.adapters import as_embedder, extra, run, store_over
+from twofold.adapters import as_embedder, extra, run_in_thread, store_over
 
 with extra("llama-index"):
     from llama_index.core.schema import BaseNode
@@ -48,18 +47,14 @@ def open_collection(
     """
     made, native = as_embedder(embedder), _native(where, name, options)
     adapters.open_collection(as_nodes(native, made, adopt=adopt), made, create=create, adopt=adopt)
-    return run(guarding(_vector_store(where, native.name), as_nodes(native, made), made))
+    return guard(_vector_store(where, native.name), as_nodes(native, made), made)
 
 
 async def aopen_collection(
     where: Any, name: str, embedder: Model, *, create: bool = True, adopt: bool = False, **options: Any
 ) -> Any:
     """`open_collection`, without holding up the event loop: with Weaviate's asynchronous client, or in a thread."""
-    if not _waits(where):
-        return await asyncio.to_thread(open_collection, where, name, embedder, create=create, adopt=adopt, **options)
-    made, native = as_embedder(embedder), _native(where, name, options)
-    await adapters.aopen_collection(as_nodes(native, made, adopt=adopt), made, create=create, adopt=adopt)
-    return await guarding(_vector_store(where, native.name), as_nodes(native, made), made)
+    return await run_in_thread(open_collection, where, name, embedder, create=create, adopt=adopt, **options)
 
 
 def add_documents(
@@ -95,8 +90,8 @@ def add_documents(
         StoreError: the store refused a slice, or is gone; `failed` has the documents from that slice on.
         ProviderError: a hosted model failed; every document that has its vectors is written.
     """
-    guard, given = _guard(store), _given(documents, ids, metadatas, node_parser)
-    return adapters.add_documents(guard.store, guard.embedder, **given, progress=progress)
+    own, given = _guard(store), _given(documents, ids, metadatas, node_parser)
+    return adapters.add_documents(own.store, own.embedder, **given, progress=progress)
 
 
 async def aadd_documents(
@@ -109,11 +104,8 @@ async def aadd_documents(
     progress: bool = False,
 ) -> list[str]:
     """`add_documents`, without holding up the event loop: with Weaviate's asynchronous client, or in a thread."""
-    guard = _guard(store)
-    given = await asyncio.to_thread(_given, documents, ids, metadatas, node_parser)
-    if not _waits(getattr(store, "_aclient", None)):
-        return await asyncio.to_thread(adapters.add_documents, guard.store, guard.embedder, **given, progress=progress)
-    return await adapters.aadd_documents(guard.store, guard.embedder, **given, progress=progress)
+    options: dict[str, Any] = {"ids": ids, "metadatas": metadatas, "node_parser": node_parser, "progress": progress}
+    return await run_in_thread(add_documents, store, documents, **options)
 
 
 def _native(where: Any, name: str, options: dict[str, Any]) -> Store:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from twofold import InputError
-from twofold.adapters import done, extra
+from twofold.adapters import extra, resolve
 from weaviate_twofold.objects import refusals
 
 with extra("weaviate"):
@@ -76,12 +76,12 @@ class Catalogue:
     name: str
     _client: Any
 
-    async def names(self) -> list[str]:
+    def names(self) -> list[str]:
         """Every collection of the server, of whoever made it."""
         with refusals("collections cannot be listed"):
-            return sorted(await done(self._client.collections.list_all(simple=True)))
+            return sorted(resolve(self._client.collections.list_all(simple=True)))
 
-    async def drop(self) -> None:
+    def drop(self) -> None:
         """Remove the collection from its server."""
         with refusals(f"collection {self.name!r} was not removed"):
-            await done(self._client.collections.delete(self.name))
+            resolve(self._client.collections.delete(self.name))

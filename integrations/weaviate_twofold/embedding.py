@@ -8,12 +8,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from twofold import InputError
-from twofold.adapters import Calls, as_embedder, checking, checking_space, done, extra, run
-from weaviate_twofold.objects import Sending, checked_ids, entries_of, object_id, properties_of, writing
+from twofold.adapters import (
+    as_embedder,
+    check_not_closed,
+    check_record,
+    check_space,
+    extra,
+    invoke,
+    resolve,
+    run_in_thread,
+)
+from weaviate_twofold.objects import Sending, checked_ids, entries_of, object_id, properties_of, write_objects
 from weaviate_twofold.properties import ID
 from weaviate_twofold.rows import WeaviateStore
 
@@ -81,11 +91,11 @@ class TwofoldVectorizer:
                 `failed` count objects.
         """
         more: dict[str, Any] = {"references": references, "vectors": vectors, "space": space, "progress": progress}
-        return run(self._adding(Calls(self.embedder), collection, objects, ids=ids, **more))
+        return self._add(collection, objects, ids=ids, **more)
 
     async def aadd_objects(self, collection: Async, objects: Objects, **options: Any) -> list[str]:
         """`add_objects` with the same options, without holding up the event loop."""
-        return await self._adding(Calls(self.embedder, waits=True), collection, objects, **options)
+        return await run_in_thread(self._add, collection, objects, **options)
 
     def update_objects(self, collection: Sync, objects: Objects, *, ids: Sequence[str | UUID]) -> list[str]:
         """Change properties of objects that are there; those of whose texts one changes are embedded again.
@@ -100,11 +110,11 @@ class TwofoldVectorizer:
                 (add the document again); before any work.
             SpaceMismatch, StoreError, ProviderError: see `add_objects`.
         """
-        return run(self._updating(Calls(self.embedder), collection, objects, ids))
+        return self._update(collection, objects, ids)
 
     async def aupdate_objects(self, collection: Async, objects: Objects, *, ids: Sequence[str | UUID]) -> list[str]:
         """`update_objects`, without holding up the event loop."""
-        return await self._updating(Calls(self.embedder, waits=True), collection, objects, ids)
+        return await run_in_thread(self._update, collection, objects, ids)
 
     def near_text(
         self, collection: Sync, query: str | Sequence[str], *, target_vector: Any = None, **options: Any
@@ -122,54 +132,40 @@ class TwofoldVectorizer:
             SpaceMismatch: the collection's vectors are of another space.
             StoreError: it has no record of their space, or there is no such collection.
         """
-        found: Found = run(
-            self._searching(Calls(self.embedder), collection, query, target=target_vector, options=options)
-        )
-        return found
+        return self._search(collection, query, target=target_vector, options=options)
 
     async def anear_text(
         self, collection: Async, query: str | Sequence[str], *, target_vector: Any = None, **options: Any
     ) -> Found:
         """`near_text`, without holding up the event loop."""
-        calls = Calls(self.embedder, waits=True)
-        found: Found = await self._searching(calls, collection, query, target=target_vector, options=options)
-        return found
+        return await run_in_thread(self._search, collection, query, target=target_vector, options=options)
 
     def hybrid(self, collection: Sync, query: str, *, target_vector: Any = None, **options: Any) -> Found:
         """`near_text` together with a search by words: `collection.query.hybrid`, with its options (`alpha`, ...)."""
-        calls = Calls(self.embedder)
-        found: Found = run(
-            self._searching(calls, collection, query, target=target_vector, options=options, words=query)
-        )
-        return found
+        return self._search(collection, query, target=target_vector, options=options, words=query)
 
     async def ahybrid(self, collection: Async, query: str, *, target_vector: Any = None, **options: Any) -> Found:
         """`hybrid`, without holding up the event loop."""
-        calls = Calls(self.embedder, waits=True)
-        found: Found = await self._searching(
-            calls, collection, query, target=target_vector, options=options, words=query
-        )
-        return found
+        return await run_in_thread(self._search, collection, query, target=target_vector, options=options, words=query)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    async def _searching(
-        self, calls: Calls, collection: Any, query: Any, *, target: Any, options: Any, words: str | None = None
-    ) -> Any:
-        store = self._stores.get(collection) or await self._checked(calls, collection)
-        layout, own = await store.layout(), store.collection
+    def _search(self, collection: Any, query: Any, *, target: Any, options: Any, words: str | None = None) -> Found:
+        store = self._stores.get(collection) or self._checked(collection)
+        layout, own = store.layout(), store.collection
         chosen = layout.target(target)
         concepts = [query] if isinstance(query, str) else list(query)
         if not concepts:
             raise InputError("expected a text to look for, or several, got none")
-        vector = (await done(calls.embed_queries(concepts))).mean(axis=0)
+        vector = invoke(self.embedder, "embed_queries", concepts).mean(axis=0)
         if words is not None:
-            return await done(own.query.hybrid(words, vector=vector, target_vector=chosen, **options))
-        return await done(own.query.near_vector(vector, target_vector=chosen, **options))
+            found: Found = resolve(own.query.hybrid(words, vector=vector, target_vector=chosen, **options))
+        else:
+            found = resolve(own.query.near_vector(vector, target_vector=chosen, **options))
+        return found
 
-    async def _adding(
+    def _add(
         self,
-        calls: Calls,
         collection: Any,
         objects: Objects,
         *,
@@ -179,14 +175,14 @@ class TwofoldVectorizer:
         space: Space | None = None,
         progress: bool = False,
     ) -> list[str]:
-        store = await self._checked(calls, collection, space)
-        await store.refuse_closed()
-        layout = await store.layout()
+        store = self._checked(collection, space)
+        check_not_closed(store)
+        layout = store.layout()
         keys = checked_ids(ids, objects)
         if vectors is None:
-            entries, ready = await entries_of(calls, layout, keys, dict(enumerate(objects))), [None] * len(keys)
+            entries, ready = entries_of(self.embedder, layout, keys, dict(enumerate(objects))), [None] * len(keys)
         else:
-            entries, ready = {}, layout.ready(vectors, len(keys), (space or calls.embedder.space).dimensions)
+            entries, ready = {}, layout.ready(vectors, len(keys), (space or self.embedder.space).dimensions)
         references = [None] * len(keys) if references is None else references
         if len(references) != len(keys):
             raise InputError(f"{len(references)} references for {len(keys)} objects: expected one for each, or None")
@@ -194,16 +190,16 @@ class TwofoldVectorizer:
             DataObject(dict(one), object_id(key), vector, refers)
             for one, key, vector, refers in zip(objects, keys, ready, references, strict=True)
         ]
-        sending = Sending(store.collection, keys, store.refuse_closed)
-        return await writing(calls, layout, sending, data, entries=entries, progress=progress)
+        sending = Sending(store.collection, keys, partial(check_not_closed, store))
+        return write_objects(self.embedder, layout, sending, data, entries=entries, progress=progress)
 
-    async def _updating(self, calls: Calls, collection: Any, objects: Objects, ids: Any) -> list[str]:
-        store = await self._checked(calls, collection)
-        await store.refuse_closed()
-        layout = await store.layout()
+    def _update(self, collection: Any, objects: Objects, ids: Any) -> list[str]:
+        store = self._checked(collection)
+        check_not_closed(store)
+        layout = store.layout()
         keys = checked_ids(list(ids), objects)
         uuids = [object_id(key) for key in keys]
-        before = await properties_of(store.collection, uuids)
+        before = properties_of(store.collection, uuids)
         sources = {name for names in layout.vectors.values() for name in names}
         changed: dict[int, Mapping[str, Any]] = {}
         for index, (one, uuid) in enumerate(zip(objects, uuids, strict=True)):
@@ -214,15 +210,15 @@ class TwofoldVectorizer:
                 changed[index] = {**before[uuid], **one}
                 if changed[index].get(ID):
                     raise InputError(f"{named} is a row of a document: add the document again", index=index)
-        entries = await entries_of(calls, layout, keys, changed)
+        entries = entries_of(self.embedder, layout, keys, changed)
         data = [DataObject(dict(one), uuid) for one, uuid in zip(objects, uuids, strict=True)]
-        sending = Sending(store.collection, keys, store.refuse_closed)
-        return await writing(calls, layout, sending, data, entries=entries, update=True)
+        sending = Sending(store.collection, keys, partial(check_not_closed, store))
+        return write_objects(self.embedder, layout, sending, data, entries=entries, update=True)
 
-    async def _checked(self, calls: Calls, collection: Any, space: Space | None = None) -> WeaviateStore:
+    def _checked(self, collection: Any, space: Space | None = None) -> WeaviateStore:
         """Its store; one of an alias stays with the collection that this names now."""
         store = WeaviateStore(collection, rows=False)
-        await (checking(store, calls) if space is None else checking_space(store, space))
+        check_record(store, self.embedder) if space is None else check_space(store, space)
         if space is None:
             self._stores[collection] = store
         return store

@@ -11,10 +11,9 @@ from twofold.adapters import (
     HOPS,
     MIGRATION,
     Original,
-    done,
     extra,
     moved_to,
-    refuse_closed,
+    resolve,
     takes_over,
 )
 from weaviate_twofold.connect import Catalogue, class_name
@@ -48,15 +47,15 @@ class Moving(Catalogue):
     _exact: bool
     """Whether marks of moving are not followed."""
 
-    async def find(self) -> bool:
+    def find(self) -> bool:
         """Whether it is there, under this name or an alias."""
         for _ in range(HOPS):
-            if not await self._asking("cannot be opened", self.collection.exists):
-                name = None if self._exact else await self._successor()
+            if not self._asking("cannot be opened", self.collection.exists):
+                name = None if self._exact else self._successor()
                 if name is None:
                     return False
                 self._use(name)
-            config = await self._config()
+            config = self._config()
             to = moved_to(marks_in(config))
             if self._exact and config.multi_tenancy_config.enabled:
                 raise StoreError(f"collection {self.name!r} has tenants, which a migration does not copy")
@@ -65,11 +64,11 @@ class Moving(Catalogue):
             self._use(to)
         raise StoreError(f"collection {self.name!r} has moved in a circle: roll one of these moves back")
 
-    async def _successor(self) -> str | None:
+    def _successor(self) -> str | None:
         """What a prune that was cut short has not given its name yet."""
         if self._client is None:
             return None
-        configs = await self._asking("cannot be looked for", self._client.collections.list_all, simple=False)
+        configs = self._asking("cannot be looked for", self._client.collections.list_all, simple=False)
         return next((one.name for one in configs.values() if takes_over(marks_in(one), self.name)), None)
 
     def _use(self, name: str) -> None:
@@ -78,13 +77,13 @@ class Moving(Catalogue):
         other = type(own)(own._connection, name, own._validate_arguments, own.consistency_level, own.tenant)  # noqa: SLF001 - the client's own way from one to another
         self.collection, self.name, self._known, self._layout = other, name, {}, None
 
-    async def record(self) -> str | None:
+    def record(self) -> str | None:
         """What the server's configuration of it says now.
 
         Raises:
             InputError: it makes its vectors of other properties than was asked, or than documents need.
         """
-        self._layout, record = kept_in(await self._config())
+        self._layout, record = kept_in(self._config())
         if self._layout is not None:
             if self._asked is not None and self._asked.renamed(self._layout.vectors) != self._layout:
                 raise InputError(f"collection {self.name!r} is made with {self._layout}, not with {self._asked}")
@@ -92,11 +91,11 @@ class Moving(Catalogue):
                 self._layout.text_property(self.name)
         return record
 
-    async def stamp(self, record: str) -> None:
+    def stamp(self, record: str) -> None:
         """Put the record into the description of the first property that vectors are made of."""
-        await self._describe(record, {})
+        self._describe(record, {})
 
-    async def layout(self) -> Layout:
+    def layout(self) -> Layout:
         """How its objects become vectors, as it says, or as is guessed where it does not.
 
         Raises:
@@ -104,57 +103,53 @@ class Moving(Catalogue):
             StoreError: vectors that are not compared by cosine.
         """
         if self._layout is None:
-            config = await self._config()
+            config = self._config()
             self._layout = kept_in(config)[0] or guessed(config, self._asked)
         return self._layout
 
-    async def _describe(self, record: str | None, marks: Mapping[str, str | None]) -> None:
-        layout = await self.layout()
+    def _describe(self, record: str | None, marks: Mapping[str, str | None]) -> None:
+        layout = self.layout()
         own = self._known.get(layout.carrier)
         said = layout.describe(record, own and own.description, marks)
         if own is None:
-            await self._declare([Property(name=layout.carrier, data_type=DataType.TEXT, description=said)])
+            self._declare([Property(name=layout.carrier, data_type=DataType.TEXT, description=said)])
         else:
             update = self.collection.config.update
-            await self._asking("takes no record", update, property_descriptions={layout.carrier: said})
+            self._asking("takes no record", update, property_descriptions={layout.carrier: said})
 
     # -- moving -------------------------------------------------------------------------------------------------------
 
-    async def marks(self) -> dict[str, str]:
+    def marks(self) -> dict[str, str]:
         """What the configuration says beside the record."""
-        return marks_in(await self._config())
+        return marks_in(self._config())
 
-    async def mark(self, changes: Mapping[str, str | None]) -> None:
+    def mark(self, changes: Mapping[str, str | None]) -> None:
         """Change them by one call; a collection that had no record has none after it."""
-        record = kept_in(await self._config())[1]
-        await self._describe(record, changes)
+        record = kept_in(self._config())[1]
+        self._describe(record, changes)
 
-    async def refuse_closed(self) -> None:
-        """Refuse to write to a collection that is being moved, or was."""
-        refuse_closed(await self.marks(), self.name)
-
-    async def make_like(self, source: Moving, record: str, embedder: Embedder, marks: Mapping[str, str]) -> None:
+    def make_like(self, source: Moving, record: str, embedder: Embedder, marks: Mapping[str, str]) -> None:
         """The whole schema of the other one, its vectors being given with the objects and compared by cosine."""
-        layout, config = await source.layout(), await source._config()
+        layout, config = source.layout(), source._config()
         schema = schema_like(config, layout, record, marks)
         schema["class"] = self.collection.name
         with refusals(f"collection {self.name!r} was not made"):
-            await done(self._client.collections.create_from_dict(schema))
+            resolve(self._client.collections.create_from_dict(schema))
 
-    async def match(self, source: Moving) -> None:
+    def match(self, source: Moving) -> None:
         """Declare the properties that the other one has beside those that are here."""
-        await self._declare((await source._config()).properties)
+        self._declare((source._config()).properties)
 
-    async def originals(self, ids: Sequence[str], *, vectors: bool = False) -> list[Original]:
+    def originals(self, ids: Sequence[str], *, vectors: bool = False) -> list[Original]:
         """Objects with their properties and references; the text of each of their vectors."""
-        layout, config = await self.layout(), await self._config()
+        layout, config = self.layout(), self._config()
         references = [QueryReference(link_on=one.name, return_properties=[]) for one in config.references]
         options: dict[str, Any] = {"limit": PIECE, "include_vector": vectors}
         options |= {"return_references": references} if references else {}
         ask, found = self.collection.query.fetch_objects_by_ids, []
         for start in range(0, len(ids), PIECE):
             some = [object_id(key) for key in ids[start : start + PIECE]]
-            for one in (await self._asking("cannot be read", ask, some, **options)).objects:
+            for one in (self._asking("cannot be read", ask, some, **options)).objects:
                 kept: dict[str, Any] = {
                     "properties": {name: value for name, value in one.properties.items() if value is not None}
                 }
@@ -167,28 +162,28 @@ class Moving(Catalogue):
                 found.append(Original(rows[0], tuple(row.text for row in rows), kept, own))
         return found
 
-    async def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> None:
+    def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> None:
         """Write objects as they were, wherever the collection has moved."""
-        layout, ids = await self.layout(), [one.row.id for one in rows]
+        layout, ids = self.layout(), [one.row.id for one in rows]
         objects = [
             DataObject(one.kept["properties"], one.kept["uuid"], layout.named(own), one.kept["references"] or None)
             for one, own in zip(rows, vectors, strict=True)
         ]
         sending = Sending(self.collection, ids)
-        await sending.insert(range(len(ids)), objects)
+        sending.insert(range(len(ids)), objects)
         sending.finish()
 
-    async def take_out(self, ids: Sequence[str]) -> None:
+    def take_out(self, ids: Sequence[str]) -> None:
         """Remove objects, wherever the collection has moved."""
         for some in pieces(ids):
             where = Filter.by_id().contains_any([object_id(key) for key in some])
-            await self._asking("did not delete rows", self.collection.data.delete_many, where=where)
+            self._asking("did not delete rows", self.collection.data.delete_many, where=where)
 
-    async def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> list[tuple[str, float]]:
+    def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> list[tuple[str, float]]:
         """By the vector of this number."""
-        layout = await self.layout()
+        layout = self.layout()
         name = list(layout.vectors)[which]
-        found = await self._asking(
+        found = self._asking(
             "cannot be searched",
             self.collection.query.near_vector,
             vector,
@@ -199,43 +194,43 @@ class Moving(Catalogue):
         )
         return [(str(one.properties.get(ID) or one.uuid), 1 - one.metadata.distance) for one in found.objects]
 
-    async def repoint(self, name: str, to: str) -> None:
+    def repoint(self, name: str, to: str) -> None:
         """Weaviate's own alias, from 1.32 on."""
         alias = class_name(name)
-        config = await self._asking("cannot be read", self._client.collections.use(alias).config.get)
+        config = self._asking("cannot be read", self._client.collections.use(alias).config.get)
         if config.name not in (alias, to):
             with refusals(f"alias {alias!r} was not moved"):
-                await done(self._client.alias.update(alias_name=alias, new_target_collection=to))
+                resolve(self._client.alias.update(alias_name=alias, new_target_collection=to))
 
-    async def take_over(self, name: str) -> None:
+    def take_over(self, name: str) -> None:
         """By an alias: a collection's own name cannot change."""
         alias = class_name(name)
-        if alias != self.collection.name and not await done(self._client.collections.exists(alias)):
+        if alias != self.collection.name and not resolve(self._client.collections.exists(alias)):
             with refusals(f"alias {alias!r} was not made (it needs Weaviate 1.32)"):
-                await done(self._client.alias.create(alias_name=alias, target_collection=self.collection.name))
-        await self.mark({MIGRATION: None})
+                resolve(self._client.alias.create(alias_name=alias, target_collection=self.collection.name))
+        self.mark({MIGRATION: None})
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
-    async def _asking(self, otherwise: str, ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def _asking(self, otherwise: str, ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         with refusals(f"collection {self.name!r} {otherwise}"):
-            return await done(ask(*arguments, **named))
+            return resolve(ask(*arguments, **named))
 
-    async def _config(self) -> Any:
+    def _config(self) -> Any:
         """What the server says of it now; of an alias, the collection that it names now is kept to from here on."""
-        config = await self._asking("cannot be opened", self.collection.config.get)
+        config = self._asking("cannot be opened", self.collection.config.get)
         if config.name != self.collection.name:
             self._use(config.name)
         self._known = {one.name: one for one in config.properties}
         return config
 
-    async def _declare(self, wanted: Sequence[Property]) -> None:
+    def _declare(self, wanted: Sequence[Property]) -> None:
         if not self._known:
-            await self._config()
+            self._config()
         for one in wanted:
             if one.name not in self._known:
                 try:
-                    await self._asking(f"takes no property {one.name!r}", self.collection.config.add_property, one)
+                    self._asking(f"takes no property {one.name!r}", self.collection.config.add_property, one)
                 except StoreError as error:
                     if not isinstance(error.__cause__, WeaviateInvalidInputError):  # else another client was faster
                         raise

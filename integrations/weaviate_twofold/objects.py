@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from twofold import Document, InputError, StoreError
-from twofold.adapters import SLICE, Entry, checking_lengths, done, embedding, extra, reporting
+from twofold.adapters import SLICE, Entry, check_cancelled, check_lengths, embed_entries, extra, reporting, resolve
 
 with extra("weaviate"):
     from weaviate.exceptions import (
@@ -26,11 +26,11 @@ with extra("weaviate"):
     )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from weaviate.classes.data import DataObject
 
-    from twofold.adapters import Calls
+    from twofold import Embedder
     from weaviate_twofold.record import Layout
 
 PIECE = 128
@@ -81,7 +81,7 @@ def checked_ids(ids: Sequence[str | UUID] | None, objects: Sequence[Mapping[str,
 
 @contextmanager
 def refusals(doing: str) -> Iterator[None]:
-    """Turn what Weaviate raises into a `StoreError` that says what was being done."""
+    """Turn what Weaviate raises into a `StoreError` that says what was being resolve."""
     try:
         yield
     except WeaviateBaseError as error:
@@ -100,31 +100,31 @@ class Sending:
 
     collection: Any
     ids: Sequence[str]
-    allow: Callable[[], Awaitable[None]] | None = None
+    allow: Callable[[], None] | None = None
     failed: dict[str, str] = field(default_factory=dict)
     lost: bool = False
 
-    async def insert(self, places: Sequence[int], objects: Sequence[DataObject[Any, Any]]) -> None:
+    def insert(self, places: Sequence[int], objects: Sequence[DataObject[Any, Any]]) -> None:
         """Write those at `places`, in place of others with the same ids, in pieces."""
         for start in range(0, len(places), PIECE):
             some = places[start : start + PIECE]
-            await self._trying(some, partial(self.collection.data.insert_many, [objects[index] for index in some]))
+            self._trying(some, partial(self.collection.data.insert_many, [objects[index] for index in some]))
 
-    async def update(self, places: Sequence[int], objects: Sequence[DataObject[Any, Any]]) -> None:
+    def update(self, places: Sequence[int], objects: Sequence[DataObject[Any, Any]]) -> None:
         """Change those at `places`, which are there, one by one; what an object does not say stays as it is."""
         for index in places:
             one = objects[index]
             change = partial(self.collection.data.update, one.uuid, one.properties, one.references, one.vector)
-            await self._trying([index], change)
+            self._trying([index], change)
 
-    async def _trying(self, places: Sequence[int], write: Callable[[], Any]) -> None:
+    def _trying(self, places: Sequence[int], write: Callable[[], Any]) -> None:
         if self.lost:
             return
         errors: Mapping[int, str] = {}
         try:
             if self.allow is not None:
-                await self.allow()
-            result = await done(write())
+                self.allow()
+            result = resolve(write())
             errors = {index: error.message for index, error in result.errors.items()} if result is not None else {}
         except REFUSED as error:
             errors = dict.fromkeys(range(len(places)), str(error))
@@ -144,19 +144,19 @@ class Sending:
             )
 
 
-async def properties_of(collection: Any, uuids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
+def properties_of(collection: Any, uuids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
     """The properties of those objects that are there."""
     found: dict[UUID, Mapping[str, Any]] = {}
     for start in range(0, len(uuids), PIECE):
         some = uuids[start : start + PIECE]
         with refusals(f"collection {collection.name!r} cannot be read"):
-            answer = await done(collection.query.fetch_objects_by_ids(some, limit=len(some)))
+            answer = resolve(collection.query.fetch_objects_by_ids(some, limit=len(some)))
         found.update((one.uuid, one.properties) for one in answer.objects)
     return found
 
 
-async def entries_of(
-    calls: Calls, layout: Layout, ids: Sequence[str], objects: Mapping[int, Mapping[str, Any]]
+def entries_of(
+    embedder: Embedder, layout: Layout, ids: Sequence[str], objects: Mapping[int, Mapping[str, Any]]
 ) -> dict[int, Entry]:
     """What is to be embedded of each object, by its number: one text for each vector.
 
@@ -167,7 +167,7 @@ async def entries_of(
     places = [index for index, own in texts.items() for _ in own]
     try:
         whole = [Document.whole(text) for own in texts.values() for text in own]
-        await checking_lengths(calls, [ids[index] for index in places], whole)
+        check_lengths(embedder, [ids[index] for index in places], whole)
     except InputError as error:
         error.index = None if error.index is None else places[error.index]
         raise
@@ -179,8 +179,8 @@ async def entries_of(
     return entries
 
 
-async def writing(
-    calls: Calls,
+def write_objects(
+    embedder: Embedder,
     layout: Layout,
     sending: Sending,
     objects: Sequence[DataObject[Any, Any]],
@@ -198,17 +198,18 @@ async def writing(
     write = sending.update if update else sending.insert
     with reporting(len(objects), "adding", shown=progress) as report:
         for start in range(0, len(objects), SLICE):
+            check_cancelled()
             some = range(start, min(start + SLICE, len(objects)))
             asked = [index for index in some if index in entries]
             try:
-                made, failure = await embedding(calls, [entries[index] for index in asked])
+                made, failure = embed_entries(embedder, [entries[index] for index in asked])
             except InputError as error:
                 error.index = None if error.index is None else asked[error.index]
                 raise
             for number, rows in made.items():
                 objects[asked[number]].vector = layout.named(rows)
             lacking = {index for number, index in enumerate(asked) if number not in made}
-            await write([index for index in some if index not in lacking], objects)
+            write([index for index in some if index not in lacking], objects)
             if failure is not None:
                 failure.renumber(asked)
                 failure.failed.update((sending.ids.index(key), reason) for key, reason in sending.failed.items())

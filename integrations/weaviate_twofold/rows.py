@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from twofold import StoreError
-from twofold.adapters import DOCUMENT, Hit, Stored, among, done, extra
+from twofold.adapters import DOCUMENT, Hit, Stored, check_not_closed, extra, resolve, search_filtered
 from weaviate_twofold.connect import class_name, connect
 from weaviate_twofold.making import arguments
 from weaviate_twofold.moving import Moving
@@ -84,110 +85,108 @@ class WeaviateStore(Moving):
         """A collection of the same client."""
         return type(self)(self._client.collections.use(class_name(name)), client=self._client, rows=False, exact=True)
 
-    async def make(self, record: str, embedder: Embedder) -> None:
+    def make(self, record: str, embedder: Embedder) -> None:
         """Make it, for vectors of its own that are compared by cosine."""
         if self._client is None:
             raise StoreError(f"there is no collection {self.name!r}: make it with open_collection")
         options = arguments(self._asked or Layout.usual(), record, **self._options)
         with refusals(f"collection {self.name!r} was not made"):
             try:
-                await done(self._client.collections.create(self.name, **options))
+                resolve(self._client.collections.create(self.name, **options))
             except UnexpectedStatusCodeError:
-                if not await done(self.collection.exists()):  # else another client was faster
+                if not resolve(self.collection.exists()):  # else another client was faster
                     raise
 
-    async def held(self, documents: Sequence[str]) -> list[Held]:
+    def held(self, documents: Sequence[str]) -> list[Held]:
         """Rows that name the documents, and those of the documents' own ids that name none."""
-        return [held for some in pieces(documents) for held in await self._held(some)]
+        return [held for some in pieces(documents) for held in self._held(some)]
 
-    async def page(self, cursor: Any, limit: int) -> tuple[list[Held], Any]:
+    def page(self, cursor: Any, limit: int) -> tuple[list[Held], Any]:
         """Rows in the order of their UUIDs; the cursor is the last of these."""
-        objects = await self._fetch(limit=limit, after=cursor)
+        objects = self._fetch(limit=limit, after=cursor)
         return [held_of(one) for one in objects], objects[-1].uuid if len(objects) == limit else None
 
-    async def get(self, ids: Sequence[str]) -> list[Stored]:
+    def get(self, ids: Sequence[str]) -> list[Stored]:
         """Rows with their vectors: each once for each of its vectors, with the text that this one is made of."""
-        layout, ask = await self.layout(), self.collection.query.fetch_objects_by_ids
+        layout, ask = self.layout(), self.collection.query.fetch_objects_by_ids
         return [
             Stored(row_of(one.uuid, one.properties, layout, name), np.asarray(one.vector[name], np.float32))
             for some in pieces(ids)
             for one in (
-                await self._asking(
-                    "cannot be read", ask, [object_id(key) for key in some], limit=PIECE, include_vector=True
-                )
+                self._asking("cannot be read", ask, [object_id(key) for key in some], limit=PIECE, include_vector=True)
             ).objects
             for name in layout.vectors
             if name in one.vector
         ]
 
-    async def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
+    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
         """Write rows in place of those with the same ids."""
-        layout = await self.layout()
+        layout = self.layout()
         text, ids = layout.text_property(self.name), [row.id for row in rows]
-        await self._declare(properties_for([row.metadata for row in rows], text))
+        self._declare(properties_for([row.metadata for row in rows], text))
         objects = [
             DataObject(object_of(row, text), object_id(row.id), layout.named(vector[None]))
             for row, vector in zip(rows, vectors, strict=True)
         ]
-        sending = Sending(self.collection, ids, self.refuse_closed)
-        await sending.insert(range(len(ids)), objects)
+        sending = Sending(self.collection, ids, partial(check_not_closed, self))
+        sending.insert(range(len(ids)), objects)
         sending.finish()
 
-    async def delete(self, ids: Sequence[str]) -> None:
+    def delete(self, ids: Sequence[str]) -> None:
         """Remove rows."""
-        await self.refuse_closed()
-        await self.take_out(ids)
+        check_not_closed(self)
+        self.take_out(ids)
 
-    async def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
+    def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
         """The nearest rows; they pass here, among the nearest `MOST`: by words, a server would find others too."""
-        return await among(lambda asked: self._nearest(vector, asked), self.count, limit, where, most=MOST)
+        return search_filtered(lambda asked: self._nearest(vector, asked), self.count, limit, where, most=MOST)
 
-    async def _nearest(self, vector: FloatArray, limit: int) -> list[Hit]:
+    def _nearest(self, vector: FloatArray, limit: int) -> list[Hit]:
         """Weaviate's distance is 1 - cosine."""
-        layout = await self.layout()
+        layout = self.layout()
         layout.text_property(self.name)
         (name,) = layout.vectors
         ask, also = self.collection.query.near_vector, MetadataQuery(distance=True)
-        found = await self._asking(
+        found = self._asking(
             "cannot be searched", ask, vector, limit=limit, target_vector=layout.target(None), return_metadata=also
         )
         return [Hit(row_of(one.uuid, one.properties, layout, name), 1 - one.metadata.distance) for one in found.objects]
 
-    async def count(self) -> int:
+    def count(self) -> int:
         """How many rows there are."""
-        found = await self._asking("cannot be counted", self.collection.aggregate.over_all, total_count=True)
+        found = self._asking("cannot be counted", self.collection.aggregate.over_all, total_count=True)
         return int(found.total_count)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close the client, where `connect` opened it."""
         if self._owned:
-            await done(self._client.close())
+            resolve(self._client.close())
 
-    async def _held(self, documents: Sequence[str]) -> list[Held]:
+    def _held(self, documents: Sequence[str]) -> list[Held]:
         if not self._known:
-            await self._config()
+            self._config()
         named = self._known.get(DOCUMENT)
         where = Filter.by_id().contains_any([object_id(key) for key in documents])
         if named is not None:
             where |= Filter.by_property(DOCUMENT).contains_any(documents)
         exact = named is None or named.tokenization == Tokenization.FIELD  # else it cannot find "a", a stop word
-        rows = [held_of(one) for one in await self._fetch(filters=where, limit=MOST)] if exact else []
+        rows = [held_of(one) for one in self._fetch(filters=where, limit=MOST)] if exact else []
         if len(rows) >= MOST and len(documents) > 1:
             half = len(documents) // 2
-            return await self._held(documents[:half]) + await self._held(documents[half:])
+            return self._held(documents[:half]) + self._held(documents[half:])
         if len(rows) >= MOST or not exact:  # a filter cannot go on after so many: all rows are looked at
-            rows, cursor = await self.page(None, MOST)
+            rows, cursor = self.page(None, MOST)
             while cursor is not None:
-                more, cursor = await self.page(cursor, MOST)
+                more, cursor = self.page(cursor, MOST)
                 rows += more
         return [row for row in rows if row.document in documents]
 
-    async def _fetch(self, **asked: Any) -> list[Any]:
+    def _fetch(self, **asked: Any) -> list[Any]:
         if not self._known:
-            await self._config()
+            self._config()
         names, ask = [name for name in HELD if name in self._known], self.collection.query.fetch_objects
         try:
-            return list((await self._asking("cannot be read", ask, return_properties=names, **asked)).objects)
+            return list((self._asking("cannot be read", ask, return_properties=names, **asked)).objects)
         except StoreError as error:
             if "tenant not found" in str(error):  # it may be made when its first object comes
                 return []

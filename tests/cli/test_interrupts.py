@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from twofold.cli.interrupts import stopping
-from twofold.stores import OpenStore
+from twofold.stores import connect_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +127,7 @@ def test_a_section_that_takes_long_is_not_waited_for_and_those_before_it_stay(tm
     wait = f"import hashlib; {later} and {DEAF.partition('; ')[2]}"
     code, _, err = interrupted(arguments, wait=wait, times=1, after=4)
     assert (code, "Traceback" in err) == (130, False), err
-    store = OpenStore.connect(where[1], "notes")
+    store = connect_store(where[1], "notes")
     assert store.find()
     there = store.count()
     store.close()

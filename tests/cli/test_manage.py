@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from twofold import Embedder, SpaceRecord
-from twofold.stores import OpenStore
-from twofold.stores.catalogue import catalogue, drop_collection
+from twofold.stores import connect_store
+from twofold.stores.store import as_catalogue, scan_rows
 from twofold.testing.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_info_sees_documents_that_are_not_whole(twofold: Run, notes: tuple[str, 
     long.write_text("some words in a row, and then some more of them, until there are many chunks of them. " * 5)
     flags = ("--collection", "notes", "--model", "fake:", "--dimensions", "32", "--chunk-tokens", "10")
     assert twofold("index", str(long), *notes, *flags, "--id-root", str(tmp_path))[0] == 0
-    store = OpenStore.connect(notes[1], "notes")
+    store = connect_store(notes[1], "notes")
     store.find()
     store.delete(["long.txt#1"])
     store.close()
@@ -78,11 +78,11 @@ def test_a_store_that_cannot_is_named() -> None:
         pass
 
     with pytest.raises(ValueError, match="Bare cannot list or remove collections"):
-        catalogue(Bare())
+        as_catalogue(Bare())
     store = MemoryStore("there", "gone")
     store.make("{}", Embedder("fake:"))
     assert store.names() == ["gone"]
-    drop_collection(store)
+    as_catalogue(store).drop()
     assert store.names() == []
 
 
@@ -104,9 +104,9 @@ def test_a_collection_goes_through_a_file_unchanged(twofold: Run, notes: tuple[s
 
 
 def rows_of(address: str, name: str) -> dict[str, tuple[Row, FloatArray]]:
-    store = OpenStore.connect(address, name)
+    store = connect_store(address, name)
     assert store.find()
-    found = {one.row.id: (one.row, one.vector) for one in store.get([row.id for row in store.scan()])}
+    found = {one.row.id: (one.row, one.vector) for one in store.get([row.id for row in scan_rows(store)])}
     store.close()
     return found
 

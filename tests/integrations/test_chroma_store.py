@@ -10,8 +10,9 @@ import pytest
 from chroma_twofold import ChromaStore, add_documents, open_collection
 from support.chroma_server import HOST, chroma_server
 from twofold import Embedder, InputError, SpaceMismatch, StoreError, adapters
-from twofold.adapters import OpenStore, Row
+from twofold.adapters import Row
 from twofold.jobs import Counts, Item, index, open_store, search
+from twofold.stores.store import scan_rows
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def test_a_server_that_goes_away_is_a_store_error_with_what_it_did_not_take(tmp_
     with pytest.raises(StoreError, match="Chroma failed"):
         search(embedder, store, "x")
     with pytest.raises(StoreError, match="Chroma failed"):
-        list(store.scan())
+        list(scan_rows(store))
     opened.close()
 
 
@@ -141,10 +142,10 @@ def test_scores_are_cosines_whatever_distance_the_collection_was_made_for(
 ) -> None:
     embedder = FakeEmbedder(normalize=normalize)
     with open_store(f"chroma:{tmp_path}", "first", embedder) as store:
-        client = store.store.client  # type: ignore[attr-defined]
+        client = store.client  # type: ignore[attr-defined]
         client.create_collection("docs", embedding_function=None, metadata={"hnsw:space": space})
-        opened = OpenStore(ChromaStore(client, "docs"))
-        adapters.open_collection(opened.store, embedder)
+        opened = ChromaStore(client, "docs")
+        adapters.open_collection(opened, embedder)
         index(embedder, opened, ITEMS)
         query, documents = embedder.embed_query("fog ships"), embedder.embed_documents([item.text for item in ITEMS])
         cosines = documents @ query
@@ -168,7 +169,7 @@ def test_a_real_model_end_to_end(tmp_path: Path) -> None:
     with open_store(address, "docs", embedder) as store:
         assert index(embedder, store, [Item(name, text) for name, text in texts.items()]).added == 3
         long = [f"Chapter {number}. It rained again, and nobody came. " for number in range(40)]
-        opened = open_collection(store.store.client, "docs", embedder)  # type: ignore[attr-defined]
+        opened = open_collection(store.client, "docs", embedder)  # type: ignore[attr-defined]
         ids = add_documents(opened, ids=["book"], documents=[long])
         assert len(ids) == 40
     with open_store(address, "docs", embedder, create=False) as store:

@@ -23,10 +23,13 @@ from langchain_twofold import (
     open_collection,
 )
 from twofold import Embedder, InputError, SpaceMismatch, StoreError
-from twofold.adapters import DOCUMENT, END, START, OpenStore, store_over
+from twofold.adapters import DOCUMENT, END, START, store_over
+from twofold.stores.store import scan_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from twofold.adapters import Store
 
 TEXTS = ["a keeper lights the lamp", "nine ships in the fog", "bread is baked at night"]
 LOG = Document("fog comes in\nnine ships go out\nthe lamp is lit", id="log")
@@ -72,15 +75,15 @@ def documents(texts: list[str] = TEXTS) -> list[Document]:
     return [Document(text, metadata={"number": number}) for number, text in enumerate(texts)]
 
 
-def collection(store: Any) -> OpenStore:
+def collection(store: Any) -> Store:
     native = store_over(store._collection)
     assert native is not None
-    return OpenStore(native)
+    return native
 
 
 def texts(store: Any) -> list[str]:
     held = collection(store)
-    return sorted(one.row.text for one in held.get([row.id for row in held.scan()]))
+    return sorted(one.row.text for one in held.get([row.id for row in scan_rows(held)]))
 
 
 def test_it_is_langchains_own_store(host: Host, ours: TwofoldEmbeddings) -> None:

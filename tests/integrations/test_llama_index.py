@@ -20,8 +20,9 @@ from llama_index.core.storage.kvstore import SimpleKVStore
 from pydantic import Field
 
 from llama_index_twofold import TwofoldEmbedding
+from support.waiting import settled
 from twofold import BlankWarning, Embedder, InputError, ProviderUnavailable
-from twofold.adapters import done, option_fields
+from twofold.adapters import option_fields
 from twofold.testing import FakeEmbedder
 from twofold.testing.adapters import changed_options
 
@@ -150,7 +151,7 @@ async def test_a_text_over_the_length_is_named_by_its_place_before_any_work(*, c
     texts[701] = "word " * 10_000
     for ask in (embedding.get_text_embedding_batch, embedding.aget_text_embedding_batch):
         with pytest.raises(InputError, match=r"^text 701 has 10000 tokens") as caught:
-            await done(ask(texts))
+            await settled(ask(texts))
         assert caught.value.index == 701
     assert len(calls(embedding)) == before
 
@@ -261,7 +262,7 @@ async def test_what_was_paid_for_is_kept_when_a_provider_fails() -> None:
     for texts in (["known", "a", "b"], ["known", "c", "d"]):
         ask = failing.get_text_embedding_batch if texts[1] == "a" else failing.aget_text_embedding_batch
         with pytest.raises(ProviderUnavailable) as caught:
-            await done(ask(texts))
+            await settled(ask(texts))
         assert (list(caught.value.partial), list(caught.value.failed)) == ([1], [2])
     plain = TwofoldEmbedding("fake:", embeddings_cache=store)
     plain.get_text_embedding_batch(["known", "a", "b", "c", "d"])
@@ -327,7 +328,7 @@ async def test_blank_nodes_are_left_out_and_reported(embedding: TwofoldEmbedding
     some = [TextNode(text=TEXTS[0]), TextNode(text=" \n", id_="blank"), TextNode(text="", metadata={"file": "a"})]
     for run in (embedding, embedding.acall):
         with pytest.warns(BlankWarning, match="node blank, of document None, is blank"):
-            kept = await done(run(some))
+            kept = await settled(run(some))
         assert kept == [some[0], some[2]]
         assert [node.embedding is not None for node in some] == [True, False, True]
         some = [TextNode(text=TEXTS[0]), TextNode(text=" \n", id_="blank"), TextNode(text="", metadata={"file": "a"})]

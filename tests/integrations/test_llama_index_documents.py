@@ -23,7 +23,7 @@ from llama_index_twofold import (
 from llama_index_twofold.rows import as_nodes
 from twofold import BlankWarning, Embedder, InputError, ProviderUnavailable, SpaceMismatch, StoreError
 from twofold import Document as Text
-from twofold.adapters import OpenStore, run, store_over
+from twofold.adapters import store_over
 from twofold.testing import FakeEmbedder, StoreContract, StoreDoor
 from twofold.testing.store_door import Failing
 
@@ -141,7 +141,7 @@ def test_rows_are_read_as_chunks_by_everyone(client: Any, store: Any) -> None:
         splitter.get_nodes_from_documents([Document(text=TEXT, id_="hosts")])
     )
     native: Any = store_over(client, "night")
-    opened = OpenStore(native)
+    opened = native
     assert opened.find()
     hits = opened.search(embedding.embedder.embed_query("nine ships"), 50)
     assert {hit.row.document for hit in hits} == {"ours", "hosts"}
@@ -192,7 +192,7 @@ def test_a_blank_document_has_no_nodes(store: Any) -> None:
 def test_the_record_is_compared_before_anything_is_written(store: Any) -> None:
     calls = store._guard.embedder.calls
     before = len(calls)
-    run(store._guard.store.stamp(FakeEmbedder(document_task="topic").record().to_json()))
+    store._guard.store.stamp(FakeEmbedder(document_task="topic").record().to_json())
     with pytest.raises(SpaceMismatch, match="document task"):
         add_documents(store, ["a"], ids=["a"])
     assert store.client.count() == 0

@@ -24,9 +24,9 @@ from llama_index.core.schema import Document, TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 
 from llama_index_twofold import LateChunking, LateChunkingNodeParser, TwofoldEmbedding
+from support.waiting import settled
 from twofold import BlankWarning, InputError, ProviderUnavailable
 from twofold import Document as Text
-from twofold.adapters import done
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ async def test_a_blank_document_has_no_nodes_and_is_reported(embedding: TwofoldE
     documents = [Document(text=STORY), Document(text=text, id_="nothing"), Document(text=LIMA)]
     for ask in (parser(embedding).get_nodes_from_documents, parser(embedding).aget_nodes_from_documents):
         with pytest.warns(BlankWarning, match="document 1, nothing, is blank: .* nothing is stored for it"):
-            nodes = await done(ask(documents))
+            nodes = await settled(ask(documents))
         assert {node.ref_doc_id for node in nodes} == {documents[0].node_id, documents[2].node_id}
     with pytest.warns(BlankWarning):
         assert parser(embedding)(documents[1:2]) == []

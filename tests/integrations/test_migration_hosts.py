@@ -153,7 +153,7 @@ def test_llama_index_embeds_metadata_too(tmp_path: Path) -> None:
     assert plan.documents == COUNT
     with open_store(f"chroma:{tmp_path}", "docs", NEW, create=False) as store:
         stored = {one.row.id: one.vector for one in store.get([node.node_id for node in nodes])}
-        collection = store.store.collection  # type: ignore[attr-defined]
+        collection = store.collection  # type: ignore[attr-defined]
         after = collection.get()
     wanted = NEW.embed_documents(said)
     assert np.allclose([stored[node.node_id] for node in nodes], wanted, atol=1e-6)
@@ -196,7 +196,7 @@ def test_weaviate_by_hand(weaviate_server: WeaviateServer, weaviate_name: str) -
     with weaviate_server.connect() as client, open_store(address, weaviate_name, NEW, create=False) as store:
         from weaviate.classes.query import QueryReference
 
-        served = client.collections.use(store.store.name)
+        served = client.collections.use(store.name)
         assert {one.uuid: one.properties for one in served.iterator()} == before
         one = served.query.fetch_object_by_id(uuids[0], return_references=QueryReference(link_on="next"))
         assert [to.uuid for to in one.references["next"].objects] == [uuids[1]]

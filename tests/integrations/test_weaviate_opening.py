@@ -10,7 +10,7 @@ from weaviate.classes.backup import BackupStorage
 from weaviate.classes.config import Configure, DataType, Property, VectorDistances
 
 from twofold import Document, Embedder, InputError, SpaceMismatch, StoreError
-from twofold.adapters import OpenStore, store_over
+from twofold.adapters import run_in_thread, store_over
 from twofold.testing import FakeEmbedder
 from weaviate_twofold import (
     TwofoldVectorizer,
@@ -204,7 +204,7 @@ def test_what_cannot_be_made_is_refused_before_any_work(client: WeaviateClient, 
         open_collection(client, weaviate_name, embedder, create=False)
     assert not client.collections.exists(weaviate_name)
     with pytest.raises(StoreError, match="make it with open_collection"):
-        WeaviateStore(client.collections.use(weaviate_name)).make("{}", embedder).send(None)
+        WeaviateStore(client.collections.use(weaviate_name)).make("{}", embedder)
 
 
 def test_other_properties_than_it_has_are_refused(client: WeaviateClient, weaviate_name: str) -> None:
@@ -219,9 +219,9 @@ def test_other_properties_than_it_has_are_refused(client: WeaviateClient, weavia
 async def test_whoever_makes_it_first_has_it(weaviate_server: WeaviateServer, weaviate_name: str) -> None:
     async with weaviate_server.connect_async() as client:
         first, second = (WeaviateStore(client.collections.use(weaviate_name), client=client) for _ in range(2))
-        assert not await first.find()
-        await second.make(other().record().to_json(), other())
-        await first.make(FakeEmbedder().record().to_json(), FakeEmbedder())
+        assert not await run_in_thread(first.find)
+        await run_in_thread(second.make, other().record().to_json(), other())
+        await run_in_thread(first.make, FakeEmbedder().record().to_json(), FakeEmbedder())
         with pytest.raises(SpaceMismatch):
             await aopen_collection(client, weaviate_name, FakeEmbedder())
         await aopen_collection(client, weaviate_name, other())
@@ -263,7 +263,7 @@ def test_vectors_of_any_name_are_adopted(client: WeaviateClient, weaviate_name: 
     vectorizer = TwofoldVectorizer("fake:")
     vectorizer.add_objects(taken, [{"body": "More."}])
     add_documents(taken, vectorizer, ids=["late"], documents=[LATE])
-    (hit,) = OpenStore(WeaviateStore(taken)).search(vectors[1], 1)
+    (hit,) = WeaviateStore(taken).search(vectors[1], 1)
     assert hit.row.text == TEXTS[1]
     assert hit.score == pytest.approx(1, abs=1e-5)
     found = vectorizer.near_text(taken, "More.", include_vector=True).objects

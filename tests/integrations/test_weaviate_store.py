@@ -11,7 +11,7 @@ import pytest
 from twofold import Embedder, StoreError, jobs
 from twofold.adapters import Held, Row, open_collection
 from twofold.stores import find_store, open_store
-from twofold.stores.catalogue import collection_names, drop_collection
+from twofold.stores.store import as_catalogue, collection_names, scan_rows
 from twofold.testing import FakeEmbedder
 from weaviate_twofold import TwofoldVectorizer, WeaviateStore, add_documents, demo
 from weaviate_twofold import open_collection as open_native
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from support.weaviate_server import WeaviateServer
-    from twofold.stores import OpenStore
+    from twofold.stores import Store
 
 
 @pytest.fixture
-def store(weaviate_server: WeaviateServer, weaviate_name: str) -> Iterator[OpenStore]:
+def store(weaviate_server: WeaviateServer, weaviate_name: str) -> Iterator[Store]:
     with open_store(f"weaviate:{weaviate_server.url}", weaviate_name, FakeEmbedder()) as store:
         yield store
 
 
-def write(store: OpenStore, rows: list[Row]) -> np.ndarray:
+def write(store: Store, rows: list[Row]) -> np.ndarray:
     vectors = FakeEmbedder().embed_documents([row.text for row in rows])
     store.upsert(rows, vectors)
     return vectors
@@ -58,7 +58,7 @@ def test_any_name_of_a_collection_will_do(weaviate_server: WeaviateServer, name:
             client.collections.delete(class_name(name))
 
 
-def test_metadata_of_any_name_comes_back(store: OpenStore) -> None:
+def test_metadata_of_any_name_comes_back(store: Store) -> None:
     metadata: dict[str, Any] = {
         "id": 7,
         "vector": "v",
@@ -81,8 +81,8 @@ def test_metadata_of_any_name_comes_back(store: OpenStore) -> None:
     assert store.search(vectors[0], 1)[0].row == one
 
 
-def test_an_empty_collection_holds_nothing(store: OpenStore) -> None:
-    assert list(store.scan()) == []
+def test_an_empty_collection_holds_nothing(store: Store) -> None:
+    assert list(scan_rows(store)) == []
     assert store.count() == 0
     assert store.search(FakeEmbedder().embed_query("fog"), 3) == []
     store.delete(["a"])
@@ -91,7 +91,7 @@ def test_an_empty_collection_holds_nothing(store: OpenStore) -> None:
     assert store.held([]) == []
 
 
-def test_refused_rows_are_named(store: OpenStore) -> None:
+def test_refused_rows_are_named(store: Store) -> None:
     write(store, [row("a", "Fog.", page=1)])
     with pytest.raises(StoreError, match="1 of 2 objects") as error:
         write(store, [row("c", "c", page="one"), row("d", "d")])
@@ -100,7 +100,7 @@ def test_refused_rows_are_named(store: OpenStore) -> None:
 
 
 def test_a_store_and_a_vectorizer_share_a_collection(
-    store: OpenStore, weaviate_server: WeaviateServer, weaviate_name: str
+    store: Store, weaviate_server: WeaviateServer, weaviate_name: str
 ) -> None:
     vectors = write(store, [row("a", "The fog came in.")])
     with weaviate_server.connect() as client:
@@ -109,7 +109,7 @@ def test_a_store_and_a_vectorizer_share_a_collection(
         assert vectorizer.near_text(collection, "fog came in", limit=1).objects[0].properties["twofold_id"] == "a"
         add_documents(collection, vectorizer, ids=["b"], documents=[["Nine ", "ships."]])
         collection.data.insert({"text": "by hand"}, vector=vectors[0].tolist())
-    held = {one.document: one for one in store.scan()}
+    held = {one.document: one for one in scan_rows(store)}
     assert len(held) == store.count() - 1 == 3  # the two chunks of b are one document
     assert held["b"].rows == 2
     (by_hand,) = set(held) - {"a", "b"}
@@ -118,16 +118,15 @@ def test_a_store_and_a_vectorizer_share_a_collection(
 
 
 def test_another_client_may_declare_the_same_property(
-    store: OpenStore, weaviate_server: WeaviateServer, weaviate_name: str
+    store: Store, weaviate_server: WeaviateServer, weaviate_name: str
 ) -> None:
     write(store, [row("a", "Fog.")])
     with weaviate_server.connect() as client:
         second = WeaviateStore(client.collections.use(weaviate_name), client=client)
         open_collection(second, FakeEmbedder())
         write(store, [row("b", "Ships.", page=1)])  # the second does not know of it
-        from twofold.stores import OpenStore
 
-        write(OpenStore(second), [row("c", "Bread.", page=2)])
+        write(second, [row("c", "Bread.", page=2)])
     assert store.count() == 3
 
 
@@ -160,6 +159,6 @@ def test_collections_are_listed_and_removed(weaviate_server: WeaviateServer, wea
     with open_store(address, weaviate_name, embedder) as opened:
         write(opened, [row("a", "text")])
         assert weaviate_name in collection_names(address)
-        drop_collection(opened.store)
+        as_catalogue(opened).drop()
         assert not opened.find()
     assert weaviate_name not in collection_names(address)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from twofold.stores import OpenStore, open_collection
+from twofold.stores import open_collection
 from twofold.testing import FakeEmbedder, MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from twofold.stores import Store
 
 
 @pytest.fixture
@@ -20,9 +22,9 @@ def embedder() -> FakeEmbedder:
 
 
 @pytest.fixture
-def memory(embedder: FakeEmbedder) -> Iterator[OpenStore]:
+def memory(embedder: FakeEmbedder) -> Iterator[Store]:
     store = MemoryStore("jobs", uuid.uuid4().hex)
     open_collection(store, embedder)
     embedder.calls.clear()
-    yield OpenStore(store)
+    yield store
     del MemoryStore.places[store.key]

@@ -10,11 +10,13 @@ import pytest
 from support.faultserver import FaultServer
 from twofold import BudgetExceeded, Embedder, InputError
 from twofold.jobs import Budget, Item, Spending, index
-from twofold.stores import OpenStore, open_collection
+from twofold.stores import open_collection
 from twofold.testing import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from twofold.stores import Store
 
 ITEMS = [Item(f"d{number}", f"Document {number} tells of ships and fog.") for number in range(60)]
 BOOK = Item("book", "\n\n".join(f"Page {number} tells of ships and fog, and of tea." for number in range(4000)))
@@ -32,15 +34,15 @@ def hosted(server: FaultServer) -> Embedder:
 
 
 @pytest.fixture
-def store(hosted: Embedder) -> Iterator[OpenStore]:
+def store(hosted: Embedder) -> Iterator[Store]:
     opened = MemoryStore("budget", uuid.uuid4().hex)
     open_collection(opened, hosted)
-    yield OpenStore(opened)
+    yield opened
     del MemoryStore.places[opened.key]
 
 
 def test_a_run_that_would_not_fit_is_refused_before_the_first_request(
-    server: FaultServer, hosted: Embedder, store: OpenStore
+    server: FaultServer, hosted: Embedder, store: Store
 ) -> None:
     asked = server.count
     with pytest.raises(BudgetExceeded, match=r"the budget is 50 tokens, and this would take about [\d,]+ tokens") as no:
@@ -61,7 +63,7 @@ def test_dollars_are_held_against_the_list_price(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("options", [{}, {"chunk_tokens": 40}, {"chunk_tokens": 40, "late_chunking": True}])
 def test_a_run_ends_before_what_does_not_fit_and_another_goes_on(
-    monkeypatch: pytest.MonkeyPatch, hosted: Embedder, store: OpenStore, options: dict[str, Any]
+    monkeypatch: pytest.MonkeyPatch, hosted: Embedder, store: Store, options: dict[str, Any]
 ) -> None:
     monkeypatch.setattr("twofold.jobs.writing.MAX_DOCUMENTS", 10)
     spending = Spending(hosted)
@@ -75,7 +77,7 @@ def test_a_run_ends_before_what_does_not_fit_and_another_goes_on(
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_long_document_is_left_in_the_middle(hosted: Embedder, store: OpenStore, late: bool) -> None:
+def test_a_long_document_is_left_in_the_middle(hosted: Embedder, store: Store, late: bool) -> None:
     options: dict[str, Any] = {"chunk_tokens": 100, "late_chunking": late}
     with pytest.raises(BudgetExceeded):
         index(hosted, store, [BOOK], budget=Budget(tokens=60_000 if late else 34_000, ahead=False), **options)
@@ -86,13 +88,13 @@ def test_a_long_document_is_left_in_the_middle(hosted: Embedder, store: OpenStor
     assert store.count() == counts.rows > there
 
 
-def test_a_corpus_that_can_be_read_once_is_not_read_ahead(hosted: Embedder, store: OpenStore) -> None:
+def test_a_corpus_that_can_be_read_once_is_not_read_ahead(hosted: Embedder, store: Store) -> None:
     with pytest.raises(InputError, match=r"read only once.*ahead=False"):
         index(hosted, store, iter(ITEMS), budget=Budget(tokens=10**6))
     assert index(hosted, store, iter(ITEMS), budget=Budget(tokens=10**6, ahead=False)).added == len(ITEMS)
 
 
-def test_a_budget_that_cannot_be_kept_is_refused(server: FaultServer, hosted: Embedder, store: OpenStore) -> None:
+def test_a_budget_that_cannot_be_kept_is_refused(server: FaultServer, hosted: Embedder, store: Store) -> None:
     asked = server.count
     with pytest.raises(InputError, match=r"the price of jina:jina-embeddings-v3 is not known.*--budget-tokens"):
         index(hosted, store, ITEMS, budget=Budget(dollars=5))

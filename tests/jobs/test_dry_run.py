@@ -8,7 +8,7 @@ from twofold import Embedder, InputError
 from twofold.jobs import Item, Unreadable, dry_run, index
 
 if TYPE_CHECKING:
-    from twofold.stores import OpenStore
+    from twofold.stores import Store
     from twofold.testing import FakeEmbedder
 
 BOOK = "\n\n".join(f"Page {number} tells of ships and fog." for number in range(20))
@@ -16,7 +16,7 @@ ITEMS = [Item("book", BOOK, source="/c/book"), Item("a", "Tea."), Item("b", "Ink
 
 
 @pytest.mark.parametrize("options", [{}, {"chunk_tokens": 8}, {"chunk_tokens": 8, "late_chunking": True}])
-def test_what_is_counted_is_what_a_run_does(embedder: FakeEmbedder, memory: OpenStore, options: dict[str, Any]) -> None:
+def test_what_is_counted_is_what_a_run_does(embedder: FakeEmbedder, memory: Store, options: dict[str, Any]) -> None:
     index(embedder, memory, [Item("a", "Tea."), Item("b", "Ink.", {"n": 1})], **options)
     bad: list[Item | Unreadable] = [*ITEMS, Unreadable("c", "broken"), Item("a", "twice")]
     found = dry_run(embedder, memory, bad, **options)

@@ -19,7 +19,8 @@ from twofold.jobs import Budget, Counts, Item, index
 from twofold.jobs.distributed import Engine, places
 from twofold.jobs.distributed.answers import embed_each, pack, unpack
 from twofold.jobs.distributed.places import Sent
-from twofold.stores import OpenStore, open_collection
+from twofold.stores import open_collection
+from twofold.stores.store import scan_rows
 from twofold.testing import FakeEmbedder, MemoryStore
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from twofold import Document
     from twofold.jobs.distributed.answers import Answer
+    from twofold.stores import Store
 
 SENTENCE = "The keeper of lighthouse {} counts ships. Fog comes in at nine. Nobody answers the radio any more."
 ITEMS = [Item(f"d{number}", SENTENCE.format(number), {"n": number}) for number in range(40)]
@@ -50,14 +52,14 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twofold.jobs.long.MAX_TOKENS", 60)
 
 
-def new_store(embedder: Embedder) -> OpenStore:
+def new_store(embedder: Embedder) -> Store:
     store = MemoryStore("engine", uuid.uuid4().hex)
     open_collection(store, embedder)
-    return OpenStore(store)
+    return store
 
 
-def rows(store: OpenStore) -> dict[str, tuple[Any, bytes]]:
-    return {one.row.id: (one.row, one.vector.tobytes()) for one in store.get([row.id for row in store.scan()])}
+def rows(store: Store) -> dict[str, tuple[Any, bytes]]:
+    return {one.row.id: (one.row, one.vector.tobytes()) for one in store.get([row.id for row in scan_rows(store)])}
 
 
 @pytest.mark.parametrize(
@@ -109,8 +111,8 @@ long.FIRST_TOKENS = long.MAX_TOKENS = 60
 embedder = FakeEmbedder()
 items = [Item(f"d{number}", sys.argv[2].format(number), {"n": number}) for number in range(40)]
 with open_store(sys.argv[1], "docs", embedder) as store:
-    upsert, left = store.store.upsert, iter(range(3))
-    store.store.upsert = lambda rows, vectors: upsert(rows, vectors) if next(left, None) is not None else os._exit(9)
+    upsert, left = store.upsert, iter(range(3))
+    store.upsert = lambda rows, vectors: upsert(rows, vectors) if next(left, None) is not None else os._exit(9)
     index(embedder, store, items, engine=Engine())
 """
 

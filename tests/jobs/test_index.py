@@ -9,13 +9,14 @@ import pytest
 from twofold import Document, InputError, MissingExtra
 from twofold.errors import ProviderUnavailable
 from twofold.jobs import Counts, Item, Unreadable, index, open_store, search
+from twofold.stores.store import scan_rows
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from twofold.jobs import OpenStore
+    from twofold.jobs import Store
     from twofold.vectors import FloatArray
 
 SENTENCE = "The keeper of lighthouse {} counts ships. Fog comes in at nine. Nobody answers the radio any more."
@@ -28,7 +29,7 @@ def embedder() -> FakeEmbedder:
 
 
 @pytest.fixture
-def store(tmp_path: Path, embedder: FakeEmbedder) -> Iterator[OpenStore]:
+def store(tmp_path: Path, embedder: FakeEmbedder) -> Iterator[Store]:
     with open_store(f"chroma:{tmp_path}", "docs", embedder) as opened:
         embedder.calls.clear()
         yield opened
@@ -45,9 +46,7 @@ def embedded(embedder: FakeEmbedder) -> list[str]:
     return [text for call in embedder.calls for text in call.texts]
 
 
-def test_a_second_run_embeds_nothing_and_a_changed_document_is_replaced(
-    embedder: FakeEmbedder, store: OpenStore
-) -> None:
+def test_a_second_run_embeds_nothing_and_a_changed_document_is_replaced(embedder: FakeEmbedder, store: Store) -> None:
     first = index(embedder, store, ITEMS)
     assert first == Counts(added=40, rows=40, tokens=40 * 18, gone=0)
     embedder.calls.clear()
@@ -64,10 +63,10 @@ def test_a_second_run_embeds_nothing_and_a_changed_document_is_replaced(
 
 @pytest.mark.parametrize("options", [{}, {"chunk_tokens": 12, "late_chunking": True}])
 def test_metadata_that_changed_alone_is_written_without_embedding(
-    embedder: FakeEmbedder, store: OpenStore, options: dict[str, Any]
+    embedder: FakeEmbedder, store: Store, options: dict[str, Any]
 ) -> None:
     index(embedder, store, ITEMS[:2], **options)
-    rows = [row.id for row in store.scan()]
+    rows = [row.id for row in scan_rows(store)]
     vectors = {one.row.id: one.vector for one in store.get(rows)}
     embedder.calls.clear()
     changed = [Item("d0", ITEMS[0].text, {"m": "x"}), ITEMS[1]]
@@ -79,7 +78,7 @@ def test_metadata_that_changed_alone_is_written_without_embedding(
     assert index(embedder, store, changed, **options) == Counts(skipped=2, gone=0)
 
 
-def test_search_is_the_query_side_and_scores_are_cosines(embedder: FakeEmbedder, store: OpenStore) -> None:
+def test_search_is_the_query_side_and_scores_are_cosines(embedder: FakeEmbedder, store: Store) -> None:
     index(embedder, store, ITEMS)
     query, documents = embedder.embed_query("lighthouse 7"), embedder.embed_documents([item.text for item in ITEMS])
     cosines = sorted((float(score) for score in documents @ query), reverse=True)
@@ -91,7 +90,7 @@ def test_search_is_the_query_side_and_scores_are_cosines(embedder: FakeEmbedder,
 
 
 @pytest.mark.usefixtures("small_slices")
-def test_a_stop_ends_after_the_slice_in_hand_and_the_next_run_goes_on(embedder: FakeEmbedder, store: OpenStore) -> None:
+def test_a_stop_ends_after_the_slice_in_hand_and_the_next_run_goes_on(embedder: FakeEmbedder, store: Store) -> None:
     slices = iter([False, False, False, True])
     stopped = index(embedder, store, ITEMS, stop=lambda: next(slices))
     assert stopped == Counts(added=6, rows=6, tokens=6 * 18, stopped=True)
@@ -103,7 +102,7 @@ def test_a_stop_ends_after_the_slice_in_hand_and_the_next_run_goes_on(embedder: 
 
 @pytest.mark.usefixtures("small_slices")
 def test_progress_is_shown_whether_the_number_of_documents_is_known_or_not(
-    embedder: FakeEmbedder, store: OpenStore, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    embedder: FakeEmbedder, store: Store, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("twofold.progress.SECONDS_BETWEEN_LINES", 0)
     index(embedder, store, ITEMS[:4], progress=True)
@@ -124,8 +123,8 @@ long.FIRST_TOKENS = long.MAX_TOKENS = 60
 embedder = FakeEmbedder()
 items = [Item(f"d{number}", sys.argv[2].format(number), {"n": number}) for number in range(40)]
 with open_store(sys.argv[1], "docs", embedder) as store:
-    upsert, left = store.store.upsert, iter(range(3))
-    store.store.upsert = lambda rows, vectors: upsert(rows, vectors) if next(left, None) is not None else os._exit(9)
+    upsert, left = store.upsert, iter(range(3))
+    store.upsert = lambda rows, vectors: upsert(rows, vectors) if next(left, None) is not None else os._exit(9)
     index(embedder, store, items)
 """
 
@@ -155,7 +154,7 @@ def test_a_killed_run_continues_where_it_was(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_document_is_named_before_the_first_is_embedded(
-    embedder: FakeEmbedder, store: OpenStore, bad: Item | Unreadable, message: str
+    embedder: FakeEmbedder, store: Store, bad: Item | Unreadable, message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as error:
         index(embedder, store, [*ITEMS, bad])
@@ -188,7 +187,7 @@ def test_what_a_failing_provider_gave_is_written(tmp_path: Path, options: dict[s
     with open_store(f"chroma:{tmp_path}", "docs", embedder) as store:
         with pytest.raises(ProviderUnavailable):
             index(embedder, store, ITEMS, **options)
-        assert {row.document for row in store.scan()} == {"d0", "d1"}
+        assert {row.document for row in scan_rows(store)} == {"d0", "d1"}
         embedder.fails = False
         assert index(embedder, store, ITEMS, **options).skipped == 2
 
@@ -216,7 +215,7 @@ TEXT = "\n\n".join(SENTENCE.format(number) for number in range(12))
 
 
 @pytest.mark.parametrize("late", [True, False])
-def test_a_document_is_cut_into_rows_that_know_their_span(embedder: FakeEmbedder, store: OpenStore, late: bool) -> None:
+def test_a_document_is_cut_into_rows_that_know_their_span(embedder: FakeEmbedder, store: Store, late: bool) -> None:
     counts = index(embedder, store, [Item("book", TEXT, {"n": 1})], chunk_tokens=12, late_chunking=late)
     assert counts.added == 1
     assert counts.rows == store.count() > 12
@@ -236,16 +235,16 @@ def test_a_document_is_cut_into_rows_that_know_their_span(embedder: FakeEmbedder
     assert [scores[row.id] for row in ordered] == pytest.approx(expected @ query, abs=1e-6)
 
 
-def test_a_shorter_version_leaves_no_chunk_behind(embedder: FakeEmbedder, store: OpenStore) -> None:
+def test_a_shorter_version_leaves_no_chunk_behind(embedder: FakeEmbedder, store: Store) -> None:
     index(embedder, store, [Item("book", TEXT)], chunk_tokens=12, late_chunking=True)
     counts = index(embedder, store, [Item("book", TEXT[:150])], chunk_tokens=12, late_chunking=True)
     assert (counts.updated, store.count()) == (1, counts.rows)
     assert index(embedder, store, [Item("book", TEXT[:150])], chunk_tokens=12, late_chunking=True).skipped == 1
     assert index(embedder, store, [Item("book", TEXT[:150])]).updated == 1
-    assert [row.id for row in store.scan()] == ["book"]
+    assert [row.id for row in scan_rows(store)] == ["book"]
 
 
-def test_a_document_of_which_a_chunk_is_missing_is_written_again(embedder: FakeEmbedder, store: OpenStore) -> None:
+def test_a_document_of_which_a_chunk_is_missing_is_written_again(embedder: FakeEmbedder, store: Store) -> None:
     index(embedder, store, [Item("book", TEXT)], chunk_tokens=12, late_chunking=True)
     before = store.count()
     store.delete(["book#2"])
@@ -255,7 +254,7 @@ def test_a_document_of_which_a_chunk_is_missing_is_written_again(embedder: FakeE
 
 @pytest.mark.parametrize("most", [2, 3, 1000])
 def test_more_rows_than_chroma_finds_at_once_are_found(
-    embedder: FakeEmbedder, store: OpenStore, monkeypatch: pytest.MonkeyPatch, most: int
+    embedder: FakeEmbedder, store: Store, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr("chroma_twofold.rows.MOST_FOUND", most)
     rows = index(embedder, store, [Item("book", TEXT), Item("tea", "Tea.")], chunk_tokens=12).rows
@@ -271,7 +270,7 @@ def test_more_rows_than_chroma_finds_at_once_are_found(
     ],
 )
 def test_chunks_of_an_impossible_size_are_refused(
-    embedder: FakeEmbedder, store: OpenStore, options: dict[str, Any], message: str
+    embedder: FakeEmbedder, store: Store, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         index(embedder, store, ITEMS, **options)
@@ -279,7 +278,7 @@ def test_chunks_of_an_impossible_size_are_refused(
 
 
 def test_cutting_without_its_extra_says_how_to_install_it(
-    embedder: FakeEmbedder, store: OpenStore, monkeypatch: pytest.MonkeyPatch
+    embedder: FakeEmbedder, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "semantic_text_splitter", None)
     with pytest.raises(MissingExtra, match=r"pip install 'twofold\[chunks\]'"):

@@ -10,6 +10,7 @@ import pytest
 from twofold import InputError
 from twofold.errors import RequestRefused
 from twofold.jobs import Counts, Item, Unreadable, index
+from twofold.stores.store import scan_rows
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
@@ -17,18 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twofold import Document
-    from twofold.stores import OpenStore
+    from twofold.stores import Store
     from twofold.vectors import FloatArray
 
 GOOD = [Item(f"d{number}", f"Ship number {number} came in at nine.") for number in range(5)]
 
 
-def ids(store: OpenStore) -> list[str]:
-    return sorted({row.document for row in store.scan()})
+def ids(store: Store) -> list[str]:
+    return sorted({row.document for row in scan_rows(store)})
 
 
 def test_what_cannot_be_embedded_is_set_aside_and_the_others_go_on(
-    embedder: FakeEmbedder, memory: OpenStore, tmp_path: Path
+    embedder: FakeEmbedder, memory: Store, tmp_path: Path
 ) -> None:
     bad: list[Item | Unreadable] = [
         Item("long", "word " * 600, source="/c/long.txt"),
@@ -70,7 +71,7 @@ class Refusing(FakeEmbedder):
 
 
 @pytest.mark.parametrize("options", [{}, {"chunk_tokens": 8}])
-def test_a_text_that_a_provider_refuses_is_set_aside(memory: OpenStore, options: dict[str, Any]) -> None:
+def test_a_text_that_a_provider_refuses_is_set_aside(memory: Store, options: dict[str, Any]) -> None:
     embedder, items = Refusing(), [*GOOD, Item("bad", "This is forbidden."), Item("last", "The last one.")]
     assert index(embedder, memory, items, on_error="skip", **options).set_aside == 1
     assert ids(memory) == [*(item.id for item in GOOD), "last"]
@@ -82,9 +83,7 @@ def test_a_text_that_a_provider_refuses_is_set_aside(memory: OpenStore, options:
         index(embedder, memory, items, on_error="skip", **options)
 
 
-def test_bad_options_are_refused_before_anything_is_read(
-    embedder: FakeEmbedder, memory: OpenStore, tmp_path: Path
-) -> None:
+def test_bad_options_are_refused_before_anything_is_read(embedder: FakeEmbedder, memory: Store, tmp_path: Path) -> None:
     def never() -> Any:
         raise AssertionError("the corpus was read")
         yield
@@ -98,14 +97,14 @@ def test_bad_options_are_refused_before_anything_is_read(
             index(embedder, memory, never(), **options)
 
 
-def test_a_blank_document_has_no_rows(embedder: FakeEmbedder, memory: OpenStore) -> None:
+def test_a_blank_document_has_no_rows(embedder: FakeEmbedder, memory: Store) -> None:
     index(embedder, memory, GOOD)
     blank = [Item("d0", " \n"), *GOOD[1:], Item("new", "")]
     assert index(embedder, memory, blank) == Counts(skipped=4, blank=2, gone=0)
     assert ids(memory) == ["d1", "d2", "d3", "d4"]
 
 
-def test_an_id_of_another_source_is_not_overwritten(embedder: FakeEmbedder, memory: OpenStore) -> None:
+def test_an_id_of_another_source_is_not_overwritten(embedder: FakeEmbedder, memory: Store) -> None:
     first = [Item("docs/a.md", "Ships.", source="/p1/docs/a.md"), Item("docs/b.md", "Fog.", source="/p1/docs/b.md")]
     second = [Item("docs/a.md", "Tea.", source="/p2/docs/a.md"), Item("docs/b.md", "Fog.", source="/p2/docs/b.md")]
     index(embedder, memory, first)
@@ -119,7 +118,7 @@ def test_an_id_of_another_source_is_not_overwritten(embedder: FakeEmbedder, memo
 
 
 def test_what_left_the_corpus_is_counted_and_removed_where_that_is_wanted(
-    embedder: FakeEmbedder, memory: OpenStore
+    embedder: FakeEmbedder, memory: Store
 ) -> None:
     asked: list[tuple[int, int]] = []
 
@@ -130,7 +129,7 @@ def test_what_left_the_corpus_is_counted_and_removed_where_that_is_wanted(
     index(embedder, memory, [*GOOD, Item("book", "One. Two. Three. Four. Five. Six.")], chunk_tokens=3)
     left = GOOD[:3]
     options: dict[str, Any] = {"chunk_tokens": 3}
-    rows = sum(row.document in ("d3", "d4", "book") for row in memory.scan())
+    rows = sum(row.document in ("d3", "d4", "book") for row in scan_rows(memory))
     assert index(embedder, memory, left, **options).gone == 3
     bad: list[Item | Unreadable] = [*left, Unreadable("d3", "broken")]
     assert index(embedder, memory, bad, prune=True, on_error="skip", **options).pruned == 0
@@ -145,13 +144,13 @@ def test_what_left_the_corpus_is_counted_and_removed_where_that_is_wanted(
     assert index(embedder, memory, GOOD[:1], prune=True, **options).pruned == 2
 
 
-def test_an_unreadable_document_is_not_gone(embedder: FakeEmbedder, memory: OpenStore) -> None:
+def test_an_unreadable_document_is_not_gone(embedder: FakeEmbedder, memory: Store) -> None:
     index(embedder, memory, GOOD)
     counts = index(embedder, memory, [*GOOD[:4], Unreadable("d4", "broken")], on_error="skip")
     assert (counts.gone, counts.set_aside) == (0, 1)
 
 
-def test_what_is_there_is_written_again_by_force(embedder: FakeEmbedder, memory: OpenStore) -> None:
+def test_what_is_there_is_written_again_by_force(embedder: FakeEmbedder, memory: Store) -> None:
     index(embedder, memory, GOOD)
     embedder.calls.clear()
     assert index(embedder, memory, GOOD, force=True).updated == 5
@@ -159,7 +158,7 @@ def test_what_is_there_is_written_again_by_force(embedder: FakeEmbedder, memory:
 
 
 def test_a_corpus_is_read_once_and_in_parts(
-    embedder: FakeEmbedder, memory: OpenStore, monkeypatch: pytest.MonkeyPatch
+    embedder: FakeEmbedder, memory: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("twofold.jobs.comparing.DOCUMENTS", 7)
     given: list[int] = []

@@ -11,7 +11,7 @@ from support.checkpoints import v3_original, xlm_roberta
 from twofold import Embedder, InputError
 from twofold.jobs import Item, index
 from twofold.jobs.chunking import Cutting, split
-from twofold.stores import OpenStore, open_collection
+from twofold.stores import open_collection
 from twofold.testing import MemoryStore
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_our_own_chunks_are_never_refused(
     assert any(is_refused(embedder, item.text, chunk_tokens) for item in items), "these texts show nothing"
     store = MemoryStore("late", f"{checkpoint.__name__}{chunk_tokens}")
     open_collection(store, embedder)
-    counts = index(embedder, OpenStore(store), items, chunk_tokens=chunk_tokens, late_chunking=True)
+    counts = index(embedder, store, items, chunk_tokens=chunk_tokens, late_chunking=True)
     assert counts.added == len(items)
     for item in items:
         spans = sorted(store.places[store.key]["rows"][row.id].row.span for row in store.held([item.id]))

@@ -10,12 +10,13 @@ import pytest
 from twofold import Document, InputError
 from twofold.jobs import Counts, Item, index
 from twofold.jobs.chunking import join, sections, split
+from twofold.stores.store import scan_rows
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from twofold.stores import OpenStore
+    from twofold.stores import Store
     from twofold.vectors import FloatArray
 
 TEXT = "\n\n".join(f"The keeper of lighthouse {number} counts ships. Fog comes in at nine." for number in range(60))
@@ -26,8 +27,8 @@ def short_sections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twofold.jobs.chunking.SECTION", 500)
 
 
-def versions(store: OpenStore) -> set[tuple[str, int]]:
-    return {(row.digest, row.rows) for row in store.scan()}
+def versions(store: Store) -> set[tuple[str, int]]:
+    return {(row.digest, row.rows) for row in scan_rows(store)}
 
 
 def test_sections_cover_a_text_and_end_where_a_paragraph_does() -> None:
@@ -41,7 +42,7 @@ def test_sections_cover_a_text_and_end_where_a_paragraph_does() -> None:
 
 
 @pytest.mark.parametrize("late", [True, False])
-def test_a_long_document_is_written_section_by_section(embedder: FakeEmbedder, memory: OpenStore, late: bool) -> None:
+def test_a_long_document_is_written_section_by_section(embedder: FakeEmbedder, memory: Store, late: bool) -> None:
     options: dict[str, Any] = {"chunk_tokens": 8, "late_chunking": late}
     counts = index(embedder, memory, [Item("a", "Tea."), Item("book", TEXT, {"n": 1}), Item("b", "Ink.")], **options)
     rows = [one.row for one in memory.get([row.id for row in memory.held(["book"])])]
@@ -65,7 +66,7 @@ def test_a_long_document_is_written_section_by_section(embedder: FakeEmbedder, m
     assert len(versions(memory)) == 3
 
 
-def test_a_long_document_that_was_left_in_the_middle_goes_on(embedder: FakeEmbedder, memory: OpenStore) -> None:
+def test_a_long_document_that_was_left_in_the_middle_goes_on(embedder: FakeEmbedder, memory: Store) -> None:
     options: dict[str, Any] = {"chunk_tokens": 8, "late_chunking": True}
     stopped = index(embedder, memory, [Item("book", TEXT)], stop=lambda: memory.count() > 0, **options)
     assert stopped == Counts(stopped=True)
@@ -92,7 +93,7 @@ class Dropping(FakeEmbedder):
 
 
 @pytest.mark.parametrize("text", ["x x x a b c x x d e x x", "x x x", TEXT + "\n\nx x x x x x\n\n" + TEXT])
-def test_chunks_without_a_token_of_their_own_join_their_neighbours(memory: OpenStore, text: str) -> None:
+def test_chunks_without_a_token_of_their_own_join_their_neighbours(memory: Store, text: str) -> None:
     embedder = Dropping()
     counts = index(embedder, memory, [Item("a", "b c d"), Item("u", text)], chunk_tokens=2, late_chunking=True)
     rows = [one.row for one in memory.get([row.id for row in memory.held(["u"])])]

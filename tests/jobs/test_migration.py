@@ -11,7 +11,6 @@ from support.migrating import NEW, OLD, Place, fill, items, late, text
 from twofold import InputError, SpaceMismatch, StoreError
 from twofold.jobs import Counts, Following, Migration, Question, index, open_store, search, verify
 from twofold.stores import add_documents
-from twofold.stores.drivers import done, run
 from twofold.stores.moving import movable
 from twofold.testing import FakeEmbedder, MemoryStore
 
@@ -81,7 +80,7 @@ def test_the_whole_way_and_back(place: Place) -> None:
     with open_store(place.address, place.name, NEW, create=False) as store:
         assert verify(NEW, store, sample=100).sound
         assert index(NEW, store, items(60)).skipped == 60  # the next index run sees its documents
-        assert run(done(store.store.marks())) == {}  # type: ignore[attr-defined]
+        assert store.marks() == {}  # type: ignore[attr-defined]
     with place.migration() as migration, pytest.raises(StoreError, match=r"not being migrated|this space already"):
         migration.rollback()
 
@@ -135,7 +134,7 @@ def test_updates_of_the_source_are_carried_over(place: Place) -> None:
             changed[4] = type(changed[4])("d4", changed[4].text, {"n": 4, "kind": "another"})
             index(OLD, store, changed)
             store.delete([f"d{number}" for number in range(50, 60)])
-            add_documents(store.store, OLD, ids=["c2", "new"], documents=[late(2)[:2], "another one"])
+            add_documents(store, OLD, ids=["c2", "new"], documents=[late(2)[:2], "another one"])
         verdict = migration.verify()
         assert not verdict.go
         assert (verdict.missing.ids, verdict.extra.rows) == (["new"], 11)
@@ -181,7 +180,7 @@ def test_another_cutover_carries_nothing_over_what_was_written_since(place: Plac
         migration.verify()
         migration.cutover()
         with open_store(place.address, place.name, NEW) as store:
-            add_documents(store.store, NEW, ids=["d1", "newer"], documents=["another text of it", "one more"])
+            add_documents(store, NEW, ids=["d1", "newer"], documents=["another text of it", "one more"])
             store.delete(["d2"])
         assert migration.cutover().changed == 0
         with pytest.raises(StoreError, match="cut over again, or roll it back"):
@@ -220,7 +219,7 @@ def test_what_is_closed_or_moved_takes_no_writes(place: Place) -> None:
         source = migration._pair().source
         source.set_moved('{"to": "elsewhere", "serving": false}')
         for write in (
-            lambda: add_documents(writer.store, OLD, ids=["x"], documents=["x y z"]),
+            lambda: add_documents(writer, OLD, ids=["x"], documents=["x y z"]),
             lambda: writer.delete(["d1"]),
             lambda: index(OLD, writer, items(61)),
         ):
@@ -230,10 +229,10 @@ def test_what_is_closed_or_moved_takes_no_writes(place: Place) -> None:
         source.set_moved(None)
         migration.cutover()
         with pytest.raises(StoreError, match="has moved to"):
-            add_documents(writer.store, OLD, ids=["x"], documents=["x y z"])
+            add_documents(writer, OLD, ids=["x"], documents=["x y z"])
         assert len(search(OLD, reader, text(7))) == 10  # as it was opened: of one space
         migration.rollback()
-        add_documents(writer.store, OLD, ids=["x"], documents=["x y z"])
+        add_documents(writer, OLD, ids=["x"], documents=["x y z"])
 
 
 def test_what_was_written_since_the_cutover_is_carried_back_or_not_lost(place: Place) -> None:
@@ -244,8 +243,8 @@ def test_what_was_written_since_the_cutover_is_carried_back_or_not_lost(place: P
         migration.cutover()
         with open_store(place.address, place.name, NEW, create=False) as store:
             ids = [row.id for row in store.held(["d1"])]
-            add_documents(store.store, NEW, ids=["d2", "c2"], documents=["tide and rope", late(3)])
-            add_documents(store.store, NEW, ids=["new"], documents=[late(5)])
+            add_documents(store, NEW, ids=["d2", "c2"], documents=["tide and rope", late(3)])
+            add_documents(store, NEW, ids=["new"], documents=[late(5)])
             store.delete(ids)
         after = place.rows(NEW)
         with Migration(place.address, place.name, NEW) as blind, pytest.raises(InputError, match="give the one that"):
@@ -260,7 +259,7 @@ def test_what_was_written_since_the_cutover_is_carried_back_or_not_lost(place: P
         migration.verify()
         migration.cutover()
         with open_store(place.address, place.name, NEW, create=False) as store:
-            add_documents(store.store, NEW, ids=["d2"], documents=["only here"])
+            add_documents(store, NEW, ids=["d2"], documents=["only here"])
         migration.rollback()
         with pytest.raises(StoreError, match=r"1 of its rows are not in .*, or otherwise \(d2\)"):
             migration.apply()
@@ -279,13 +278,13 @@ def test_an_apply_that_a_cutover_overtakes_writes_no_more(folder: Place) -> None
     with folder.migration() as late_one, folder.migration() as migration:
         migration.apply()
         with open_store(folder.address, folder.name, OLD) as store:
-            add_documents(store.store, OLD, ids=["d1"], documents=["changed since"])
+            add_documents(store, OLD, ids=["d1"], documents=["changed since"])
 
         def overtaken() -> bool:
             assert migration.verify(behind=1).go
             migration.cutover()
             with open_store(folder.address, folder.name, NEW) as store:
-                add_documents(store.store, NEW, ids=["d1"], documents=["changed after the cutover"])
+                add_documents(store, NEW, ids=["d1"], documents=["changed after the cutover"])
             return False
 
         with pytest.raises(StoreError, match="serves now: nothing more is carried"):

@@ -13,6 +13,7 @@ from support.processes import Child
 from twofold import SpaceMismatch
 from twofold.jobs import Following, Item, index, open_store, verify
 from twofold.jobs.migration import moving
+from twofold.stores.store import scan_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,7 +163,7 @@ def _wait(writer: Writer, *, moved: bool) -> None:
 def _check_nothing_is_lost(place: Place, writer: Writer, embedder: Embedder) -> None:
     with open_store(place.address, place.name, embedder, create=False) as store:
         versions: dict[str, set[object]] = {key: set() for key in writer.written}
-        for one in store.get([row.id for row in store.scan()]):
+        for one in store.get([row.id for row in scan_rows(store)]):
             if one.row.document in versions:
                 versions[one.row.document].add(int(one.row.metadata["version"]))  # type: ignore[arg-type]
         wanted = {key: set() if version is None else {version} for key, version in writer.written.items()}

@@ -11,6 +11,7 @@ from support.chroma_server import HOST, chroma_server
 from support.processes import CHUNK_TOKENS, Child, Corpus, indexing, searching
 from twofold import StoreError
 from twofold.jobs import Counts, index, open_store, verify
+from twofold.stores.store import scan_rows
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def check(address: str) -> None:
         )
         found = verify(embedder, store, sample=CORPUS.documents)
         assert (found.documents, found.broken, found.changed_ids, found.lost_ids) == (CORPUS.documents, 0, (), ())
-        rows = store.get([row.id for row in store.scan()])
+        rows = store.get([row.id for row in scan_rows(store)])
         assert [one.row.id for one in rows if store.search(one.vector, 1)[0].row.text != one.row.text] == []
 
 

@@ -11,17 +11,18 @@ import pytest
 
 from twofold import InputError, SpaceMismatch, StoreError
 from twofold.jobs import Item, index, open_store, verify
+from twofold.stores.store import scan_rows
 from twofold.testing import FakeEmbedder, MemoryStore
 
 if TYPE_CHECKING:
-    from twofold.stores import OpenStore
+    from twofold.stores import Store
 
 BOOK = "\n\n".join(f"Page {number} tells of ships and fog." for number in range(20))
 ITEMS = [Item("book", BOOK), *(Item(f"d{number}", f"Ship number {number} came in at nine.") for number in range(40))]
 
 
 @pytest.mark.parametrize("late", [True, False])
-def test_a_sound_collection(embedder: FakeEmbedder, memory: OpenStore, late: bool) -> None:
+def test_a_sound_collection(embedder: FakeEmbedder, memory: Store, late: bool) -> None:
     index(embedder, memory, ITEMS, chunk_tokens=8, late_chunking=late)
     found = verify(embedder, memory)
     assert found.sound
@@ -34,7 +35,7 @@ def test_a_sound_collection(embedder: FakeEmbedder, memory: OpenStore, late: boo
         verify(FakeEmbedder(document_task="topic"), memory)
 
 
-def test_rows_that_are_missing_or_of_two_versions_are_named(embedder: FakeEmbedder, memory: OpenStore) -> None:
+def test_rows_that_are_missing_or_of_two_versions_are_named(embedder: FakeEmbedder, memory: Store) -> None:
     index(embedder, memory, ITEMS, chunk_tokens=8)
     memory.delete(["book#1"])
     (stored,) = memory.get(["d0#0"])
@@ -46,7 +47,7 @@ def test_rows_that_are_missing_or_of_two_versions_are_named(embedder: FakeEmbedd
     assert verify(embedder, memory).sound
 
 
-def test_vectors_of_something_else_are_named(embedder: FakeEmbedder, memory: OpenStore) -> None:
+def test_vectors_of_something_else_are_named(embedder: FakeEmbedder, memory: Store) -> None:
     index(embedder, memory, ITEMS)
     (stored,) = memory.get(["d3"])
     memory.upsert([stored.row], np.roll(stored.vector, 1)[None])
@@ -55,7 +56,7 @@ def test_vectors_of_something_else_are_named(embedder: FakeEmbedder, memory: Ope
 
 
 def test_a_collection_can_be_looked_at_without_its_model(
-    monkeypatch: pytest.MonkeyPatch, embedder: FakeEmbedder, memory: OpenStore
+    monkeypatch: pytest.MonkeyPatch, embedder: FakeEmbedder, memory: Store
 ) -> None:
     index(embedder, memory, ITEMS)
     embedder.calls.clear()
@@ -72,7 +73,7 @@ def test_a_collection_can_be_looked_at_without_its_model(
 
 @pytest.mark.parametrize("late", [True, False])
 def test_a_long_document_is_looked_at_by_a_section(
-    monkeypatch: pytest.MonkeyPatch, embedder: FakeEmbedder, memory: OpenStore, late: bool
+    monkeypatch: pytest.MonkeyPatch, embedder: FakeEmbedder, memory: Store, late: bool
 ) -> None:
     monkeypatch.setattr("twofold.jobs.chunking.SECTION", 500)
     long = Item("long", BOOK * 4)
@@ -126,7 +127,7 @@ def test_a_search_structure_that_was_cut_short_says_the_way_out(tmp_path: Path) 
         open_store(f"chroma:{tmp_path}", "docs", embedder) as store,
         pytest.raises(StoreError, match=r"remove the folders that stand beside chroma\.sqlite3"),
     ):
-        list(store.scan())
+        list(scan_rows(store))
     shutil.rmtree(written.parent)
     with open_store(f"chroma:{tmp_path}", "docs", embedder) as store:
         index(embedder, store, ITEMS_ON_DISK, force=True)

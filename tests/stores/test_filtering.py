@@ -9,9 +9,8 @@ import pytest
 
 from twofold import InputError
 from twofold.jobs import search
-from twofold.stores import OpenStore, add_documents, open_collection
-from twofold.stores.drivers import done, run
-from twofold.stores.filtering import among
+from twofold.stores import add_documents, open_collection
+from twofold.stores.rows import search_filtered
 from twofold.testing import FakeEmbedder, MemoryStore
 
 
@@ -27,13 +26,13 @@ def test_more_rows_are_asked_for_until_enough_pass() -> None:
         asked.append(limit)
         return store.search(embedder.embed_query("d7"), limit)
 
-    hits = run(among(nearest, store.count, 2, {"n": [7]}))
+    hits = search_filtered(nearest, store.count, 2, {"n": [7]})
     assert sorted(hit.row.id for hit in hits) == ["d57", "d7"]
     assert asked == [2, 8, 32, 100][: len(asked)]
-    assert run(among(nearest, store.count, 2, {"n": [51]})) == []
+    assert search_filtered(nearest, store.count, 2, {"n": [51]}) == []
     assert asked[-1] == 100
-    assert len(run(done(among(nearest, store.count, 3, None)))) == 3
-    (hit,) = search(embedder, OpenStore(store), "d7", 1, where={"n": [8]})
+    assert len(search_filtered(nearest, store.count, 3, None)) == 3
+    (hit,) = search(embedder, store, "d7", 1, where={"n": [8]})
     assert hit.row.metadata == {"n": 8}
     with pytest.raises(InputError, match="field 'n' has no value"):
-        search(embedder, OpenStore(store), "d7", where={"n": []})
+        search(embedder, store, "d7", where={"n": []})

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from twofold import Document, InputError, SpaceMismatch, StoreError
-from twofold.stores import OpenStore, aadd_documents, add_documents, aopen_collection, open_collection
-from twofold.stores.drivers import Calls, done, run
-from twofold.stores.opening import checking_space
+from twofold.stores import aadd_documents, add_documents, aopen_collection, open_collection
+from twofold.stores.opening import check_space
+from twofold.stores.threads import resolve
 from twofold.testing import FakeEmbedder, MemoryStore
 
 
@@ -35,14 +35,14 @@ def test_a_flow_that_waits_is_refused_without_an_event_loop() -> None:
         return 1
 
     with pytest.raises(RuntimeError, match="use its async twin"):
-        run(done(waits()))
+        resolve(waits())
 
 
 def test_ready_vectors_are_of_the_record_or_refused() -> None:
     store = new(FakeEmbedder())
-    run(checking_space(store, FakeEmbedder().space))
+    check_space(store, FakeEmbedder().space)
     with pytest.raises(SpaceMismatch, match="document task: 'document' and 'topic'"):
-        run(checking_space(store, FakeEmbedder(document_task="topic").space))
+        check_space(store, FakeEmbedder(document_task="topic").space)
 
 
 def test_a_store_that_refuses_a_slice_says_which_documents_are_missing() -> None:
@@ -124,11 +124,3 @@ def test_a_changed_window_is_another_version_and_no_other_space() -> None:
     add_documents(store, FakeEmbedder(late_window=100), ids=["a"], documents=[document])
     (after,) = {row.digest for row in store.held(["a"])}
     assert before != after
-
-
-def test_an_open_store_has_plain_methods() -> None:
-    embedder = FakeEmbedder()
-    store = OpenStore(new(embedder))
-    add_documents(store.store, embedder, ids=["a", "b"], documents=["x", "y"])
-    assert [row.id for row in store.scan()] == ["a", "b"]
-    assert run(done(Calls(embedder).count_tokens(["one two"]))) == [2]

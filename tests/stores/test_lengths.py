@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 
 from twofold import Document, Embedder, InputError
-from twofold.stores.drivers import Calls, run
-from twofold.stores.lengths import checking_lengths
+from twofold.stores.checks import check_lengths
 from twofold.testing import FakeEmbedder
 
 TEXTS = ["short", "word " * 513, "word " * 600]
 
 
 def check(embedder: Embedder, texts: list[str]) -> None:
-    run(checking_lengths(Calls(embedder), ["a", "b", "c"], [Document.whole(text) for text in texts]))
+    check_lengths(embedder, ["a", "b", "c"], [Document.whole(text) for text in texts])
 
 
 def test_a_text_that_is_too_long_is_named_by_its_id() -> None:
@@ -26,7 +25,7 @@ def test_a_text_that_is_too_long_is_named_by_its_id() -> None:
 
 def test_a_document_that_is_cut_may_be_longer_than_the_model() -> None:
     long = Document.from_spans(TEXTS[2], [(0, 4), (5, 2000)])
-    run(checking_lengths(Calls(FakeEmbedder()), ["a"], [long]))
+    check_lengths(FakeEmbedder(), ["a"], [long])
 
 
 def test_an_estimate_refuses_nothing() -> None:

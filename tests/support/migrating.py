@@ -13,13 +13,15 @@ import numpy as np
 from twofold.errors import SpaceMismatch, StoreError
 from twofold.jobs import Item, index, long, open_store
 from twofold.jobs.migration import Migration, moving
-from twofold.stores import OpenStore, add_documents
+from twofold.stores import add_documents, connect_store
+from twofold.stores.store import scan_rows
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twofold import Embedder
+    from twofold.stores import Store
 
 OLD, NEW = FakeEmbedder(dimensions=32, document_task="topic"), FakeEmbedder()
 WORDS = ("keeper", "ship", "fog", "light", "radio", "harbour", "storm", "anchor", "rope", "gull", "pier", "tide")
@@ -47,7 +49,7 @@ def fill(address: str, name: str, count: int = 60, chunked: int = 6) -> None:
         index(OLD, store, items(count))
         keys = [f"c{number}" for number in range(chunked)]
         fields = [{"n": number} for number in range(chunked)]
-        add_documents(store.store, OLD, ids=keys, documents=[late(n) for n in range(chunked)], metadatas=fields)
+        add_documents(store, OLD, ids=keys, documents=[late(n) for n in range(chunked)], metadatas=fields)
 
 
 @dataclass(frozen=True)
@@ -64,15 +66,15 @@ class Place:
     def rows(self, embedder: Embedder) -> dict[str, tuple[str, dict[str, object]]]:
         """What it holds for whoever opens it with `embedder`: texts and fields, by id."""
         with open_store(self.address, self.name, embedder, create=False) as store:
-            ids = [row.id for row in store.scan()]
+            ids = [row.id for row in scan_rows(store)]
             return {one.row.id: (one.row.text, dict(one.row.metadata)) for one in store.get(ids)}
 
     def physical(self) -> str:
         """The name of the collection that opening it finds."""
-        store = OpenStore.connect(self.address, self.name)
+        store = connect_store(self.address, self.name)
         try:
             assert store.find()
-            return store.store.name
+            return store.name
         finally:
             store.close()
 
@@ -148,7 +150,7 @@ class Writer:
         self.moved = not self.moved
         self.turns += 1
 
-    def _write(self, store: OpenStore, embedder: Embedder, version: int) -> None:
+    def _write(self, store: Store, embedder: Embedder, version: int) -> None:
         number = self._random.randrange(40)
         key = f"w{number}"
         if self._random.random() < 0.2:
@@ -157,5 +159,5 @@ class Writer:
             return
         chunked = number % 4 == 0
         document = [f"{text(number, version)}. ", text(number, version + 1)] if chunked else text(number, version)
-        add_documents(store.store, embedder, ids=[key], documents=[document], metadatas=[{"version": version}])
+        add_documents(store, embedder, ids=[key], documents=[document], metadatas=[{"version": version}])
         self.written[key] = version

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from twofold.errors import StoreError
 from twofold.jobs import Item, index, long, open_store, search
 from twofold.jobs.comparing import by_document
+from twofold.stores.store import scan_rows
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def reading(opened: Callable[[], None], address: str) -> dict[str, list[Held]]:
     """Every row of the collection `docs`, by its document."""
     with open_store(address, "docs", FakeEmbedder()) as store:
         opened()
-        return dict(by_document(store.scan()))
+        return dict(by_document(scan_rows(store)))
 
 
 def searching(opened: Callable[[], None], address: str) -> Any:

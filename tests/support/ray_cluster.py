@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 from support import faultserver as fs
 from twofold import Embedder
 from twofold.jobs import Item, index
-from twofold.stores import OpenStore, open_collection
+from twofold.stores import open_collection
+from twofold.stores.store import scan_rows
 from twofold.testing import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from twofold.stores import Store
     from twofold.vectors import FloatArray
 
 SENTENCE = "The keeper of lighthouse {} counts ships. Fog comes in at nine. Nobody answers the radio any more."
@@ -56,14 +58,14 @@ def two_nodes() -> Iterator[Any]:
         cluster.shutdown()
 
 
-def new_store(embedder: Embedder) -> OpenStore:
+def new_store(embedder: Embedder) -> Store:
     store = MemoryStore("cluster", uuid.uuid4().hex)
     open_collection(store, embedder)
-    return OpenStore(store)
+    return store
 
 
-def rows(store: OpenStore) -> dict[str, Any]:
-    return {one.row.id: (one.row, one.vector.tobytes()) for one in store.get([row.id for row in store.scan()])}
+def rows(store: Store) -> dict[str, Any]:
+    return {one.row.id: (one.row, one.vector.tobytes()) for one in store.get([row.id for row in scan_rows(store)])}
 
 
 def indexed(engine: Any, wanted: dict[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,8 @@ from twofold.cli.options import with_bare_tasks
 from twofold.demo.asking import MODEL, with_bundled_weights
 from twofold.embedder import Embedder
 from twofold.errors import ModelError, StoreError
-from twofold.stores import OpenStore
-from twofold.stores.drivers import run
-from twofold.stores.opening import stored_record
+from twofold.stores import Store, connect_store
+from twofold.stores.opening import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,13 +23,13 @@ FAKE = "twofold/fake"
 
 
 @contextmanager
-def found_collection(address: str, name: str) -> Iterator[OpenStore]:
+def found_collection(address: str, name: str) -> Iterator[Store]:
     """A collection that is there, opened without an embedder.
 
     Raises:
         StoreError: it is not there.
     """
-    store = OpenStore.connect(address, name)
+    store = connect_store(address, name)
     try:
         if not store.find():
             raise StoreError(f"there is no collection {name!r} in {address}; twofold collections lists those there are")
@@ -39,16 +38,16 @@ def found_collection(address: str, name: str) -> Iterator[OpenStore]:
         store.close()
 
 
-def record_of(store: OpenStore) -> SpaceRecord:
+def record_of(store: Store) -> SpaceRecord:
     """The record of a collection.
 
     Raises:
         StoreError: it has none.
     """
-    return run(stored_record(store.store))
+    return read_record(store)
 
 
-def space_of(store: OpenStore) -> dict[str, Any]:
+def space_of(store: Store) -> dict[str, Any]:
     """What a collection says of its space, by the names that people read."""
     if store.record() is None:
         return {"space": "not said: open it once with adopt=True"}
@@ -67,7 +66,7 @@ def space_of(store: OpenStore) -> dict[str, Any]:
     }
 
 
-def embedder_of(store: OpenStore, given: Given) -> Embedder:
+def embedder_of(store: Store, given: Given) -> Embedder:
     """The embedder that a collection's record describes, with the options that were given in their places.
 
     Raises:

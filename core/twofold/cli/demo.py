@@ -63,7 +63,7 @@ def demo(
         raise typer.Exit(FAILED)
 
 
-def _index(embedder: Embedder, collection: jobs.OpenStore, corpus: Sequence[Entry], stop: Any) -> None:
+def _index(embedder: Embedder, collection: jobs.Store, corpus: Sequence[Entry], stop: Any) -> None:
     counts = jobs.index(embedder, collection, as_items(corpus), progress=True, stop=stop)
     if counts.stopped:
         say("the rest is left for the next run")

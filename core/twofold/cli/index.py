@@ -30,7 +30,7 @@ from twofold.errors import InputError
 from twofold.jobs import Reading
 
 if TYPE_CHECKING:
-    from twofold.jobs import Corpus, DryRun, OpenStore, Verified
+    from twofold.jobs import Corpus, DryRun, Store, Verified
     from twofold.jobs.distributed import Engine
 
 
@@ -162,7 +162,7 @@ def _tell_verified(found: Verified) -> None:
 
 def _dry_run(embedder: Embedder, address: str, name: str, corpus: Corpus, options: dict[str, Any]) -> DryRun:
     """What a run would do, with the collection as it is, if it is there."""
-    opened: OpenStore = jobs.OpenStore.connect(address, name)
+    opened: Store = jobs.connect_store(address, name)
     try:
         return jobs.dry_run(embedder, opened if opened.find() else None, corpus, **options)
     finally:

@@ -14,11 +14,11 @@ from twofold.cli.files import is_terminal
 from twofold.cli.options import CollectionArgument, JsonOption, StoreOption
 from twofold.cli.say import line, say
 from twofold.errors import InputError, TwofoldError
-from twofold.stores.catalogue import collection_names, drop_collection
+from twofold.stores.store import as_catalogue, collection_names
 
 if TYPE_CHECKING:
     from twofold.jobs import Verified
-    from twofold.stores import OpenStore
+    from twofold.stores import Store
 
 
 def collections(store: StoreOption, as_json: JsonOption = False) -> None:
@@ -66,7 +66,7 @@ def drop(
         if not yes and not _agreed(name, rows):
             say("nothing was removed")
             raise typer.Exit(FAILED)
-        drop_collection(opened.store)
+        as_catalogue(opened).drop()
     line(f"{name} is removed, with {rows:,} rows")
 
 
@@ -89,7 +89,7 @@ def _described(address: str, name: str) -> dict[str, Any]:
         return {"collection": name, "rows": 0, "space": None, "note": str(error)}
 
 
-def _tag(store: OpenStore) -> str | None:
+def _tag(store: Store) -> str | None:
     return record_of(store).space.tag if store.record() is not None else None
 
 

@@ -14,10 +14,11 @@ from twofold.cli.pictures import Points, draw_map, draw_similarities, form_of
 from twofold.cli.say import line
 from twofold.cli.search import shorten
 from twofold.errors import InputError
+from twofold.stores.store import scan_rows
 
 if TYPE_CHECKING:
     from twofold.embedder import Embedder
-    from twofold.stores import OpenStore
+    from twofold.stores import Store
 
 MOST = 5000
 """Rows of a map, unless another number is asked for."""
@@ -69,13 +70,13 @@ def _embedder(store: str | None, name: str | None, given: Given) -> Embedder:
     return Embedder(**with_bare_tasks(given))
 
 
-def _points(store: OpenStore, most: int, color: str | None) -> Points:
+def _points(store: Store, most: int, color: str | None) -> Points:
     """Rows spread over all of a collection, with the values of the field that colours them."""
     count = store.count()
     if count < 2:
         raise InputError(f"collection {store.name!r} has {count} rows: a map needs two at least")
     step = -(-count // most)
-    ids = [row.id for number, row in enumerate(store.scan()) if number % step == 0]
+    ids = [row.id for number, row in enumerate(scan_rows(store)) if number % step == 0]
     stored = store.get(ids)
     if color is not None and not any(color in one.row.metadata for one in stored):
         fields = sorted({field for one in stored for field in one.row.metadata})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from twofold.jobs.comparing import looks
 from twofold.jobs.seen import scratch
-from twofold.stores.lengths import check_lengths
+from twofold.stores.checks import check_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +41,7 @@ class Texts:
         for look in looks(items):
             ids, texts = [item.id for _, item in look], [item.text for _, item in look]  # type: ignore[union-attr] # all are items
             counts = embedder.count_tokens(texts, task=task)
-            check_lengths(embedder, ids, dict(enumerate(counts)))
+            check_counts(embedder, ids, dict(enumerate(counts)))
             self._db.executemany(
                 "INSERT INTO texts (id, text, tokens) VALUES (?, ?, ?)", zip(ids, texts, counts, strict=True)
             )

@@ -18,9 +18,8 @@ from twofold.cli.say import line
 from twofold.embedder import Embedder
 from twofold.errors import InputError
 from twofold.progress import reporting
-from twofold.stores import OpenStore
-from twofold.stores.drivers import run
-from twofold.stores.opening import checking_space
+from twofold.stores import Store, connect_store
+from twofold.stores.opening import check_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,17 +87,17 @@ def import_(
 
 
 @contextmanager
-def _collection_for(address: str, name: str, record: SpaceRecord) -> Iterator[OpenStore]:
+def _collection_for(address: str, name: str, record: SpaceRecord) -> Iterator[Store]:
     """A collection that takes vectors of a record's space; made for it where it is not there.
 
     Raises:
         SpaceMismatch: it is there, in another space.
     """
-    opened = OpenStore.connect(address, name)
+    opened = connect_store(address, name)
     try:
         if not opened.find():
             opened.make(record.to_json(), Embedder(**options_of(record.space)))
-        run(checking_space(opened.store, record.space))
+        check_space(opened, record.space)
         yield opened
     finally:
         opened.close()
@@ -114,7 +113,7 @@ def _archive(file: Path, form: Form | None) -> Archive:
     return ARCHIVES[chosen]
 
 
-def _pages(store: OpenStore, stop: Callable[[], bool]) -> Iterator[list[Stored]]:
+def _pages(store: Store, stop: Callable[[], bool]) -> Iterator[list[Stored]]:
     cursor: Any = None
     while True:
         if stop():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from twofold.demo.corpus import Entry
     from twofold.demo.questions import Question
-    from twofold.jobs import OpenStore
+    from twofold.jobs import Store
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEPTH = 10
@@ -62,7 +62,7 @@ def as_items(entries: Iterable[Entry]) -> list[Item]:
     return [Item(entry.name, entry.text) for entry in entries]
 
 
-def ask(embedder: Embedder, store: OpenStore, questions: Iterable[Question]) -> list[Answered]:
+def ask(embedder: Embedder, store: Store, questions: Iterable[Question]) -> list[Answered]:
     """Ask each question by itself, as a user does."""
     return [
         Answered(question, [Found(row.document, score) for row, score in search(embedder, store, question.text, DEPTH)])

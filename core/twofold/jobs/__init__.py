@@ -11,7 +11,7 @@ from twofold.jobs.indexing import index
 from twofold.jobs.migration import Carried, Following, Migration, Plan, Question, Verdict, read_questions
 from twofold.jobs.searching import search
 from twofold.jobs.verifying import Verified, verify
-from twofold.stores import Hit, OpenStore, Row, Store, open_store
+from twofold.stores import Hit, Row, Store, connect_store, open_store
 
 __all__ = [
     "Batched",
@@ -25,7 +25,6 @@ __all__ = [
     "Hit",
     "Item",
     "Migration",
-    "OpenStore",
     "Plan",
     "Question",
     "Reading",
@@ -36,6 +35,7 @@ __all__ = [
     "Verdict",
     "Verified",
     "batch",
+    "connect_store",
     "dry_run",
     "index",
     "open_store",

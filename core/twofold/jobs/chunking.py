@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from twofold.documents import Document, is_blank, too_long
 from twofold.errors import InputError
 from twofold.extras import extra
-from twofold.stores.lengths import refuses
+from twofold.stores.checks import refuses_long
 from twofold.stores.rows import digest_of, text_digest
 from twofold.stores.writing import cut_policy
 
@@ -72,7 +72,7 @@ class Cutting:
     def too_long(self, embedder: Embedder, key: str, tokens: int) -> InputError | None:
         """The error for a document that is not cut and is longer than the model takes; None where there is none."""
         limit = embedder.card.max_tokens
-        if self.chunk_tokens is not None or tokens <= limit or not refuses(embedder):
+        if self.chunk_tokens is not None or tokens <= limit or not refuses_long(embedder):
             return None
         way_out = "cut documents into chunks (chunk_tokens), or set truncate='end'"
         return too_long(f"document {key!r}", tokens, limit, way_out=way_out)

@@ -16,8 +16,7 @@ from twofold.jobs.corpus import Unreadable
 from twofold.jobs.entries import entry_of, tokens_of
 from twofold.jobs.seen import Seen
 from twofold.stores.checks import check_id
-from twofold.stores.drivers import Calls, run
-from twofold.stores.opening import checking
+from twofold.stores.opening import check_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from twofold.embedder import Embedder
     from twofold.jobs.comparing import Task
     from twofold.jobs.corpus import Item
-    from twofold.stores.opened import OpenStore
+    from twofold.stores.store import Store
 
 SECONDS = 2.0
 """How long a local model is tried for its rate."""
@@ -80,7 +79,7 @@ class DryRun:
 
 def dry_run(
     embedder: Embedder,
-    store: OpenStore | None,
+    store: Store | None,
     items: Iterable[Item | Unreadable],
     *,
     chunk_tokens: int | None = None,
@@ -106,7 +105,7 @@ def dry_run(
     cutting = Cutting(chunk_tokens, late_chunking)
     cutting.check(embedder)
     if store is not None:
-        run(checking(store.store, Calls(embedder)))
+        check_record(store, embedder)
     with Seen() as seen:
         job = _Counting(embedder, store, cutting, seen, force=force, take_over=take_over)
         for look in looks(items):
@@ -122,7 +121,7 @@ class _Counting:
     def __init__(
         self,
         embedder: Embedder,
-        store: OpenStore | None,
+        store: Store | None,
         cutting: Cutting,
         seen: Seen,
         *,

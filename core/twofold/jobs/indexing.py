@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from twofold.errors import InputError
 from twofold.jobs.budget import Spending
+from twofold.jobs.calls import Calls
 from twofold.jobs.chunking import Cutting
 from twofold.jobs.comparing import Work, ahead, by_document, check_item, check_source, compare, looks
 from twofold.jobs.corpus import Unreadable
@@ -24,8 +25,7 @@ from twofold.jobs.setting_aside import SettingAside
 from twofold.jobs.writing import Writer
 from twofold.progress import reporting
 from twofold.stores.checks import check_id
-from twofold.stores.drivers import Calls, run
-from twofold.stores.opening import checking
+from twofold.stores.opening import check_record
 
 if TYPE_CHECKING:
     import os
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from twofold.jobs.corpus import Item
     from twofold.jobs.distributed import Engine
     from twofold.jobs.setting_aside import OnError
-    from twofold.stores.opened import OpenStore
+    from twofold.stores.store import Store
 
 Prune: TypeAlias = "bool | Callable[[int, int], bool]"
 """Whether to remove what left the corpus; or what is asked that, with the documents and the rows that it is."""
@@ -46,7 +46,7 @@ Prune: TypeAlias = "bool | Callable[[int, int], bool]"
 
 def index(
     embedder: Embedder,
-    store: OpenStore,
+    store: Store,
     items: Iterable[Item | Unreadable],
     *,
     chunk_tokens: int | None = None,
@@ -95,7 +95,7 @@ def index(
     """
     cutting = Cutting(chunk_tokens, late_chunking)
     cutting.check(embedder)
-    run(checking(store.store, Calls(embedder)))
+    check_record(store, embedder)
     spending = Spending(embedder, budget)
     if engine is not None and spending.limit < inf:
         raise InputError("a budget is held against what this process sends: leave out the engine, or the budget")

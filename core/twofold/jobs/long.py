@@ -12,9 +12,8 @@ from twofold.documents import Document, is_blank
 from twofold.errors import InputError
 from twofold.jobs.chunking import join, sections
 from twofold.jobs.entries import entry_of, tokens_of
-from twofold.stores.drivers import run
 from twofold.stores.rows import ROWS_AT_ONCE
-from twofold.stores.writing import embedding
+from twofold.stores.writing import embed_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
 
     from twofold.errors import RequestRefused
     from twofold.jobs.budget import Spending
+    from twofold.jobs.calls import Calls
     from twofold.jobs.chunking import Cutting
     from twofold.jobs.comparing import Task
-    from twofold.stores.drivers import Calls
-    from twofold.stores.opened import OpenStore
+    from twofold.stores.store import Store
     from twofold.stores.writing import Entry
 
 SECONDS = 1.5
@@ -68,7 +67,7 @@ class LongDocument:
     """
 
     def __init__(
-        self, calls: Calls, store: OpenStore, cutting: Cutting, task: Task, *, pace: Pace, spending: Spending
+        self, calls: Calls, store: Store, cutting: Cutting, task: Task, *, pace: Pace, spending: Spending
     ) -> None:
         """Look at nothing yet."""
         self.embedder, self.store, self.cutting, self.task = calls.embedder, store, cutting, task
@@ -138,7 +137,7 @@ class LongDocument:
         self._spending.take(tokens)
         started = time.monotonic()
         try:
-            vectors, failure = run(embedding(self._calls, [entry]))
+            vectors, failure = embed_entries(self._calls, [entry])
         except InputError as error:
             if not error.spans or not self.cutting.late or entry.document is None:
                 raise

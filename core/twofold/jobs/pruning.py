@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twofold.stores.rows import ROWS_AT_ONCE
+from twofold.stores.store import scan_rows
 
 if TYPE_CHECKING:
     from twofold.jobs.seen import Seen
-    from twofold.stores.opened import OpenStore
+    from twofold.stores.store import Store
 
 
-def count_gone(store: OpenStore, seen: Seen) -> tuple[int, int]:
+def count_gone(store: Store, seen: Seen) -> tuple[int, int]:
     """How many documents `seen` has not, of those in the store, and how many rows they have; every row is looked at."""
-    for row in store.scan():
+    for row in scan_rows(store):
         if row.document not in seen:
             seen.note_gone(row.id, row.document)
     return seen.count_gone()
 
 
-def remove_gone(store: OpenStore, seen: Seen) -> None:
+def remove_gone(store: Store, seen: Seen) -> None:
     """Remove the rows that were counted."""
     for rows in seen.gone(ROWS_AT_ONCE):
         store.delete(rows)

@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twofold.errors import InputError
-from twofold.stores.drivers import Calls, run
-from twofold.stores.opening import checking
+from twofold.stores.opening import check_record
 
 if TYPE_CHECKING:
     from twofold.embedder import Embedder
-    from twofold.stores import Hit, OpenStore
+    from twofold.stores import Hit, Store
     from twofold.stores.rows import Where
 
 
-def search(
-    embedder: Embedder, store: OpenStore, text: str, limit: int = 10, *, where: Where | None = None
-) -> list[Hit]:
+def search(embedder: Embedder, store: Store, text: str, limit: int = 10, *, where: Where | None = None) -> list[Hit]:
     """The `limit` rows of `store` that are nearest to `text`, embedded as a query; best first.
 
     Args:
@@ -34,5 +31,5 @@ def search(
         raise InputError(f"limit={limit}: it must be at least 1")
     if empty := [name for name, values in (where or {}).items() if not values]:
         raise InputError(f"where={where!r}: field {empty[0]!r} has no value that it may have")
-    run(checking(store.store, Calls(embedder)))
+    check_record(store, embedder)
     return store.search(embedder.embed_query(text), limit, where)

@@ -12,15 +12,15 @@ from twofold.documents import is_blank
 from twofold.errors import InputError, StoreError
 from twofold.jobs.versions import Versions
 from twofold.space import CANARY_COSINE
-from twofold.stores.drivers import Calls, run
-from twofold.stores.opening import agreement, checking
+from twofold.stores.opening import agreement, check_record
+from twofold.stores.store import scan_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twofold.embedder import Embedder
-    from twofold.stores.opened import OpenStore
     from twofold.stores.rows import Stored
+    from twofold.stores.store import Store
 
 SAMPLE = 64
 """Documents that are looked at one by one."""
@@ -100,7 +100,7 @@ class Verified:
         return not self.faults
 
 
-def verify(embedder: Embedder | None, store: OpenStore, *, sample: int = SAMPLE, seed: int | None = None) -> Verified:
+def verify(embedder: Embedder | None, store: Store, *, sample: int = SAMPLE, seed: int | None = None) -> Verified:
     """Look at every row, and at the vectors and the search structure by a sample of documents.
 
     Memory does not grow with the collection. The documents of the sample are embedded again, which a hosted model
@@ -120,9 +120,9 @@ def verify(embedder: Embedder | None, store: OpenStore, *, sample: int = SAMPLE,
     if sample < 1:
         raise InputError(f"sample={sample}: it must be at least 1")
     if embedder is not None:
-        run(checking(store.store, Calls(embedder)))
+        check_record(store, embedder)
     with Versions() as versions:
-        for held in store.scan():
+        for held in scan_rows(store):
             versions.add(held)
         drawn = versions.sample(sample, seed)
         broken, broken_ids = versions.broken(NAMED)
@@ -166,7 +166,7 @@ def _place(key: str) -> tuple[int, str]:
     return int(number) if number.isdecimal() else 0, key
 
 
-def _stored(store: OpenStore, ids: Sequence[str]) -> Sequence[Stored]:
+def _stored(store: Store, ids: Sequence[str]) -> Sequence[Stored]:
     """Rows with their vectors; none where the store has lost these, which some say by an error."""
     try:
         return store.get(ids)
@@ -187,7 +187,7 @@ def _agrees(embedder: Embedder, stored: Sequence[Stored], *, whole: bool) -> boo
     ordered = sorted(stored, key=lambda one: one.row.span)
     sections = [list(rows) for _, rows in groupby(ordered, key=lambda one: one.row.section)]
     try:
-        agrees = run(agreement(Calls(embedder), sections[0])) >= CANARY_COSINE
+        agrees = agreement(embedder, sections[0]) >= CANARY_COSINE
     except InputError:
         return None
     return agrees if agrees or whole or len(sections) > 1 else None
@@ -197,7 +197,7 @@ def _can_be_found(one: Stored) -> bool:
     return bool(np.isfinite(one.vector).all() and one.vector.any())
 
 
-def _is_found(store: OpenStore, one: Stored) -> bool:
+def _is_found(store: Store, one: Stored) -> bool:
     hits = store.search(one.vector, NEAREST)
     same = [hit for hit in hits if hit.score >= 1 - SAME]
     return any(hit.row.id == one.row.id for hit in hits) or len(same) == NEAREST

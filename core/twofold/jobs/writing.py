@@ -13,9 +13,8 @@ from twofold.errors import InputError, RequestRefused
 from twofold.jobs.chunking import join
 from twofold.jobs.entries import entry_of, tokens_of
 from twofold.jobs.long import LongDocument, Pace, is_of_the_document
-from twofold.stores.drivers import run
 from twofold.stores.rows import ROWS_AT_ONCE
-from twofold.stores.writing import writing
+from twofold.stores.writing import write_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
     from twofold.backend import Report
     from twofold.documents import Document
     from twofold.jobs.budget import Spending
+    from twofold.jobs.calls import Calls
     from twofold.jobs.chunking import Cutting
     from twofold.jobs.comparing import Task
     from twofold.jobs.setting_aside import SettingAside
-    from twofold.stores.drivers import Calls
-    from twofold.stores.opened import OpenStore
     from twofold.stores.rows import Row
+    from twofold.stores.store import Store
     from twofold.stores.writing import Entry
 
 MAX_DOCUMENTS = 2000
@@ -44,7 +43,7 @@ class Writer:
     def __init__(
         self,
         calls: Calls,
-        store: OpenStore,
+        store: Store,
         cutting: Cutting,
         *,
         spending: Spending,
@@ -173,7 +172,7 @@ class Writer:
         while entries:
             places = list(entries)
             try:
-                run(writing(self.store.store, self._calls, list(entries.values())))
+                write_entries(self.store, self._calls, list(entries.values()))
             except InputError as error:
                 if error.index is None:
                     raise

@@ -1,21 +1,20 @@
-"""What every vector store shares: rows, checks, identity, opening and writing."""
+"""What all vector stores share: rows, identity checks, opening and writing."""
 
-from twofold.stores.faces import aadd_documents, add_documents, aopen_collection, open_collection
-from twofold.stores.opened import OpenStore
-from twofold.stores.opening import open_store
+from twofold.stores.opening import aopen_collection, open_collection, open_store
 from twofold.stores.rows import Held, Hit, Row, Stored
-from twofold.stores.store import Store, find_store
+from twofold.stores.store import Store, connect_store, find_store
+from twofold.stores.writing import aadd_documents, add_documents
 
 __all__ = [
     "Held",
     "Hit",
-    "OpenStore",
     "Row",
     "Store",
     "Stored",
     "aadd_documents",
     "add_documents",
     "aopen_collection",
+    "connect_store",
     "find_store",
     "open_collection",
     "open_store",

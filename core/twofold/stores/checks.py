@@ -1,4 +1,4 @@
-"""Documents as users give them to a store, with everything that can be wrong said before any work."""
+"""Checks of ids, documents, metadata and lengths, all made before any work."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from twofold.documents import Document, is_blank
+from twofold.documents import Document, is_blank, too_long
 from twofold.errors import BlankWarning, InputError
 from twofold.stores.rows import OWN_PREFIX
 
 if TYPE_CHECKING:
+    from twofold.embedder import Embedder
     from twofold.stores.rows import Metadata
 
 Given: TypeAlias = "str | Document | Sequence[str]"
@@ -160,3 +161,43 @@ def _storable_list(value: object) -> bool:
         and all(map(_storable, value))
         and len({type(one) for one in value}) == 1
     )
+
+
+def check_lengths(embedder: Embedder, ids: Sequence[str], documents: Sequence[Document | None]) -> None:
+    """Refuse whole documents that are longer than a local model accepts, unless it cuts their ends.
+
+    Raises:
+        InputError: the first one that is too long, named by its id.
+    """
+    if not refuses_long(embedder):
+        return
+    whole = [(index, one) for index, one in enumerate(documents) if one is not None and one.is_whole]
+    counts = embedder.count_tokens([one.text for _, one in whole]) if whole else []
+    check_counts(embedder, ids, dict(zip((index for index, _ in whole), counts, strict=True)))
+
+
+def refuses_long(embedder: Embedder) -> bool:
+    """Return whether texts can be refused by their token counts.
+
+    Counts of a hosted model may be estimates far above the truth, so its backend checks lengths itself.
+    """
+    return embedder.settings.truncate == "error" and embedder.backend.provider is None
+
+
+def check_counts(embedder: Embedder, ids: Sequence[str], counts: dict[int, int]) -> None:
+    """Refuse texts that are too long; `counts` has the number of tokens of each text, by its place in `ids`.
+
+    Raises:
+        InputError: see `check_lengths`.
+    """
+    limit = embedder.card.max_tokens
+    over = [index for index, count in counts.items() if count > limit]
+    if refuses_long(embedder) and over:
+        raise too_long(
+            f"document {ids[over[0]]!r}",
+            counts[over[0]],
+            limit,
+            index=over[0],
+            note=f" ({len(over)} of {len(counts)} documents are too long)",
+            way_out="cut them into chunks, or cut their ends with truncate='end'",
+        )

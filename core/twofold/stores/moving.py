@@ -11,16 +11,13 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from twofold.errors import InputError, StoreError
-from twofold.stores.catalogue import Catalogue
-from twofold.stores.drivers import done
+from twofold.stores.store import Catalogue, Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from twofold.embedder import Embedder
-    from twofold.stores.drivers import MaybeAwaitable
-    from twofold.stores.rows import Held, Row
-    from twofold.stores.store import Store
+    from twofold.stores.rows import Row
     from twofold.vectors import FloatArray
 
 MOVED, MIGRATION = "moved", "migration"
@@ -47,42 +44,35 @@ class Original(NamedTuple):
 
 
 @runtime_checkable
-class Movable(Catalogue, Protocol):
-    """A store whose collections can be moved; what it has beyond `Store` and `Catalogue`."""
+class Movable(Store, Catalogue, Protocol):
+    """A store whose collections can be moved; what it has beyond `Store` and `Catalogue`.
 
-    name: str
-
-    def find(self) -> MaybeAwaitable[bool]:
-        """Whether it is there; `name` is, from then on, that of the collection that was found."""
-
-    def held(self, documents: Sequence[str]) -> MaybeAwaitable[Sequence[Held]]:
-        """See `Store.held`."""
+    After `find`, `name` is that of the collection that was found.
+    """
 
     def beside(self, name: str) -> Self:
         """The collection of this name in the same place, by the same client; marks of moving are not followed."""
 
-    def marks(self) -> MaybeAwaitable[Mapping[str, str]]:
+    def marks(self) -> Mapping[str, str]:
         """The marks that it has now, asked of the store each time."""
 
-    def mark(self, changes: Mapping[str, str | None]) -> MaybeAwaitable[None]:
+    def mark(self, changes: Mapping[str, str | None]) -> None:
         """Set marks; None removes one. All of them change at once."""
 
-    def make_like(
-        self, source: Self, record: str, embedder: Embedder, marks: Mapping[str, str]
-    ) -> MaybeAwaitable[None]:
+    def make_like(self, source: Self, record: str, embedder: Embedder, marks: Mapping[str, str]) -> None:
         """Make it, with the schema of `source`, for vectors of the embedder's space; at once with its marks.
 
         Raises:
             StoreError: something of `source` cannot be copied; it is named.
         """
 
-    def match(self, source: Self) -> MaybeAwaitable[None]:
+    def match(self, source: Self) -> None:
         """Take over what the schema of `source` has gained."""
 
-    def originals(self, ids: Sequence[str], *, vectors: bool = False) -> MaybeAwaitable[Sequence[Original]]:
+    def originals(self, ids: Sequence[str], *, vectors: bool = False) -> Sequence[Original]:
         """The rows with these ids that are there, in any order."""
 
-    def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> MaybeAwaitable[None]:
+    def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> None:
         """Write rows as they were kept, with new vectors; each array has shape (texts of the row, dimensions).
 
         A collection that is closed takes them, too, and so it is with `take_out`.
@@ -91,16 +81,16 @@ class Movable(Catalogue, Protocol):
             StoreError: rows that were not written, by id, in `failed`.
         """
 
-    def take_out(self, ids: Sequence[str]) -> MaybeAwaitable[None]:
+    def take_out(self, ids: Sequence[str]) -> None:
         """Remove rows."""
 
-    def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> MaybeAwaitable[Sequence[tuple[str, float]]]:
+    def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> Sequence[tuple[str, float]]:
         """The ids of the rows nearest to `vector`, by the vector numbered `which` of each, with their cosines."""
 
-    def repoint(self, name: str, to: str) -> MaybeAwaitable[None]:
+    def repoint(self, name: str, to: str) -> None:
         """Let the store's own alias called `name`, if it is one, name the collection `to`."""
 
-    def take_over(self, name: str) -> MaybeAwaitable[None]:
+    def take_over(self, name: str) -> None:
         """Take the name of a collection that is there no more, and lose the mark of the migration."""
 
 
@@ -138,7 +128,7 @@ def takes_over(marks: Mapping[str, str], name: str) -> bool:
     return mark.get("name") == name and bool(mark.get("pruning"))
 
 
-def refuse_closed(marks: Mapping[str, str], name: str) -> None:
+def check_marks(marks: Mapping[str, str], name: str) -> None:
     """Refuse to write to a collection that is being moved, or was.
 
     Raises:
@@ -157,14 +147,14 @@ def refuse_closed(marks: Mapping[str, str], name: str) -> None:
         )
 
 
-async def refusing_closed(store: Store) -> None:
-    """The same, by the marks that a store's collection has now; one that cannot be moved is never closed.
+def check_not_closed(store: Store) -> None:
+    """Like `check_marks`, with the marks that the store has now. A store without `Movable` is never closed.
 
     Raises:
         StoreError: it is closed.
     """
     if isinstance(store, Movable):
-        refuse_closed(await done(store.marks()), store.name)
+        check_marks(store.marks(), store.name)
 
 
 def _read(mark: str | None) -> dict[str, Any]:

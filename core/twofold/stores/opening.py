@@ -1,19 +1,19 @@
-"""Opening a collection: found or made, its record compared, or proved where it has none."""
+"""Opening a collection: it is found or created, and its record is compared with the embedder's space."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from inspect import iscoroutinefunction
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twofold.documents import Document, is_blank
-from twofold.errors import SpaceMismatch, StoreError
+from twofold.errors import InputError, SpaceMismatch, StoreError
 from twofold.space import CANARY_COSINE, SpaceRecord, mismatch_message
-from twofold.stores.drivers import Calls, done, run
-from twofold.stores.opened import OpenStore
-from twofold.stores.store import find_store
+from twofold.stores.store import connect_store
+from twofold.stores.threads import invoke, run_in_thread
 from twofold.vectors import normalize
 
 if TYPE_CHECKING:
@@ -32,82 +32,90 @@ SAMPLE = 8
 @contextmanager
 def open_store(
     address: str, name: str, embedder: Embedder, *, create: bool = True, adopt: bool = False
-) -> Iterator[OpenStore]:
+) -> Iterator[Store]:
     """Open the collection `name` at `address`, "<scheme>:<where>" (`chroma:./folder`, `weaviate:http://localhost:8080`).
 
     Raises:
-        InputError: no such scheme; the message lists those that are installed.
-        MissingExtra: the scheme is known, its library is not installed.
-        SpaceMismatch, StoreError: see `opening`.
+        InputError: an unknown scheme; the message lists the installed ones.
+        MissingExtra: the scheme is known, but its library is not installed.
+        SpaceMismatch, StoreError: see `open_collection`.
     """
-    kind, where = find_store(address)
-    store = OpenStore(kind.connect(where, name))
+    store = connect_store(address, name)
     try:
-        run(opening(store.store, Calls(embedder), create=create, adopt=adopt))
+        open_collection(store, embedder, create=create, adopt=adopt)
         yield store
     finally:
         store.close()
 
 
-async def opening(store: Store, calls: Calls, *, create: bool = True, adopt: bool = False) -> None:
-    """Find a collection, or make it, and let the embedder work on it, or refuse.
+def open_collection(store: Store, embedder: Embedder, *, create: bool = True, adopt: bool = False) -> None:
+    """Find or create the collection of `store`, and check that `embedder` matches it.
 
     Args:
-        store: the collection, which may not be there yet.
-        calls: the embedder that will write and search it.
-        create: make it where it is not there, with the embedder's record.
-        adopt: take in a collection that has rows but no record, once some of its rows, embedded again, give the
-            vectors that are stored. An empty one is simply taken.
+        store: the collection; it need not exist.
+        embedder: what will write and search it.
+        create: create the collection if it is missing, with the embedder's record.
+        adopt: accept a collection that has rows but no record, if some of its rows, embedded again, give the stored
+            vectors. An empty collection without a record is always accepted.
 
     Raises:
-        SpaceMismatch: its vectors are of another space; the message names both and what differs.
-        StoreError: no such collection and not `create`; or rows without a record and not `adopt`.
+        SpaceMismatch: its vectors are of another space; the message names both spaces and what differs.
+        StoreError: the collection is missing and `create` is false, or it has rows without a record and `adopt` is
+            false.
     """
-    if not await done(store.find()):
+    if iscoroutinefunction(store.find):
+        raise InputError(
+            f"{type(store).__name__} has coroutine methods: make them plain, and pass what an asynchronous client "
+            "returns through twofold.adapters.resolve"
+        )
+    if not store.find():
         if not create:
             raise StoreError(f"there is no collection {store.name!r}, and it was not to be made")
-        record = await done(calls.record())
-        await done(store.make(record.to_json(), calls.embedder))
-    if await done(store.record()) is None:
-        await _prove(store, calls, adopt=adopt)
-        record = await done(calls.record())
-        await done(store.stamp(record.to_json()))
-    await checking(store, calls)
+        store.make(invoke(embedder, "record").to_json(), embedder)
+    if store.record() is None:
+        _prove(store, embedder, adopt=adopt)
+        store.stamp(invoke(embedder, "record").to_json())
+    check_record(store, embedder)
 
 
-async def checking(store: Store, calls: Calls) -> None:
-    """Let an embedder write to a collection, or search it, or refuse; the record is read from the store each time.
+async def aopen_collection(store: Store, embedder: Embedder, *, create: bool = True, adopt: bool = False) -> None:
+    """`open_collection` without blocking the event loop; the store may have an asynchronous client."""
+    await run_in_thread(open_collection, store, embedder, create=create, adopt=adopt)
+
+
+def check_record(store: Store, embedder: Embedder) -> None:
+    """Check that `embedder` matches the collection's record, which is read from the store each time.
 
     Raises:
-        SpaceMismatch: its vectors are of another space.
-        StoreError: it has no record of their space.
+        SpaceMismatch: the collection's vectors are of another space.
+        StoreError: it has no record.
     """
-    record = await stored_record(store)
+    record = read_record(store)
     try:
-        await done(calls.check(record))
+        invoke(embedder, "check", record)
     except SpaceMismatch as mismatch:
         raise SpaceMismatch(f"collection {store.name!r}: {mismatch}") from None
 
 
-async def checking_space(store: Store, space: Space) -> None:
-    """The same for vectors that are ready made, in `space`.
+def check_space(store: Store, space: Space) -> None:
+    """Like `check_record`, for vectors that were made earlier, in `space`.
 
     Raises:
-        SpaceMismatch, StoreError: see `checking`.
+        SpaceMismatch, StoreError: see `check_record`.
     """
-    record = await stored_record(store)
+    record = read_record(store)
     if differences := record.space.differences(space):
         raise SpaceMismatch(f"collection {store.name!r}: {mismatch_message(record.space, space, differences)}")
 
 
-async def stored_record(store: Store) -> SpaceRecord:
-    """The record that a collection has now.
+def read_record(store: Store) -> SpaceRecord:
+    """Return the collection's current record.
 
     Raises:
         SpaceMismatch: it cannot be read.
         StoreError: there is none.
     """
-    stored = await done(store.record())
+    stored = store.record()
     if stored is None:
         raise StoreError(
             f"collection {store.name!r} does not say what its vectors are: open it once with open_collection, "
@@ -119,9 +127,9 @@ async def stored_record(store: Store) -> SpaceRecord:
         raise SpaceMismatch(f"collection {store.name!r}: {unreadable}") from None
 
 
-async def _prove(store: Store, calls: Calls, *, adopt: bool) -> None:
-    """Hold the stored vectors of some rows against what the embedder makes of these rows now."""
-    some, _ = await done(store.page(None, SAMPLE))
+def _prove(store: Store, embedder: Embedder, *, adopt: bool) -> None:
+    """Compare the stored vectors of some rows with what the embedder makes of these rows now."""
+    some, _ = store.page(None, SAMPLE)
     if not some:
         return
     if not adopt:
@@ -129,12 +137,11 @@ async def _prove(store: Store, calls: Calls, *, adopt: bool) -> None:
             f"collection {store.name!r} has vectors and does not say of which space: embed its documents into a new "
             "collection, or, if this embedder wrote them, open it once with adopt=True, which checks that"
         )
-    documents = sorted({row.document for row in some})
-    rows = await done(store.held(documents))
-    stored = list(await done(store.get([row.id for row in rows])))
+    rows = store.held(sorted({row.document for row in some}))
+    stored = list(store.get([row.id for row in rows]))
     if any(is_blank(one.row.text) for one in stored):
         raise StoreError(f"collection {store.name!r} has rows without text, so that its vectors cannot be checked")
-    cosine = min([await agreement(calls, own) for own in _by_document(stored)], default=-1.0)
+    cosine = min((agreement(embedder, own) for own in _by_document(stored)), default=-1.0)
     if cosine < CANARY_COSINE:
         raise SpaceMismatch(
             f"collection {store.name!r} was not written by this embedder: its documents, embedded again, have a cosine "
@@ -148,26 +155,26 @@ def _by_document(stored: Sequence[Stored]) -> Iterator[list[Stored]]:
         yield list(own)
 
 
-async def agreement(calls: Calls, stored: Sequence[Stored]) -> float:
-    """The lowest cosine of one document's vectors with what its rows give now, alone or else late-chunked."""
+def agreement(embedder: Embedder, stored: Sequence[Stored]) -> float:
+    """Embed one document's rows again, each alone or late-chunked; return the lowest cosine with the stored vectors."""
     vectors = np.stack([one.vector for one in stored]).astype(np.float32)
     rows = [one.row for one in stored]
-    alone = np.concatenate(await done(calls.embed_late([Document.whole(row.text) for row in rows])))
+    alone = np.concatenate(invoke(embedder, "embed_late", [Document.whole(row.text) for row in rows]))
     if vectors.shape != alone.shape:
         return -1.0
-    best = _cosines(vectors, alone)
+    best = _cosine(vectors, alone)
     if best < CANARY_COSINE and (len(rows) > 1 or rows[0].document != rows[0].id):
-        (late,) = await done(calls.embed_late([rebuilt(rows)]))
-        best = max(best, _cosines(vectors, late))
+        (late,) = invoke(embedder, "embed_late", [rebuild(rows)])
+        best = max(best, _cosine(vectors, late))
     return best
 
 
-def _cosines(one: FloatArray, other: FloatArray) -> float:
+def _cosine(one: FloatArray, other: FloatArray) -> float:
     return float(np.min(np.sum(normalize(one) * normalize(other), axis=1)))
 
 
-def rebuilt(rows: Sequence[Row]) -> Document:
-    """A document of its rows, ordered by their spans; what is in no row was white space, or is lost."""
+def rebuild(rows: Sequence[Row]) -> Document:
+    """Return the document of these rows, which are ordered by their spans. Gaps between rows become line breaks."""
     text, first = "", rows[0].span[0]
     spans = []
     for row in rows:

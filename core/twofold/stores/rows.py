@@ -1,8 +1,9 @@
 """Rows: what a store keeps beside each vector, under the same names in every store.
 
-A *document* is what a user indexes, a *row* is one vector. A document that is embedded whole is one row; one that is
-cut into chunks is many, each with its span of the document's text. Every row says which version of its document it
-belongs to and how many rows that version has, so that a run that was killed half-way can be told from a finished one.
+A *document* is what a user indexes, a *row* is one vector. A document that is embedded whole is one row. A document
+that is cut into chunks has a row for each chunk, with the chunk's span in the document's text. Every row names the
+version of its document and the number of rows of that version. That tells a finished run from one that was killed
+halfway.
 """
 
 from __future__ import annotations
@@ -13,33 +14,36 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from twofold.documents import Span
     from twofold.vectors import FloatArray
 
 OWN_PREFIX = "twofold_"
-"""Metadata fields that start with this are Twofold's own; users' fields may not."""
+"""The prefix of Twofold's own metadata fields. Users' fields must not start with it."""
 
 DOCUMENT, START, END = "twofold_document", "twofold_start", "twofold_end"
 DIGEST, ROWS, SOURCE, SECTION = "twofold_digest", "twofold_rows", "twofold_source", "twofold_section"
 
 ROWS_AT_ONCE = 1000
-"""Rows in one call of the store; those of a document are in one wherever they fit, so that it changes all at once."""
+"""Rows in one call of the store. A document with no more rows than this is written by one call."""
 
 HASHED = 1 << 20
-"""Characters of a text that are hashed at once."""
+"""Characters that are hashed at once."""
+
+WIDER = 4
+"""`search_filtered` asks for this many times as many rows as before, until enough of them match."""
 
 Scalar: TypeAlias = "str | int | float | bool"
 Value: TypeAlias = "Scalar | list[str] | list[int] | list[float] | list[bool]"
-"""What a field of metadata may hold; lists only where the store keeps them."""
+"""What a metadata field may hold; a list only if the store keeps lists."""
 
 Metadata: TypeAlias = "Mapping[str, Value]"
 
 Where: TypeAlias = "Mapping[str, Sequence[Scalar]]"
-"""Fields that a row must have, each with the values that it may have there, one at least; of a list, one of them.
+"""A filter: field names, each with the accepted values (at least one). A list field matches by one of its items.
 
-They are compared exactly and by kind: 3 is 3.0, and neither "3" nor True.
+Values are compared exactly and by type: 3 equals 3.0, but neither "3" nor True.
 """
 
 
@@ -48,15 +52,15 @@ class Row:
     """What is stored beside one vector.
 
     Attributes:
-        id: of this row, any string; a store that wants another form derives it, and keeps this one beside it.
-        document: the id of the document; the same as `id` where the document is one row.
-        text: what this row says: the document's text, or the chunk's.
-        span: where `text` stands in the document, in characters.
-        metadata: the user's fields, none of them starting with `twofold_`.
-        digest: the version of the document; empty where nobody keeps count of versions.
-        rows: how many rows that version has.
-        source: where the document came from; empty where nobody said.
-        section: where the part of a long document begins, in characters, in which this row was late-chunked.
+        id: any string. A store that needs another form derives it from this one and keeps this one as a field.
+        document: the id of the document; equal to `id` if the document is one row.
+        text: the text of the document or the chunk.
+        span: the position of `text` in the document, in characters.
+        metadata: the user's fields; none starts with `twofold_`.
+        digest: the version of the document; empty if unknown.
+        rows: the number of rows of that version.
+        source: where the document came from; empty if unknown.
+        section: the start, in characters, of the part of a long document in which this row was late-chunked.
     """
 
     id: str
@@ -70,7 +74,7 @@ class Row:
     section: int = 0
 
     def fields(self) -> dict[str, Value]:
-        """Everything but the id and the text, flat: what a store keeps as metadata."""
+        """Return everything except id and text as one flat mapping: what a store keeps as metadata."""
         start, end = self.span
         own: dict[str, Value] = {
             DOCUMENT: self.document,
@@ -87,7 +91,7 @@ class Row:
 
     @classmethod
     def from_fields(cls, id: str, text: str, fields: Mapping[str, Any]) -> Row:  # noqa: A002 - the stores' word
-        """The row that `fields` were of; one that something else than Twofold wrote is a document of its own."""
+        """Read what `fields` returned. A row that Twofold did not write becomes a document of its own."""
         held = Held.from_fields(id, fields)
         return cls(
             id=id,
@@ -103,7 +107,7 @@ class Row:
 
 
 class Held(NamedTuple):
-    """A row that is in a store, without its vector and text: enough to see what has to be done."""
+    """An existing row without its vector and text."""
 
     id: str
     document: str
@@ -113,32 +117,32 @@ class Held(NamedTuple):
 
     @classmethod
     def from_fields(cls, id: str, fields: Mapping[str, Any]) -> Held:  # noqa: A002 - the stores' word
-        """Read the fields that `Row.fields` gave; `DOCUMENT`, `DIGEST`, `ROWS` and `SOURCE` are all that is needed."""
+        """Read what `Row.fields` returned; only `DOCUMENT`, `DIGEST`, `ROWS` and `SOURCE` are needed."""
         document, digest = str(fields.get(DOCUMENT) or id), str(fields.get(DIGEST) or "")
         return cls(id, document, digest, int(fields.get(ROWS) or 1), str(fields.get(SOURCE) or ""))
 
 
 class Hit(NamedTuple):
-    """A row that was found, and its cosine with the query (higher is nearer)."""
+    """A search result: a row, and its cosine with the query."""
 
     row: Row
     score: float
 
 
 class Stored(NamedTuple):
-    """A row that is in a store, and its vector of shape (dimensions,)."""
+    """An existing row and its vector, shape (dimensions,)."""
 
     row: Row
     vector: FloatArray
 
 
 def digest_of(*parts: object) -> str:
-    """Thirty-two hexadecimal digits of anything; what JSON cannot say counts as its string."""
+    """Return 32 hexadecimal digits of any values. Values that JSON does not know count as their `str`."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def text_digest(text: str) -> str:
-    """Thirty-two hexadecimal digits of a text of any length, which is never copied whole."""
+    """Return 32 hexadecimal digits of a text of any length, without copying it whole."""
     digest = hashlib.sha256()
     for start in range(0, len(text), HASHED):
         digest.update(text[start : start + HASHED].encode())
@@ -146,17 +150,20 @@ def text_digest(text: str) -> str:
 
 
 def version_digest(content: str, fields: object) -> str:
-    """The digest of a version: of what is embedded and how it is cut, then, after a point, of the fields beside it."""
+    """Return a version's digest: that of the embedded content, a point, then that of the metadata."""
     return f"{content}.{digest_of(fields)[:16]}"
 
 
 def content_of(digest: str) -> str:
-    """The part of a version's digest by which its vectors stay as they are."""
+    """Return the part of a version's digest that covers the embedded content."""
     return digest.partition(".")[0]
 
 
 def by_documents(rows: Sequence[Row]) -> Iterator[slice]:
-    """Slices of up to `ROWS_AT_ONCE` rows that part a document only where it has more; its rows stand together."""
+    """Return slices of up to `ROWS_AT_ONCE` rows. Only a document with more rows than that is split.
+
+    The rows of each document must be adjacent.
+    """
     start = end = 0
     for number in range(1, len(rows) + 1):
         if number == len(rows) or rows[number].document != rows[number - 1].document:
@@ -166,3 +173,42 @@ def by_documents(rows: Sequence[Row]) -> Iterator[slice]:
             end = number
     if end > start:
         yield slice(start, end)
+
+
+def matches(row: Row, where: Where) -> bool:
+    """Return whether a row passes a filter."""
+    return all(_has(row.metadata.get(name), values) for name, values in where.items())
+
+
+def search_filtered(
+    search: Callable[[int], list[Hit]],
+    count: Callable[[], int],
+    limit: int,
+    where: Where | None,
+    *,
+    most: int | None = None,
+) -> list[Hit]:
+    """Return the `limit` nearest rows that pass a filter, for stores that cannot filter.
+
+    Args:
+        search: returns as many of the nearest rows as it is asked for.
+        count: returns the number of rows.
+        limit: see `Store.search`.
+        where: see `Store.search`.
+        most: the largest number that `search` accepts.
+    """
+    if not where:
+        return search(limit)
+    rows, asked = count(), limit
+    rows = rows if most is None else min(rows, most)
+    while True:
+        hits = [hit for hit in search(asked) if matches(hit.row, where)]
+        if len(hits) >= limit or asked >= rows:
+            return hits[:limit]
+        asked = min(asked * WIDER, rows)
+
+
+def _has(value: Any, wanted: Any) -> bool:
+    if isinstance(value, list):
+        return any(_has(one, wanted) for one in value)
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in wanted)

@@ -1,7 +1,7 @@
-"""`Store`: what Twofold asks of a vector store. Whoever writes one gets opening, identity, writing, jobs and search.
+"""`Store`: the methods that Twofold needs from a vector store.
 
-A method may be a plain one or a coroutine, so that one class can serve a host's synchronous and its asynchronous
-client; see `twofold.stores.drivers`. `twofold.testing.StoreContract` holds a store to what is said here.
+A class with these methods gets opening, identity checks, writing, jobs and search. `twofold.testing.StoreContract`
+tests them.
 """
 
 from __future__ import annotations
@@ -12,25 +12,31 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 from twofold.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from twofold.embedder import Embedder
-    from twofold.stores.drivers import MaybeAwaitable
     from twofold.stores.rows import Held, Hit, Row, Stored, Where
     from twofold.vectors import FloatArray
 
 ENTRY_POINTS = "twofold.stores"
+PAGE = 1000
+"""Rows that `scan_rows` reads at a time."""
 
 
 @runtime_checkable
 class Store(Protocol):
-    """One collection of a vector store, for cosine; it need not be there yet.
+    """One collection of a vector store, compared by cosine. The collection need not exist yet.
 
-    Others join by an entry point in the group `twofold.stores`: the scheme of their addresses, and the class.
+    All methods are plain ones. A store over an asynchronous client passes what the client returns through
+    `twofold.adapters.resolve`, which waits for it; such a store works with the async twins alone (`aopen_collection`,
+    `aadd_documents`).
+
+    Your class joins the command line by an entry point in the group `twofold.stores`: the scheme of its addresses, and
+    the class.
 
     Attributes:
         name: the collection's name, for messages.
-        keeps_lists: whether a field of metadata may be a list of scalars.
+        keeps_lists: whether a metadata field may hold a list of scalars.
     """
 
     name: str
@@ -38,75 +44,110 @@ class Store(Protocol):
 
     @classmethod
     def connect(cls, address: str, name: str) -> Self:
-        """The collection called `name` at `address`, which is what follows the scheme: `./folder`, `http://…`.
+        """Return the collection `name` at `address`, the part after the scheme: `./folder`, `http://…`.
 
         Raises:
-            InputError: an address that cannot be one.
-            StoreError: no store answers there.
+            InputError: an invalid address.
+            StoreError: no store answers at the address.
         """
 
     @classmethod
     def over(cls, native: Any, name: str | None = None, **options: Any) -> Self | None:
-        """The store of a host's own collection object, synchronous or not; None where it is not this host's.
+        """Return the store of a host's own collection object, or None if it belongs to another host.
 
-        With a `name`, `native` is the host's client, and `options` are the host's own for a collection that is new.
+        With a `name`, `native` is the host's client. `options` are the host's options for a new collection.
         """
 
-    def find(self) -> MaybeAwaitable[bool]:
-        """Whether the collection is there."""
+    def find(self) -> bool:
+        """Return whether the collection exists."""
 
-    def make(self, record: str, embedder: Embedder) -> MaybeAwaitable[None]:
-        """Make it for `embedder`, with its record; where it has appeared in the meantime, leave it as it is.
+    def make(self, record: str, embedder: Embedder) -> None:
+        """Create the collection for `embedder`, with its record. Does nothing if it exists by now.
 
         Raises:
-            StoreError: the store refuses, the name for example.
+            StoreError: the store refuses, for example the name.
         """
 
-    def record(self) -> MaybeAwaitable[str | None]:
-        """The record that is stored with it now, asked of the store each time; None where there is none."""
+    def record(self) -> str | None:
+        """Return the collection's record, read from the store at each call; None if it has none."""
 
-    def stamp(self, record: str) -> MaybeAwaitable[None]:
-        """Store a record with a collection that is there."""
+    def stamp(self, record: str) -> None:
+        """Store a record with the existing collection."""
 
-    def held(self, documents: Sequence[str]) -> MaybeAwaitable[Sequence[Held]]:
-        """Every row of these documents, in any order; a row that names no document is one of its own id's."""
+    def held(self, documents: Sequence[str]) -> Sequence[Held]:
+        """Return all rows of these documents, in any order. A row that names no document belongs to its own id."""
 
-    def page(self, cursor: Any, limit: int) -> MaybeAwaitable[tuple[Sequence[Held], Any]]:
-        """Up to `limit` rows from `cursor` on, and the cursor of the next page; None is the first one, and the end."""
+    def page(self, cursor: Any, limit: int) -> tuple[Sequence[Held], Any]:
+        """Return up to `limit` rows from `cursor` on, and the cursor of the next page.
 
-    def get(self, ids: Sequence[str]) -> MaybeAwaitable[Sequence[Stored]]:
-        """The rows with these ids that are there, with their vectors, in any order."""
+        None as a cursor is the first page when given, and the end when returned.
+        """
 
-    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> MaybeAwaitable[None]:
+    def get(self, ids: Sequence[str]) -> Sequence[Stored]:
+        """Return the existing rows with these ids, with their vectors, in any order."""
+
+    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
         """Write rows, replacing those with the same ids; `vectors` has shape (len(rows), dimensions).
 
-        Any number of rows: the store splits them to what it takes at once.
+        Takes any number of rows and splits them into requests.
 
         Raises:
-            StoreError: rows that were not written, by id, in `failed`.
+            StoreError: rows were not written. `failed` has them by id; if it is empty, none is known to be written.
         """
 
-    def delete(self, ids: Sequence[str]) -> MaybeAwaitable[None]:
-        """Remove the rows with these ids; those that are not there are no error."""
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove the rows with these ids. Ignores unknown ids."""
 
-    def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> MaybeAwaitable[list[Hit]]:
-        """The `limit` rows nearest to `vector`, shape (dimensions,), best first; with `where`, of those that pass it.
+    def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
+        """Return the `limit` rows nearest to `vector`, shape (dimensions,), best first, among those that match `where`.
 
-        A store that cannot filter by itself takes `twofold.adapters.among`.
+        A store that cannot filter uses `twofold.adapters.search_filtered`.
         """
 
-    def count(self) -> MaybeAwaitable[int]:
-        """How many rows there are."""
+    def count(self) -> int:
+        """Return the number of rows."""
 
-    def close(self) -> MaybeAwaitable[None]:
-        """Let go of files and connections."""
+    def close(self) -> None:
+        """Close files and connections that `connect` opened."""
+
+
+@runtime_checkable
+class Catalogue(Protocol):
+    """What a store may have beyond `Store`: it can list and remove collections."""
+
+    @classmethod
+    def connect(cls, address: str, name: str) -> Self:
+        """See `Store.connect`."""
+
+    def names(self) -> list[str]:
+        """Return the names of all collections in the same place, sorted."""
+
+    def drop(self) -> None:
+        """Remove this collection with all its rows.
+
+        Raises:
+            StoreError: the store refuses.
+        """
+
+    def close(self) -> None:
+        """See `Store.close`."""
+
+
+def scan_rows(store: Store) -> Iterator[Held]:
+    """Iterate over all rows, page by page."""
+    cursor = None
+    while True:
+        rows, cursor = store.page(cursor, PAGE)
+        yield from rows
+        if cursor is None:
+            return
 
 
 def store_over(native: Any, name: str | None = None, **options: Any) -> Store | None:
-    """The store of a host's own collection object, or of the collection called `name` at its client; see `Store.over`.
+    """Return the store of a host's own collection object, or of the collection `name` at a host's client.
 
-    None where no installed integration knows it. One is asked only where the object's module starts with the scheme of
-    its addresses (`chroma`).
+    Returns None if no installed integration knows the object. An integration is asked only if the object's module
+    starts with the scheme of the integration's addresses (`chroma`).
     """
     root = type(native).__module__.partition(".")[0]
     for entry in entry_points(group=ENTRY_POINTS):
@@ -117,11 +158,11 @@ def store_over(native: Any, name: str | None = None, **options: Any) -> Store | 
 
 
 def find_store(address: str) -> tuple[type[Store], str]:
-    """The class that serves "<scheme>:<where>" (`chroma:./folder`), found by its entry point, and the rest of it.
+    """Return the class that serves "<scheme>:<where>" (`chroma:./folder`), and the part after the scheme.
 
     Raises:
-        InputError: no such scheme; the message lists those that are installed.
-        MissingExtra: the scheme is known, its library is not installed.
+        InputError: an unknown scheme; the message lists the installed ones.
+        MissingExtra: the scheme is known, but its library is not installed.
     """
     scheme, _, where = address.partition(":")
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
@@ -133,3 +174,42 @@ def find_store(address: str) -> tuple[type[Store], str]:
         )
     store: type[Store] = found[scheme].load()
     return store, where
+
+
+def connect_store(address: str, name: str) -> Store:
+    """Return the collection `name` at "<scheme>:<where>", unchecked; it need not exist. Close it after use.
+
+    Raises:
+        InputError, MissingExtra: see `find_store`.
+        StoreError: no store answers at the address.
+    """
+    kind, where = find_store(address)
+    return kind.connect(where, name)
+
+
+def collection_names(address: str) -> list[str]:
+    """Return the names of the collections at "<scheme>:<where>", sorted.
+
+    Raises:
+        InputError: an unknown scheme, or a store that cannot list its collections.
+        StoreError: no store answers at the address.
+    """
+    kind, where = find_store(address)
+    store = as_catalogue(kind.connect(where, ""))
+    try:
+        return store.names()
+    finally:
+        store.close()
+
+
+def as_catalogue(store: object) -> Catalogue:
+    """Return `store`, if it can list and remove its collections.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not isinstance(store, Catalogue):
+        raise InputError(
+            f"{type(store).__name__} cannot list or remove collections: it has no methods names() and drop()"
+        )
+    return store

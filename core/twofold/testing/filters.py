@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from twofold.stores.faces import add_documents, open_collection
-from twofold.stores.opened import OpenStore
+from twofold.stores.opening import open_collection
+from twofold.stores.writing import add_documents
 from twofold.testing.checks import check
 from twofold.testing.embedder import FakeEmbedder
 
@@ -55,7 +55,7 @@ class FilterContract:
         )
         query = embedder.embed_query("ships")
         for where, expected in cases:
-            hits = OpenStore(store).search(query, len(expected) or 3, where)
+            hits = store.search(query, len(expected) or 3, where)
             found = "".join(sorted(hit.row.id for hit in hits))
             check(found == expected, f"{where} finds {found!r}, not {expected!r}")
             scores = [hit.score for hit in hits]

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from twofold.stores.filtering import matches
-from twofold.stores.rows import Held, Hit, Stored
+from twofold.stores.rows import Held, Hit, Stored, matches
 from twofold.vectors import normalize
 
 if TYPE_CHECKING:

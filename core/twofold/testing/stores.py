@@ -17,9 +17,10 @@ import numpy as np
 
 from twofold.documents import Document
 from twofold.errors import BlankWarning, InputError, ProviderUnavailable, SpaceMismatch, StoreError
-from twofold.stores.faces import aadd_documents, add_documents, aopen_collection, open_collection
-from twofold.stores.opened import OpenStore
+from twofold.stores.opening import aopen_collection, open_collection
 from twofold.stores.rows import Held, Row
+from twofold.stores.store import scan_rows
+from twofold.stores.writing import aadd_documents, add_documents
 from twofold.testing.checks import check, refuses, skip
 from twofold.testing.embedder import FakeEmbedder
 from twofold.testing.filters import FilterContract
@@ -37,26 +38,26 @@ class StoreContract(FilterContract):
 
     door: StoreDoor
 
-    def _new(self, embedder: FakeEmbedder | None = None, *, fill: bool = False) -> tuple[str, OpenStore, FakeEmbedder]:
+    def _new(self, embedder: FakeEmbedder | None = None, *, fill: bool = False) -> tuple[str, Store, FakeEmbedder]:
         """A new collection: its name, the store, and its embedder."""
         name, embedder = f"Contract{uuid.uuid4().hex}", embedder or FakeEmbedder()
         store = self.door.store(name)
         open_collection(store, embedder)
         if fill:
             self._add(store, embedder)
-        return name, OpenStore(store), embedder
+        return name, store, embedder
 
     def _found(self, name: str) -> Store:
         store = self.door.store(name)
-        check(OpenStore(store).find(), f"the collection {name} is not there")
+        check(store.find(), f"the collection {name} is not there")
         return store
 
     def _add(self, store: Store, embedder: FakeEmbedder) -> list[str]:
         ids, documents = list(DOCUMENTS), list(DOCUMENTS.values())
         return add_documents(store, embedder, ids=ids, documents=documents, metadatas=METADATAS)
 
-    def _rows(self, store: OpenStore) -> dict[str, Stored]:
-        return {one.row.id: one for one in store.get([row.id for row in store.scan()])}
+    def _rows(self, store: Store) -> dict[str, Stored]:
+        return {one.row.id: one for one in store.get([row.id for row in scan_rows(store)])}
 
     # -- identity -----------------------------------------------------------------------------------------------------
 
@@ -66,7 +67,7 @@ class StoreContract(FilterContract):
         open_collection(self.door.store(name), embedder, create=False)
         check(store.count() == 6, f"{store.count()} rows, not 6")
         refuses(StoreError, open_collection, self.door.store(f"{name}x"), embedder, create=False)
-        check(not OpenStore(self.door.store(f"{name}x")).find(), "a collection was made that was not to be made")
+        check(not self.door.store(f"{name}x").find(), "a collection was made that was not to be made")
 
     def test_another_space_is_refused_before_anything_is_embedded(self) -> None:
         """At the door and at each write, of equal width too."""
@@ -74,7 +75,7 @@ class StoreContract(FilterContract):
         for options in ({"dimensions": 16}, {"document_task": "topic"}, {"document_instruction": "Say: "}):
             other = FakeEmbedder(**options)
             refuses(SpaceMismatch, open_collection, self.door.store(name), other, adopt=True)
-            refuses(SpaceMismatch, self._add, store.store, other)
+            refuses(SpaceMismatch, self._add, store, other)
             check(not other.calls, "texts were embedded in a space that is refused")
         check(store.count() == 6, "rows were written in a space that is refused")
 
@@ -83,7 +84,7 @@ class StoreContract(FilterContract):
         _, store, embedder = self._new()
         other = FakeEmbedder(document_task="topic")
         store.stamp(other.record().to_json())
-        refuses(SpaceMismatch, self._add, store.store, embedder)
+        refuses(SpaceMismatch, self._add, store, embedder)
         check(store.count() == 0, "rows of one space stand under the record of another")
 
     def test_a_collection_without_a_record_is_adopted_once_it_is_proved(self) -> None:
@@ -127,14 +128,14 @@ class StoreContract(FilterContract):
     def test_a_document_that_comes_again_replaces_itself(self) -> None:
         """Shorter, cut otherwise, or with fewer fields: nothing of the earlier version stays."""
         _, store, embedder = self._new(fill=True)
-        add_documents(store.store, embedder, ids=["a"], documents=["Fog."], metadatas=[{"m": 2}])
+        add_documents(store, embedder, ids=["a"], documents=["Fog."], metadatas=[{"m": 2}])
         check(dict(self._rows(store)["a"].row.metadata) == {"m": 2}, "fields of an earlier version stay")
         shorter = Document.from_spans(LATE.text, LATE.spans[:1])
         changed: dict[str, Any] = {"a": LATE, "c": shorter, "d": "Tea with milk."}
-        add_documents(store.store, embedder, ids=list(changed), documents=list(changed.values()))
+        add_documents(store, embedder, ids=list(changed), documents=list(changed.values()))
         rows = self._rows(store)
         check(sorted(rows) == sorted(["a#0", "a#1", "a#2", "b/é #1", "c#0", "d"]), f"the rows are {sorted(rows)}")
-        add_documents(store.store, embedder, ids=["a", "d"], documents=["Whole again.", "Tea."])
+        add_documents(store, embedder, ids=["a", "d"], documents=["Whole again.", "Tea."])
         check(sorted(self._rows(store)) == sorted(["a", "b/é #1", "c#0", "d"]), "rows of an earlier version stay")
 
     def test_blank_documents_have_no_rows(self) -> None:
@@ -142,7 +143,7 @@ class StoreContract(FilterContract):
         _, store, embedder = self._new(fill=True)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            add_documents(store.store, embedder, ids=["c", "e"], documents=[" \n", "Last."])
+            add_documents(store, embedder, ids=["c", "e"], documents=[" \n", "Last."])
         check(any(issubclass(one.category, BlankWarning) and "'c'" in str(one.message) for one in said), "nothing said")
         check(sorted(self._rows(store)) == sorted(["a", "b/é #1", "d", "e"]), "a blank document has rows")
 
@@ -151,14 +152,14 @@ class StoreContract(FilterContract):
         for ids, documents in ((["a", "a"], ["x", "y"]), (["a", "b"], ["x", "word " * 600]), (["a", ""], ["x", "y"])):
             _, store, embedder = self._new()
             embedder.calls.clear()
-            refuses(InputError, add_documents, store.store, embedder, ids=ids, documents=documents)
+            refuses(InputError, add_documents, store, embedder, ids=ids, documents=documents)
             check(not embedder.calls and store.count() == 0, "something was done before the input was refused")
 
     def test_what_was_paid_for_is_written(self) -> None:
         """A provider fails midway: documents that have their vectors are there, and the error counts documents."""
         _, store, embedder = self._new(Failing())
         try:
-            self._add(store.store, embedder)
+            self._add(store, embedder)
         except ProviderUnavailable as error:
             check((sorted(error.partial), sorted(error.failed)) == ([0, 1], [2, 3]), "the error counts something else")
         check(sorted(self._rows(store)) == sorted(["a", "b/é #1"]), "what was paid for is lost")
@@ -237,7 +238,7 @@ class StoreContract(FilterContract):
             raise AssertionError("another space was not refused")
 
         written = asyncio.run(write())
-        rows, theirs = self._rows(sync), self._rows(OpenStore(self._found(name)))
+        rows, theirs = self._rows(sync), self._rows(self._found(name))
         check(sorted(written) == sorted(rows), f"written were {written}")
         check(sorted(theirs) == sorted(rows), f"the rows are {sorted(theirs)}")
         for key, one in rows.items():

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from twofold.embedder import Embedder
     from twofold.jobs.corpus import Item
-    from twofold.stores.opened import OpenStore
+    from twofold.stores.store import Store
 
 
 def texts_to_embed(
     embedder: Embedder,
-    store: OpenStore | None,
+    store: Store | None,
     items: Iterable[Item | Unreadable],
     *,
     chunk_tokens: int | None = None,
@@ -54,7 +54,7 @@ class _Texts:
     def __init__(
         self,
         embedder: Embedder,
-        store: OpenStore | None,
+        store: Store | None,
         items: Iterable[Item | Unreadable],
         cutting: Cutting,
         *,

@@ -10,8 +10,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from twofold.errors import EngineError, InputError, TwofoldError
+from twofold.jobs.calls import Calls
 from twofold.jobs.distributed.together import vectors_of
-from twofold.stores.drivers import Calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

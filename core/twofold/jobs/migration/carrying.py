@@ -19,10 +19,9 @@ from twofold.jobs.migration.carried import Carried
 from twofold.jobs.migration.collection import PAGE
 from twofold.jobs.migration.units import alone, embedded, is_chunk, same_texts, together
 from twofold.jobs.seen import Seen
-from twofold.stores.drivers import Calls, run
-from twofold.stores.lengths import refuses
+from twofold.stores.checks import refuses_long
 from twofold.stores.moving import moved_to
-from twofold.stores.writing import embedding
+from twofold.stores.writing import embed_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -196,7 +195,7 @@ class Carrier:
             lengths = counts[place : place + len(own)]
             place += len(own)
             limit = self.embedder.card.max_tokens
-            if not unit.late and refuses(self.embedder) and max(lengths) > limit:
+            if not unit.late and refuses_long(self.embedder) and max(lengths) > limit:
                 error = too_long(f"row {unit.key!r}", max(lengths), limit, way_out="set truncate='end'")
                 self._set_aside(unit.rows, str(error))
                 continue
@@ -214,7 +213,7 @@ class Carrier:
         self._check_still_serving()
         while units:
             try:
-                vectors, failure = run(embedding(Calls(self.embedder), [unit.entry() for unit in units]))
+                vectors, failure = embed_entries(self.embedder, [unit.entry() for unit in units])
             except InputError as error:
                 if error.index is None:
                     raise

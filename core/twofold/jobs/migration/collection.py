@@ -6,9 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from twofold.stores.drivers import done, run
 from twofold.stores.moving import MIGRATION, MOVED
-from twofold.stores.opened import OpenStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
     from twofold.embedder import Embedder
     from twofold.stores.moving import Movable, Original
     from twofold.stores.rows import Held
+    from twofold.stores.store import Store
     from twofold.vectors import FloatArray
 
 PAGE = 500
@@ -65,7 +64,7 @@ class Collection:
     def __init__(self, store: Movable) -> None:
         """Take the store of a collection, found or not."""
         self.store = store
-        self.rows = OpenStore(store)  # type: ignore[arg-type] # a Movable is a Store, too
+        self.rows: Store = store
 
     @property
     def name(self) -> str:
@@ -74,7 +73,7 @@ class Collection:
 
     def find(self) -> bool:
         """Whether it is there."""
-        return run(done(self.store.find()))
+        return self.store.find()
 
     def beside(self, name: str) -> Collection:
         """Another collection of the same place."""
@@ -92,17 +91,17 @@ class Collection:
 
     def originals(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Original]:
         """Rows by their ids."""
-        return {one.row.id: one for one in run(done(self.store.originals(ids, vectors=vectors)))} if ids else {}
+        return {one.row.id: one for one in self.store.originals(ids, vectors=vectors)} if ids else {}
 
     def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> None:
         """See `Movable.put`."""
         if rows:
-            run(done(self.store.put(rows, vectors)))
+            self.store.put(rows, vectors)
 
     def delete(self, ids: Sequence[str]) -> None:
         """See `Movable.take_out`."""
         if ids:
-            run(done(self.store.take_out(ids)))
+            self.store.take_out(ids)
 
     def held(self, documents: Sequence[str]) -> Sequence[Held]:
         """See `Store.held`."""
@@ -110,19 +109,19 @@ class Collection:
 
     def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> Sequence[tuple[str, float]]:
         """See `Movable.nearest`."""
-        return run(done(self.store.nearest(vector, limit, which)))
+        return self.store.nearest(vector, limit, which)
 
     def make_like(self, source: Collection, record: str, embedder: Embedder, note: Note) -> None:
         """See `Movable.make_like`."""
-        run(done(self.store.make_like(source.store, record, embedder, {MIGRATION: note.to_json()})))
+        self.store.make_like(source.store, record, embedder, {MIGRATION: note.to_json()})
 
     def match(self, source: Collection) -> None:
         """See `Movable.match`."""
-        run(done(self.store.match(source.store)))
+        self.store.match(source.store)
 
     def marks(self) -> Mapping[str, str]:
         """See `Movable.marks`."""
-        return run(done(self.store.marks()))
+        return self.store.marks()
 
     def note(self) -> Note | None:
         """What a migration has kept here."""
@@ -130,20 +129,20 @@ class Collection:
 
     def keep(self, note: Note) -> None:
         """Keep a note."""
-        run(done(self.store.mark({MIGRATION: note.to_json()})))
+        self.store.mark({MIGRATION: note.to_json()})
 
     def set_moved(self, mark: str | None) -> None:
         """Close it, say where it has moved, or, by None, open it again."""
-        run(done(self.store.mark({MOVED: mark})))
+        self.store.mark({MOVED: mark})
 
     def repoint(self, name: str, to: str) -> None:
         """See `Movable.repoint`."""
-        run(done(self.store.repoint(name, to)))
+        self.store.repoint(name, to)
 
     def take_over(self, name: str) -> None:
         """See `Movable.take_over`."""
-        run(done(self.store.take_over(name)))
+        self.store.take_over(name)
 
     def drop(self) -> None:
         """Remove it."""
-        run(done(self.store.drop()))
+        self.store.drop()

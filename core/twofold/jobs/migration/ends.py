@@ -11,9 +11,8 @@ from twofold.jobs.migration.collection import Note
 from twofold.jobs.migration.moving import Pair, check_returned
 from twofold.jobs.migration.planning import Planning
 from twofold.space import SpaceRecord
-from twofold.stores.drivers import Calls, run
 from twofold.stores.moving import goal_of
-from twofold.stores.opening import checking
+from twofold.stores.opening import check_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +97,7 @@ def prepared(
     before = target.note()
     if before is None or before.source != source.name:
         raise StoreError(f"collection {target.name!r} is there, and no migration has made it: remove it first")
-    run(checking(target.rows.store, Calls(embedder)))
+    check_record(target.rows, embedder)
     if before.served and not discard:
         check_returned(source, target)
     note = replace(before, late=before.late if late is None else late, skip=skip, cutting=False, served=False)
@@ -128,7 +127,7 @@ def maker(source: Collection, target: Collection, old: Sequence[Embedder]) -> Em
     if source.rows.record() is not None:
         for embedder in old:
             with suppress(SpaceMismatch):
-                run(checking(source.rows.store, Calls(embedder)))
+                check_record(source.rows, embedder)
                 return embedder
     elif old:
         planning = Planning(source, target, old[0], old, late=True)

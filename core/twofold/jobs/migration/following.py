@@ -6,16 +6,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from twofold.errors import InputError, SpaceMismatch, StoreError
-from twofold.stores.drivers import Calls, done, run
 from twofold.stores.moving import Movable, moved_to
-from twofold.stores.opened import OpenStore
-from twofold.stores.opening import checking
+from twofold.stores.opening import check_record
+from twofold.stores.store import connect_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twofold.embedder import Embedder
     from twofold.stores.rows import Hit
+    from twofold.stores.store import Store
 
 
 class Following:
@@ -63,11 +63,11 @@ class Following:
         self.close()
 
     def _has_moved(self) -> bool:
-        store = self._store.store
+        store = self._store
         if not isinstance(store, Movable):
             return False
         try:
-            return moved_to(run(done(store.marks()))) is not None
+            return moved_to(store.marks()) is not None
         except StoreError:
             return True
 
@@ -77,21 +77,21 @@ class Following:
         self._store, self.embedder = self._open()
         before.close()
 
-    def _open(self) -> tuple[OpenStore, Embedder]:
-        store = OpenStore.connect(self.address, self.name)
+    def _open(self) -> tuple[Store, Embedder]:
+        store = connect_store(self.address, self.name)
         try:
             return store, self._fitting(store)
         except BaseException:
             store.close()
             raise
 
-    def _fitting(self, store: OpenStore) -> Embedder:
+    def _fitting(self, store: Store) -> Embedder:
         """The embedder of the space that a collection is in."""
         if not store.find():
             raise StoreError(f"there is no collection {self.name!r} at {self.address}")
         for embedder in self.embedders:
             with suppress(SpaceMismatch):
-                run(checking(store.store, Calls(embedder)))
+                check_record(store, embedder)
                 return embedder
         tags = ", ".join(embedder.space.tag for embedder in self.embedders)
         raise SpaceMismatch(f"collection {self.name!r} is in none of the spaces {tags}")

@@ -16,7 +16,6 @@ from twofold.jobs.migration.planning import Planning
 from twofold.jobs.migration.verifying import SAMPLE, Verifying
 from twofold.jobs.setting_aside import SettingAside
 from twofold.progress import reporting
-from twofold.stores.drivers import done, run
 from twofold.stores.moving import movable
 from twofold.stores.store import find_store
 
@@ -228,7 +227,7 @@ class Migration:
 
     def close(self) -> None:
         """Let go of files and connections."""
-        run(done(self._store.close()))
+        self._store.close()
 
     def __enter__(self) -> Self:
         return self

@@ -19,7 +19,7 @@ from twofold.jobs.migration.sampling import Frame
 from twofold.jobs.migration.trial import seconds_a_row
 from twofold.jobs.migration.units import alone, embedded, is_chunk, together
 from twofold.space import SpaceRecord
-from twofold.stores.lengths import refuses
+from twofold.stores.checks import refuses_long
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +141,7 @@ class Planning:
         margin = 1.96 * count * spread * np.sqrt(missing / len(tokens))
         self.plan.tokens = round(total)
         self.plan.low, self.plan.high = round(total - margin), round(total + margin)
-        if not refuses(self.embedder):
+        if not refuses_long(self.embedder):
             return list(units)
         limit = self.embedder.card.max_tokens
         fitting = [unit for unit, own in zip(units, own_lengths, strict=True) if unit.late or max(own) <= limit]

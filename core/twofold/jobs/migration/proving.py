@@ -11,8 +11,8 @@ from twofold.documents import Document, is_blank
 from twofold.jobs.chunking import SECTION
 from twofold.jobs.migration.units import embedded, is_chunk
 from twofold.space import CANARY_COSINE
-from twofold.stores.lengths import refuses
-from twofold.stores.opening import rebuilt
+from twofold.stores.checks import refuses_long
+from twofold.stores.opening import rebuild
 from twofold.vectors import normalize
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def prove(embedder: Embedder, documents: Sequence[Sequence[Original]]) -> Proof:
     chunked = [own for own in fitting if is_chunk(own[0])]
     ordered = [sorted(own, key=lambda one: embedded(one)[0].span) for own in chunked]
     late = dict.fromkeys((one.row.id for one in rows), -1.0)
-    made = embedder.embed_late([rebuilt([embedded(one)[0] for one in own]) for own in ordered]) if ordered else []
+    made = embedder.embed_late([rebuild([embedded(one)[0] for one in own]) for own in ordered]) if ordered else []
     for own, vectors in zip(ordered, made, strict=True):
         cosines = _cosines(own, [vector[None] for vector in vectors])
         late.update(zip((one.row.id for one in own), cosines, strict=True))
@@ -91,7 +91,7 @@ def _has_text(one: Original) -> bool:
 
 def _is_short(embedder: Embedder, own: Sequence[Original]) -> bool:
     """Whether each row fits into the model."""
-    if not refuses(embedder):
+    if not refuses_long(embedder):
         return True
     return max(embedder.count_tokens([embedded(one)[1][0] for one in own])) <= embedder.card.max_tokens
 

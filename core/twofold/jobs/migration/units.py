@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from twofold.documents import Document, is_blank
 from twofold.jobs.chunking import SECTION
-from twofold.stores.opening import rebuilt
+from twofold.stores.opening import rebuild
 from twofold.stores.writing import Entry
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Unit:
     late: bool = False
 
     def entry(self) -> Entry:
-        """As `twofold.stores.writing.embedding` takes it."""
+        """As `twofold.stores.writing.embed_entries` takes it."""
         return Entry(self.key, self.document, late=self.late)
 
     def texts(self) -> list[str]:
@@ -93,7 +93,7 @@ def together(document: str, originals: Iterable[Original]) -> Iterator[Unit]:
     for end in range(1, len(rows) + 1):
         if end == len(rows) or rows[end][0].span[1] - rows[start][0].span[0] > SECTION:
             some = rows[start:end]
-            yield Unit(document, tuple(one for _, one in some), rebuilt([row for row, _ in some]), late=True)
+            yield Unit(document, tuple(one for _, one in some), rebuild([row for row, _ in some]), late=True)
             start = end
 
 

@@ -16,7 +16,7 @@ from twofold.jobs.migration.units import alone, embedded, is_chunk, together
 from twofold.jobs.migration.vectors import NEAR, Exact, agrees, fits
 from twofold.jobs.migration.verdict import Digest, Verdict
 from twofold.jobs.seen import Seen
-from twofold.stores.lengths import refuses
+from twofold.stores.checks import refuses_long
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,7 +93,7 @@ class Verifying:
         limit = self.embedder.card.max_tokens
         for one in missing:
             unit = alone(one)
-            limited = unit is not None and refuses(self.embedder) and not self._late(one)
+            limited = unit is not None and refuses_long(self.embedder) and not self._late(one)
             long = limited and unit is not None and max(self.embedder.count_tokens(unit.texts())) > limit
             (self.verdict.left_out if unit is None or long else self.verdict.missing).note(one.row.id)
 

@@ -16,7 +16,7 @@ from twofold.jobs.corpus import Unreadable
 from twofold.jobs.metrics import DEPTH, interval, measure
 from twofold.jobs.questions import made_of
 from twofold.jobs.tuning.forms import FORMS, check_forms, find
-from twofold.stores.lengths import check_lengths, refuses
+from twofold.stores.checks import check_counts, refuses_long
 from twofold.vectors import cut, normalize
 
 if TYPE_CHECKING:
@@ -232,9 +232,9 @@ def _measured(
 def _rows(way: Way, documents: Sequence[Item], *, progress: bool) -> tuple[FloatArray, list[int]]:
     """The vectors of documents or of their chunks, and the number of the document of each."""
     cutting = Cutting(way.chunk_tokens, way.late)
-    if way.chunk_tokens is None and refuses(way.embedder):
+    if way.chunk_tokens is None and refuses_long(way.embedder):
         counts = way.embedder.count_tokens([item.text for item in documents])
-        check_lengths(way.embedder, [item.id for item in documents], dict(enumerate(counts)))
+        check_counts(way.embedder, [item.id for item in documents], dict(enumerate(counts)))
     cuts = [cutting.document(way.embedder, item.text) for item in documents]
     owners = [number for number, one in enumerate(cuts) for _ in one.spans]
     if way.chunk_tokens and not way.late:
