@@ -14,7 +14,7 @@ from twofold.keys import Key, KeySource
 from twofold.models import Side
 from twofold.offsets import cut, locate
 from twofold.progress import reporting
-from twofold.settings import options
+from twofold.settings import Options, options
 from twofold.space import SpaceRecord, lowest_cosine, mismatch_message
 from twofold.stores.checks import Checked, Given, as_document, check_documents, check_ids, check_metadata, warn_blank
 from twofold.stores.drivers import Calls, MaybeAwaitable, done, run
@@ -84,6 +84,7 @@ __all__ = [
     "Metadatas",
     "Model",
     "OpenStore",
+    "Options",
     "Original",
     "Row",
     "Side",
