@@ -14,7 +14,7 @@ from twofold.keys import KeySource
 from twofold.models import Side
 from twofold.offsets import cut, locate
 from twofold.progress import reporting
-from twofold.settings import options
+from twofold.settings import Options, options
 from twofold.space import mismatch_message
 from twofold.stores.checks import Checked, Given, check_documents, check_ids, check_lengths, check_metadata, warn_blank
 from twofold.stores.moving import HOPS, MIGRATION, MOVED, Original, check_marks, check_not_closed, moved_to, takes_over
@@ -66,6 +66,7 @@ __all__ = [
     "Metadata",
     "Metadatas",
     "Model",
+    "Options",
     "Original",
     "Row",
     "Side",

@@ -8,7 +8,8 @@ import threading
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from inspect import iscoroutinefunction, signature
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from twofold.keys import Key
 from twofold.models import AUTO, warn_untrained
 from twofold.progress import reporting
 from twofold.resolve import known_card, load_backend
-from twofold.settings import Settings, check_names, options
+from twofold.settings import OTHER_METHODS, OTHER_WORDS, Settings, check_names, options
 from twofold.space import CANARIES, Space, SpaceRecord
 
 if TYPE_CHECKING:
@@ -31,23 +32,51 @@ if TYPE_CHECKING:
     from twofold.backend import Backend, Report
     from twofold.keys import KeySource
     from twofold.models import ModelCard, Side, Task
-    from twofold.settings import Dtype, Encoding, Truncate
+    from twofold.settings import Dtype, Encoding, Options, Truncate
     from twofold.vectors import FloatArray
 
-    Constructor = TypeVar("Constructor", bound=Callable[..., None])
+    Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def _checks_names(constructor: Constructor) -> Constructor:
+def _checks_options(constructor: Method) -> Method:
     """Answer an unknown option with an `InputError` that names the right one, and hide the key from tracebacks."""
 
     @wraps(constructor)
-    def construct(self: Any, *model: Any, api_key: KeySource = None, http_client: Any = None, **given: Any) -> None:
+    def construct(
+        self: Embedder, *model: Any, api_key: KeySource = None, http_client: Any = None, **given: Any
+    ) -> None:
         key = Key(api_key)
         del api_key  # a traceback may show the local variables of this frame
         check_names(given)
         constructor(self, *model, api_key=key, http_client=http_client, **given)
 
-    return construct  # type: ignore[return-value] # the signature is that of the constructor
+    return construct  # type: ignore[return-value] # it has the constructor's signature
+
+
+def _checks_words(method: Method) -> Method:
+    """Answer another library's argument ("late_chunking", "batch_size") with ours, instead of Python's bare message."""
+    known = signature(method).parameters
+
+    def check(given: Iterable[str]) -> None:
+        for word in given:
+            if word in OTHER_WORDS and word not in known:
+                raise TypeError(f"{method.__name__}() has no argument {word!r}: {OTHER_WORDS[word]}")
+
+    if iscoroutinefunction(method):
+
+        @wraps(method)
+        async def acall(self: Embedder, *args: Any, **given: Any) -> Any:
+            check(given)
+            return await method(self, *args, **given)
+
+        return acall  # type: ignore[return-value] # it has the method's signature
+
+    @wraps(method)
+    def call(self: Embedder, *args: Any, **given: Any) -> Any:
+        check(given)
+        return method(self, *args, **given)
+
+    return call  # type: ignore[return-value] # it has the method's signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +96,44 @@ class Embedder:
     same weights once. Its repr and its pickle hold the settings and no secret. Threads may share an embedder.
 
     Args:
-        model: a hub id ("jinaai/jina-embeddings-v3"), a checkpoint folder, or a hosted model
+        model: A hub id ("jinaai/jina-embeddings-v3"), a checkpoint folder, or a hosted model
             ("jina:jina-embeddings-v3").
-        api_key: the key of a hosted model: a string, or a callable that is called before each request.
-        http_client: your own httpx client, sync or async, for proxies and certificates.
-
-    The other arguments are the options of `Settings`.
+        dimensions: Vector size, from 1 to the model's width; the width by default.
+        query_task: The model's task for queries; 'auto' takes it from the model card, none is the bare model.
+        document_task: The model's task for documents; 'auto' takes it from the model card, none is the bare
+            model.
+        query_instruction: Text put before each query, instead of the task's own.
+        document_instruction: Text put before each document, instead of the task's own.
+        normalize: Scale vectors to unit length.
+        truncate: Reject a text over the model's length ('error'), or cut its end ('end').
+        query_truncate: Like truncate, for queries only; the same as truncate by default.
+        batch_tokens: Tokens per batch (local) or request (hosted).
+        batch_items: Texts per hosted request; the provider's limit by default.
+        batch_bytes: Bytes of text per hosted request; the provider's limit by default.
+        late_window: Tokens per pass over a long document in late chunking; the model's length by default.
+        late_overlap: Tokens that two such passes share; 512 by default, and at most half a window.
+        device: auto, cpu, cuda, cuda:1 or mps; local models only.
+        dtype: What a local model computes in; 'auto' is bfloat16 where the hardware supports it, else float32.
+        merge_adapters: Keep a copy of a local model's layers for each side, with its adapter merged: faster,
+            but more memory.
+        revision: A commit, tag or branch of a hub id.
+        api_key_env: The environment variable that holds a hosted model's key.
+        base_url: A server that speaks the provider's API.
+        timeout: Seconds for a whole hosted call, retries included.
+        max_outage: Seconds to wait for an unavailable provider; the whole timeout by default.
+        concurrency: Hosted requests in flight at once.
+        encoding: How a hosted model sends vectors; 'binary' and 'ubinary' keep only the sign of each value.
+        cache: A folder that keeps vectors, so that no text is embedded twice.
+        served_as: The name under which a gateway serves the model, if it has another.
+        api_key: The key of a hosted model: a string, or a callable that is called before each request.
+        http_client: Your own httpx client, sync or async, for proxies and certificates.
 
     Raises:
         InputError: an unknown option, or a value that the model does not support. A model with a known card is checked
             now, any other at its first use.
     """
 
-    @_checks_names
+    @_checks_options
     def __init__(
         self,
         model: str | os.PathLike[str],
@@ -127,15 +181,14 @@ class Embedder:
         """Create an embedder from `settings`, for example from a stored configuration."""
         return cls(**asdict(settings), api_key=api_key, http_client=http_client)
 
-    def with_options(self, **options: Any) -> Self:
-        """Return an embedder with these options changed. It has the same key and client.
+    def with_options(self, *, model: str | os.PathLike[str] | None = None, **options: Unpack[Options]) -> Self:
+        """Return an embedder with these options changed. Unless given, its key and client are those of this one.
 
         Raises:
             InputError: see `Embedder`.
         """
-        other = type(self)(**{**asdict(self.settings), **options}, http_client=self._http_client)
-        other._key = Key(self._key, other.settings.api_key_env)  # noqa: SLF001 - the same class
-        return other
+        same = {**asdict(self.settings), "api_key": self._key, "http_client": self._http_client}
+        return type(self)(**{**same, **options, "model": self.settings.model if model is None else model})
 
     def check_travels(self) -> None:
         """Check that another machine can recreate this embedder from its pickle.
@@ -226,15 +279,18 @@ class Embedder:
         canaries = await self._acanaries() if stored.space.relation(space) == "unproven" else None
         stored.require(space, lambda: self._canaries() if canaries is None else canaries)
 
+    @_checks_words
     def count_tokens(self, texts: Iterable[str], *, task: str | None = AUTO) -> list[int]:
         """Count the tokens of each text as the model sees it; "auto" counts it as a document."""
         chosen = self.document_task if task == AUTO else self.card.task(task)
         return self.backend.count_tokens(check_texts(texts), chosen)
 
+    @_checks_words
     async def acount_tokens(self, texts: Iterable[str], *, task: str | None = AUTO) -> list[int]:
         """Async version of `count_tokens`."""
         return await asyncio.to_thread(self.count_tokens, check_texts(texts), task=task)
 
+    @_checks_words
     def estimate(self, texts: Iterable[str | Document], *, side: Side = "document") -> Estimate:
         """Estimate the requests, the tokens and, where the price is known, the cost of embedding `texts`.
 
@@ -259,6 +315,7 @@ class Embedder:
 
     # -- embedding ----------------------------------------------------------------------------------------------------
 
+    @_checks_words
     def embed_query(self, text: str) -> FloatArray:
         """Embed one query. Returns shape (dimensions,).
 
@@ -267,10 +324,12 @@ class Embedder:
         """
         return self._embed([Document.whole(text)], self.query_task, "query").reshape(-1)
 
+    @_checks_words
     def embed_queries(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """Embed queries. Returns shape (n, dimensions), in the order of `texts`."""
         return self._embed(_whole(texts), self.query_task, "query", progress)
 
+    @_checks_words
     def embed_documents(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """Embed documents. Returns shape (n, dimensions), in the order of `texts`.
 
@@ -281,6 +340,7 @@ class Embedder:
         """
         return self._embed(_whole(texts), self.document_task, "document", progress)
 
+    @_checks_words
     def embed_chunks(self, chunks: Iterable[str]) -> FloatArray:
         """Embed the consecutive chunks of ONE document by late chunking. Returns shape (n, dimensions).
 
@@ -290,40 +350,48 @@ class Embedder:
         with _naming_chunks():
             return self._embed([Document.from_chunks(chunks)], self.document_task, "document")
 
+    @_checks_words
     def embed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
         """Embed the spans of documents by late chunking. Returns an array of shape (n_spans, dimensions) for each."""
         documents = check_documents(documents)
         return _split(self._embed(documents, self.document_task, "document", progress), documents)
 
+    @_checks_words
     def embed(self, texts: Iterable[str], *, task: str | None, progress: bool = False) -> FloatArray:
         """Embed texts with any task of the model; None is the bare model. Returns shape (n, dimensions)."""
         return self._embed(_whole(texts), self.card.task(task), None, progress)
 
+    @_checks_words
     async def aembed_query(self, text: str) -> FloatArray:
         """Async version of `embed_query`."""
         documents = [Document.whole(text)]
         task = (await self._loaded()).query_task
         return (await self._aembed(documents, task, "query")).reshape(-1)
 
+    @_checks_words
     async def aembed_queries(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """Async version of `embed_queries`."""
         return await self._aembed(_whole(texts), (await self._loaded()).query_task, "query", progress)
 
+    @_checks_words
     async def aembed_documents(self, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
         """Async version of `embed_documents`."""
         return await self._aembed(_whole(texts), (await self._loaded()).document_task, "document", progress)
 
+    @_checks_words
     async def aembed_chunks(self, chunks: Iterable[str]) -> FloatArray:
         """Async version of `embed_chunks`."""
         with _naming_chunks():
             return await self._aembed([Document.from_chunks(chunks)], (await self._loaded()).document_task, "document")
 
+    @_checks_words
     async def aembed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
         """Async version of `embed_late`."""
         documents = check_documents(documents)
         task = (await self._loaded()).document_task
         return _split(await self._aembed(documents, task, "document", progress), documents)
 
+    @_checks_words
     async def aembed(self, texts: Iterable[str], *, task: str | None, progress: bool = False) -> FloatArray:
         """Async version of `embed`."""
         return await self._aembed(_whole(texts), (await self._loaded()).card.task(task), None, progress)
@@ -489,6 +557,14 @@ class Embedder:
         given = self.settings.to_dict()
         shown = "".join(f", {name}={value!r}" for name, value in given.items() if name != "model")
         return f"{type(self).__name__}({self.settings.model!r}{shown})"
+
+    if not TYPE_CHECKING:  # a checker reports an unknown attribute itself
+
+        def __getattr__(self, name: str) -> Any:
+            """Answer the methods of other libraries with ours."""
+            if name in OTHER_METHODS:
+                raise AttributeError(f"an Embedder has no method {name!r}: use {OTHER_METHODS[name]}")
+            return super().__getattribute__(name)  # Python's own error
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings alone: no weights, no client, no key."""

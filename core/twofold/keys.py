@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from twofold.errors import InputError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-KeySource: TypeAlias = "str | Callable[[], str] | None"
+KeySource: TypeAlias = str | Callable[[], str] | None
 
 WORD_LENGTH = 8
 """Characters of a key below which it may be a part of ordinary words."""

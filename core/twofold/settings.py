@@ -18,6 +18,7 @@ from typing import (
     NamedTuple,
     SupportsIndex,
     TypeAlias,
+    TypedDict,
     get_args,
     get_origin,
     get_type_hints,
@@ -25,6 +26,7 @@ from typing import (
 from urllib.parse import urlsplit
 
 from twofold.errors import InputError
+from twofold.keys import KeySource  # noqa: TC001 - the hints of `Options` can be evaluated
 from twofold.models import AUTO
 
 if TYPE_CHECKING:
@@ -94,59 +96,62 @@ class Settings:
         InputError: an option that no model could take.
     """
 
-    model: str = field(metadata=_space("A hub id, a checkpoint folder, or <provider>:<model> for a hosted one."))
+    model: str = field(metadata=_space("A hub id, a checkpoint folder, or <provider>:<model> for a hosted model."))
     _: KW_ONLY
     dimensions: int | None = field(
-        default=None,
-        metadata=_space("Size of the vectors, 1 to the model's width, which is the default.", least=1),
+        default=None, metadata=_space("Vector size, from 1 to the model's width; the width by default.", least=1)
     )
     query_task: str | None = field(
         default=AUTO,
-        metadata=_space("The model's task for queries; 'auto' is its card's, none is the bare model."),
+        metadata=_space("The model's task for queries; 'auto' takes it from the model card, none is the bare model."),
     )
     document_task: str | None = field(
         default=AUTO,
-        metadata=_space("The model's task for documents; 'auto' is its card's, none is the bare model."),
+        metadata=_space("The model's task for documents; 'auto' takes it from the model card, none is the bare model."),
     )
     query_instruction: str | None = field(
-        default=None, metadata=_space("Text put before each query, in place of the task's own.")
+        default=None, metadata=_space("Text put before each query, instead of the task's own.")
     )
     document_instruction: str | None = field(
-        default=None, metadata=_space("Text put before each document, in place of the task's own.")
+        default=None, metadata=_space("Text put before each document, instead of the task's own.")
     )
     normalize: bool = field(default=True, metadata=_space("Scale vectors to unit length."))
     truncate: Truncate = field(
-        default="error", metadata=_says("Refuse a text over the model's length ('error'), or cut its end ('end').")
+        default="error", metadata=_says("Reject a text over the model's length ('error'), or cut its end ('end').")
     )
     query_truncate: Truncate | None = field(
-        default=None, metadata=_says("The same for queries alone; by default they follow truncate.")
+        default=None, metadata=_says("Like truncate, for queries only; the same as truncate by default.")
     )
     batch_tokens: int | None = field(
-        default=None, metadata=_says("Tokens in one batch (local) or request (hosted).", least=1)
+        default=None, metadata=_says("Tokens per batch (local) or request (hosted).", least=1)
     )
     batch_items: int | None = field(
-        default=None, metadata=_says("Texts in one hosted request; the provider's limit.", least=1)
+        default=None, metadata=_says("Texts per hosted request; the provider's limit by default.", least=1)
     )
     batch_bytes: int | None = field(
-        default=None, metadata=_says("Bytes of text in one hosted request; the provider's limit.", least=1)
+        default=None, metadata=_says("Bytes of text per hosted request; the provider's limit by default.", least=1)
     )
     late_window: int | None = field(
         default=None,
-        metadata=_says("Tokens in one pass over a long document that is late-chunked; the model's length.", least=1),
+        metadata=_says(
+            "Tokens per pass over a long document in late chunking; the model's length by default.", least=1
+        ),
     )
     late_overlap: int | None = field(
         default=None,
-        metadata=_says("Tokens that two such passes share; 512, and at most half a window.", least=0),
+        metadata=_says("Tokens that two such passes share; 512 by default, and at most half a window.", least=0),
     )
-    device: str = field(default="auto", metadata=_says("auto, cpu, cuda, cuda:1 or mps; local only."))
+    device: str = field(default="auto", metadata=_says("auto, cpu, cuda, cuda:1 or mps; local models only."))
     dtype: Dtype = field(
         default="auto",
-        metadata=_says("What a local model computes in; 'auto' is bfloat16 where the hardware has it, else float32."),
+        metadata=_says(
+            "What a local model computes in; 'auto' is bfloat16 where the hardware supports it, else float32."
+        ),
     )
     merge_adapters: bool = field(
         default=False,
         metadata=_says(
-            "Keep a further copy of a local model's layers for each side, its adapter added: faster, for that memory."
+            "Keep a copy of a local model's layers for each side, with its adapter merged: faster, but more memory."
         ),
     )
     revision: str | None = field(default=None, metadata=_space("A commit, tag or branch of a hub id."))
@@ -156,18 +161,18 @@ class Settings:
     base_url: str | None = field(default=None, metadata=_says("A server that speaks the provider's API."))
     timeout: float = field(default=600.0, metadata=_says("Seconds for a whole hosted call, retries included."))
     max_outage: float | None = field(
-        default=None, metadata=_says("Seconds for which a provider that is away is waited for; all of timeout.")
+        default=None, metadata=_says("Seconds to wait for an unavailable provider; the whole timeout by default.")
     )
-    concurrency: int = field(default=4, metadata=_says("Hosted requests under way at once.", least=1))
+    concurrency: int = field(default=4, metadata=_says("Hosted requests in flight at once.", least=1))
     encoding: Encoding = field(
         default="auto",
-        metadata=_space("How a hosted model sends its vectors; 'binary' and 'ubinary' keep only each value's sign."),
+        metadata=_space("How a hosted model sends vectors; 'binary' and 'ubinary' keep only the sign of each value."),
     )
     cache: str | None = field(
-        default=None, metadata=_says("A folder in which vectors are kept, so that no text is embedded twice.")
+        default=None, metadata=_says("A folder that keeps vectors, so that no text is embedded twice.")
     )
     served_as: str | None = field(
-        default=None, metadata=_says("The name under which a gateway answers for the model, where it is another.")
+        default=None, metadata=_says("The name under which a gateway serves the model, if it has another.")
     )
 
     def __post_init__(self) -> None:
@@ -197,6 +202,65 @@ class Settings:
         return cls(**raw)
 
 
+class Options(TypedDict, total=False):
+    """The keyword arguments of an `Embedder`, for a constructor that takes `**options: Unpack[Options]`."""
+
+    dimensions: int | None
+    """Vector size, from 1 to the model's width; the width by default."""
+    query_task: str | None
+    """The model's task for queries; 'auto' takes it from the model card, none is the bare model."""
+    document_task: str | None
+    """The model's task for documents; 'auto' takes it from the model card, none is the bare model."""
+    query_instruction: str | None
+    """Text put before each query, instead of the task's own."""
+    document_instruction: str | None
+    """Text put before each document, instead of the task's own."""
+    normalize: bool
+    """Scale vectors to unit length."""
+    truncate: Truncate
+    """Reject a text over the model's length ('error'), or cut its end ('end')."""
+    query_truncate: Truncate | None
+    """Like truncate, for queries only; the same as truncate by default."""
+    batch_tokens: int | None
+    """Tokens per batch (local) or request (hosted)."""
+    batch_items: int | None
+    """Texts per hosted request; the provider's limit by default."""
+    batch_bytes: int | None
+    """Bytes of text per hosted request; the provider's limit by default."""
+    late_window: int | None
+    """Tokens per pass over a long document in late chunking; the model's length by default."""
+    late_overlap: int | None
+    """Tokens that two such passes share; 512 by default, and at most half a window."""
+    device: str
+    """auto, cpu, cuda, cuda:1 or mps; local models only."""
+    dtype: Dtype
+    """What a local model computes in; 'auto' is bfloat16 where the hardware supports it, else float32."""
+    merge_adapters: bool
+    """Keep a copy of a local model's layers for each side, with its adapter merged: faster, but more memory."""
+    revision: str | None
+    """A commit, tag or branch of a hub id."""
+    api_key_env: str | None
+    """The environment variable that holds a hosted model's key."""
+    base_url: str | None
+    """A server that speaks the provider's API."""
+    timeout: float
+    """Seconds for a whole hosted call, retries included."""
+    max_outage: float | None
+    """Seconds to wait for an unavailable provider; the whole timeout by default."""
+    concurrency: int
+    """Hosted requests in flight at once."""
+    encoding: Encoding
+    """How a hosted model sends vectors; 'binary' and 'ubinary' keep only the sign of each value."""
+    cache: str | os.PathLike[str] | None
+    """A folder that keeps vectors, so that no text is embedded twice."""
+    served_as: str | None
+    """The name under which a gateway serves the model, if it has another."""
+    api_key: KeySource
+    """The key of a hosted model: a string, or a callable that is called before each request."""
+    http_client: Any
+    """Your own httpx client, sync or async, for proxies and certificates."""
+
+
 @cache
 def options() -> tuple[Option, ...]:
     """Every option of an embedder, the model first."""
@@ -204,8 +268,42 @@ def options() -> tuple[Option, ...]:
     return tuple(Option(each.name, hints[each.name], each.default, **each.metadata) for each in fields(Settings))
 
 
+OTHER_WORDS = {
+    **dict.fromkeys(
+        ("task", "input_type", "prompt_name"),
+        "query_task and document_task choose the task of each side, and embed(texts, task=...) uses any task",
+    ),
+    "late_chunking": "call embed_chunks(chunks) for one document, or embed_late(documents) for several",
+    **dict.fromkeys(
+        ("truncate_dim", "embedding_dim", "output_dimension", "output_dimensionality"),
+        "Embedder(dimensions=...) does it",
+    ),
+    "batch_size": "Embedder(batch_tokens=...) limits a batch, and Embedder(batch_items=...) a hosted request",
+    "prompt": "Embedder(query_instruction=..., document_instruction=...) does it",
+    "normalized": "Embedder(normalize=...) does it",
+    "normalize_embeddings": "Embedder(normalize=...) does it",
+    "embedding_type": "Embedder(encoding=...) chooses how a hosted model sends vectors; results are always float32",
+    "show_progress_bar": "embed_queries, embed_documents, embed_late and embed take progress=True",
+    "max_length": "the model's own length applies, and Embedder(truncate='end') cuts longer texts",
+    "trust_remote_code": "leave it out: Twofold runs no code from a checkpoint",
+    "model_name": "pass the model first: Embedder(model, ...)",
+}
+"""Words of Jina's API, sentence-transformers and hosted APIs, with what does the same here."""
+
+OTHER_METHODS = {
+    "encode": "embed_query(text), embed_queries(texts) or embed_documents(texts)",
+    "encode_query": "embed_query(text) or embed_queries(texts)",
+    "encode_queries": "embed_queries(texts)",
+    "encode_document": "embed_documents(texts)",
+    "encode_documents": "embed_documents(texts)",
+    "tokenize": "count_tokens(texts)",
+    "similarity": "numpy: embed_query(text) @ embed_documents(texts).T",
+    "get_sentence_embedding_dimension": "dimensions",
+}
+
+
 def check_names(names: Mapping[str, Any]) -> None:
-    """Refuse a word that is no option, and name the one that was meant.
+    """Reject an unknown option, and name the right one.
 
     Raises:
         InputError: an option that no embedder has.
@@ -214,8 +312,9 @@ def check_names(names: Mapping[str, Any]) -> None:
     unknown = sorted(set(names) - set(known))
     if unknown:
         near = get_close_matches(unknown[0], known, n=1)
-        meant = f"; did you mean {near[0]}?" if near else f"; the options are {', '.join(known)}"
-        raise InputError(f"not an option of an embedder: {', '.join(unknown)}{meant}")
+        meant = f"did you mean {near[0]}?" if near else f"the options are {', '.join(known)}"
+        said = next((OTHER_WORDS[word] for word in unknown if word in OTHER_WORDS), meant)
+        raise InputError(f"not an option of an embedder: {', '.join(unknown)}; {said}")
 
 
 def model_string(model: str | os.PathLike[str]) -> str:

@@ -509,6 +509,6 @@ def test_an_embedder_with_other_options_keeps_its_key_and_client() -> None:
     assert (other._key.reveal(), other._http_client) == ("sk-mine", client)
     assert embedder.dimensions == 32
     with pytest.raises(InputError, match="not an option of an embedder: size"):
-        embedder.with_options(size=1)
+        embedder.with_options(size=1)  # type: ignore[call-arg]
     with pytest.raises(InputError, match="dimensions=0"):
         embedder.with_options(dimensions=0)
