@@ -85,7 +85,7 @@ def test_an_outage_costs_time_and_hardly_a_request(fault: Any, embed: Any) -> No
 def test_a_long_outage_is_told_from_a_job_that_is_lost_by_an_option(embed: Any) -> None:
     with FaultServer(Outage(1e9, fs.status(503))) as server:
         started = time.monotonic()
-        with pytest.raises(ProviderUnavailable, match=r"503 CODE_503: no; away for max_outage=0.5 s") as caught:
+        with pytest.raises(ProviderUnavailable, match=r"503 CODE_503: no; unavailable for longer than max_outage=0.5 s") as caught:
             embed(make(server, batch_items=10, max_outage=0.5), texts_of(1600))
         assert time.monotonic() - started < 3
     assert len(caught.value.partial) >= 100
@@ -265,7 +265,7 @@ def test_a_provider_that_refuses_everything_costs_tens_of_requests(code: int, em
 
 def test_texts_that_are_all_refused_end_a_call_though_one_word_is_taken(embed: Any) -> None:
     with FaultServer(fs.poison("text")) as server:
-        with pytest.raises(RequestRefused, match="texts refused, 0 taken"):
+        with pytest.raises(RequestRefused, match="texts refused, 0 accepted"):
             embed(make(server), texts_of(4000))
         assert server.count <= 150
 
