@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -397,6 +400,53 @@ async def test_clients_of_the_users_own(library: Any) -> None:
                 embedder.embed_documents(TEXTS)
             assert not client.is_closed
     assert [exchange.headers["x-mine"] for exchange in server.exchanges] == ["yes"] * 3
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("form", ["json", "gzip", "read by a hook"])
+def test_a_response_that_the_users_client_has_read_already(library: Any, mode: str, form: str) -> None:
+    """MockTransport, caches, recorders and response hooks hand on a body that is in memory and decoded."""
+
+    class Stream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc,name-defined]
+        def __init__(self, body: bytes) -> None:
+            self._body = body
+
+        def __iter__(self) -> Any:
+            yield self._body
+
+        async def __aiter__(self) -> Any:
+            yield self._body
+
+    def answer(request: Any) -> Any:
+        asked = json.loads(request.content)
+        data = [{"embedding": truth(text, None, 8).tolist()} for text in asked["input"]]
+        body = {"data": data, "model": asked["model"], "usage": {"total_tokens": 5}}
+        if form == "json":
+            return library.Response(200, json=body)
+        packed = gzip.compress(json.dumps(body).encode())
+        if form == "gzip":
+            return library.Response(200, content=packed, headers={"content-encoding": "gzip"})
+        return library.Response(200, stream=Stream(packed), headers={"content-encoding": "gzip"})
+
+    async def read(response: Any) -> None:
+        await response.aread()
+
+    hook = read if mode == "async" else library.Response.read
+    options = {"event_hooks": {"response": [hook]}} if form == "read by a hook" else {}
+    options["transport"] = library.MockTransport(answer)
+    client = library.AsyncClient(**options) if mode == "async" else library.Client(**options)
+    embedder = Embedder("jina:jina-embeddings-v3", http_client=client, api_key="k", dimensions=8)
+    found = embedder.embed_documents(TEXTS) if mode == "sync" else asyncio.run(embedder.aembed_documents(TEXTS))
+    np.testing.assert_allclose(found, rows(TEXTS, 8), atol=1e-6)
+    assert embedder.backend.usage.requests == 1  # type: ignore[attr-defined]
+
+
+def test_a_body_that_was_read_already_is_held_to_its_bound() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=b'{"data": "' + b"x" * 4_000_000 + b'"}'))
+    embedder = Embedder("jina:jina-embeddings-v3", http_client=httpx.Client(transport=transport), api_key="k")
+    with pytest.raises(ResponseInvalid, match=r"its answer is invalid, twice in a row: .* bytes"):
+        embedder.embed_documents(TEXTS)
 
 
 def test_cards_are_known_without_asking() -> None:

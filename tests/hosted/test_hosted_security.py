@@ -272,7 +272,7 @@ def test_one_span_covers_a_call_and_has_neither_key_nor_text(
         "gen_ai.embeddings.dimension.count": 8,
         "gen_ai.request.encoding_formats": ("base64",),
         "gen_ai.usage.input_tokens": 21,
-        "server.address": "127.0.0.1",
+        "server.address": "127.99.99.99",
         "server.port": server.port,
     }
     assert (failed.attributes or {})["error.type"] == "RequestRefused"
