@@ -63,6 +63,7 @@ bench: .venv/.ready  ## measure this machine, side by side with other libraries
 SOAK_SECONDS = 540
 
 soak: .venv/.ready  ## the hosted client against a faulty server, for nine minutes at a time; the next run continues
+	.venv/bin/pytest -q --hypothesis-profile=soak tests/hosted/test_hosted_schedules.py::TestSchedules
 	SOAK_DONE=.venv/.soak SOAK_SECONDS=$(SOAK_SECONDS) .venv/bin/pytest -q -m soak tests/hosted
 	@echo "$$(sort -u .venv/.soak | wc -l) of 100 pieces are done; remove .venv/.soak to start again"
 

@@ -4,6 +4,7 @@ from hypothesis import HealthCheck, settings
 
 # A pause of a busy machine is no bug, nor is the first run of a Python, which makes hypothesis's tables of characters.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared")
+settings.register_profile("soak", settings.get_profile("shared"), max_examples=2000)
+settings.load_profile("shared")  # unless --hypothesis-profile names the other one
 
 pytest_plugins = ["support.weaviate_server"]

@@ -86,9 +86,17 @@ def test_one_connection_serves_event_loops_and_threads_and_closes_with_its_embed
 
 
 @pytest.mark.parametrize("fault", [fs.silent, fs.slowly(head=True), fs.slowly(head=False)])
-def test_the_deadline_leaves_no_thread(fault: Any) -> None:
-    with FaultServer(fault) as server, pytest.raises(DeadlineExceeded):
-        make(server, timeout=0.4).embed_documents(["a", "b"])
+@pytest.mark.parametrize(
+    "call",
+    [lambda embedder: embedder.embed_query("a"), lambda embedder: asyncio.run(embedder.aembed_query("a"))],
+    ids=["sync", "async"],
+)
+def test_the_deadline_leaves_no_thread(fault: Any, call: Any) -> None:
+    with FaultServer(fault) as server:
+        embedder, started = make(server, timeout=0.4), time.monotonic()
+        with pytest.raises(DeadlineExceeded):
+            call(embedder)
+        assert time.monotonic() - started < 1.4
     eventually(lambda: not ours(), 1.0)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import schemas
-from support.faultserver import FaultServer
 from support.schemas import SchemaServer
+from support.simulation import Simulation
 from twofold import Document, Embedder, Estimate, InputError, Price
 from twofold.cache import VectorCache, cache_key
 from twofold.hosted.prices import PRICES
@@ -34,7 +34,7 @@ def test_requests_are_those_that_are_sent() -> None:
 
 
 def test_windows_of_a_late_chunked_document_are_requests_too() -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         embedder = Embedder(
             "jina:jina-embeddings-v3", base_url=server.url, api_key="k", dimensions=8, late_window=64, late_overlap=8
         )

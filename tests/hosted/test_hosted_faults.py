@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 
 from support import faultserver as fs
 from support.faultserver import FaultServer, truth
+from support.simulation import Simulation, provider_for
 from twofold import Embedder, ProviderError
 from twofold.errors import DeadlineExceeded, InputError, ProviderUnavailable, RequestRefused, ResponseInvalid
 
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from support.faultserver import Provider
+
 KEY = "jina_0123456789abcdef0123456789abcdef"
 TEXTS = ["the first text", "a second one", "третий текст", "第四の文 🙂"]
 SIZE = 16
 TASK = "retrieval.passage"
 
 
-def make(server: FaultServer, **options: Any) -> Embedder:
+def make(server: Provider, **options: Any) -> Embedder:
     defaults: dict[str, Any] = {"dimensions": SIZE, "base_url": server.url, "api_key": KEY, "timeout": 20}
     return Embedder("jina:jina-embeddings-v3", **{**defaults, **options})
 
@@ -47,7 +49,7 @@ def assert_right(vectors: Any, texts: list[str] = TEXTS, task: str = TASK, width
 
 @pytest.mark.parametrize("name", fs.HARMLESS)
 def test_what_is_odd_but_right_is_taken(name: str, embed: Any) -> None:
-    with FaultServer(fs.HARMLESS[name]) as server:
+    with provider_for(name, fs.HARMLESS[name]) as server:
         assert_right(embed(make(server), TEXTS))
         assert server.count == 1
 
@@ -55,7 +57,7 @@ def test_what_is_odd_but_right_is_taken(name: str, embed: Any) -> None:
 @pytest.mark.parametrize("name", [*fs.PASSING, *fs.WRONG])
 def test_what_passes_is_tried_again(name: str, embed: Any) -> None:
     fault = (fs.PASSING | fs.WRONG)[name]
-    with FaultServer(fs.first(fault)) as server:
+    with provider_for(name, fs.first(fault)) as server:
         embedder = make(server)
         assert_right(embed(embedder, TEXTS))
         assert server.count == (3 if name == "504" else 2)  # in halves: the batch may have been too much
@@ -65,17 +67,17 @@ def test_what_passes_is_tried_again(name: str, embed: Any) -> None:
 
 @pytest.mark.parametrize("name", fs.PASSING)
 def test_what_does_not_pass_is_an_error(name: str, embed: Any) -> None:
-    with FaultServer(fs.PASSING[name]) as server, pytest.raises((ProviderUnavailable, ResponseInvalid)) as caught:
+    with Simulation(fs.PASSING[name]) as server, pytest.raises((ProviderUnavailable, ResponseInvalid)) as caught:
         embed(make(server, max_outage=0.3), TEXTS)
     assert 3 <= server.count <= 6
-    assert server.count == 6 or "away for max_outage=0.3 s" in str(caught.value)
+    assert server.count == 6 or "unavailable for longer than max_outage=0.3 s" in str(caught.value)
     assert caught.value.partial == {}
     assert set(caught.value.failed) == set(range(4))
 
 
 @pytest.mark.parametrize("name", fs.WRONG)
 def test_what_can_not_be_right_never_leaves(name: str, embed: Any) -> None:
-    with FaultServer(fs.WRONG[name]) as server, pytest.raises(ResponseInvalid, match="cannot be right, twice"):
+    with Simulation(fs.WRONG[name]) as server, pytest.raises(ResponseInvalid, match="is invalid, twice in a row"):
         embed(make(server), TEXTS)
     assert server.count == 2
 
@@ -83,14 +85,14 @@ def test_what_can_not_be_right_never_leaves(name: str, embed: Any) -> None:
 @pytest.mark.parametrize("name", fs.FATAL)
 def test_what_is_no_use_to_repeat_is_asked_once(name: str, embed: Any) -> None:
     texts = [f"text {number}" for number in range(256)]
-    with FaultServer(fs.FATAL[name]) as server, pytest.raises(RequestRefused) as caught:
+    with Simulation(fs.FATAL[name]) as server, pytest.raises(RequestRefused) as caught:
         embed(make(server, batch_tokens=64, concurrency=8), texts)
     assert server.count == 1
     assert str(caught.value.status) in str(caught.value)
 
 
 def test_503_three_times_then_well(embed: Any) -> None:
-    with FaultServer(fs.first(fs.status(503), times=3)) as server:
+    with Simulation(fs.first(fs.status(503), times=3)) as server:
         assert_right(embed(make(server), TEXTS))
         assert server.count == 4
 
@@ -106,34 +108,34 @@ def test_503_three_times_then_well(embed: Any) -> None:
     ids=["429 seconds", "503 seconds", "429 milliseconds", "429 date"],
 )
 def test_retry_after_is_kept(fault: Any, least: float, embed: Any) -> None:
-    with FaultServer(fs.first(fault)) as server:
+    with Simulation(fs.first(fault)) as server:
         assert_right(embed(make(server), TEXTS))
         first, second = server.exchanges
         assert second.arrived - first.arrived >= least
 
 
 def test_a_wait_beyond_the_timeout_is_said_at_once(embed: Any) -> None:
-    with FaultServer(fs.status(429, retry_after="3600")) as server:
-        started = time.monotonic()
-        with pytest.raises(ProviderUnavailable, match="3600 s, over what is left of the timeout of 20 s"):
+    with Simulation(fs.status(429, retry_after="3600")) as server:
+        started = server.now
+        with pytest.raises(ProviderUnavailable, match="3600 s, longer than what is left of the timeout of 20 s"):
             embed(make(server), TEXTS)
-        assert time.monotonic() - started < 2
+        assert server.now - started < 2
 
 
 @pytest.mark.parametrize(
     "fault", [fs.slowly(head=True), fs.slowly(head=False), fs.silent], ids=["head", "body", "silence"]
 )
 def test_the_timeout_is_the_whole_calls(fault: Any, embed: Any) -> None:
-    with FaultServer(fault) as server:
+    with Simulation(fault) as server:
         embedder = make(server, timeout=1.5)
-        started = time.monotonic()
+        started = server.now
         with pytest.raises(DeadlineExceeded, match=r"timeout of 1.5 s"):
             embed(embedder, TEXTS)
-        assert time.monotonic() - started < 2.5
+        assert server.now - started == pytest.approx(1.5)
 
 
 def test_too_many_texts_are_split_and_that_is_remembered(embed: Any) -> None:
-    with FaultServer(fs.at_most(2)) as server:
+    with Simulation(fs.at_most(2)) as server:
         embedder = make(server)
         assert_right(embed(embedder, TEXTS))
         assert [len(exchange.texts) for exchange in server.exchanges] == [4, 2, 2]
@@ -146,7 +148,7 @@ def test_too_many_texts_are_split_and_that_is_remembered(embed: Any) -> None:
 def test_one_bad_text_of_256_is_found_in_18_requests_and_the_others_are_kept(code: int, place: int, embed: Any) -> None:
     texts = [f"text {number}" for number in range(256)]
     texts[place] = "the poison"
-    with FaultServer(fs.poison("poison", code)) as server, pytest.raises(RequestRefused) as caught:
+    with Simulation(fs.poison("poison", code)) as server, pytest.raises(RequestRefused) as caught:
         embed(make(server), texts)
     assert server.count <= 18
     assert set(caught.value.failed) == {place}
@@ -157,7 +159,7 @@ def test_one_bad_text_of_256_is_found_in_18_requests_and_the_others_are_kept(cod
 
 def test_an_error_counts_by_the_callers_own_list_though_the_cache_had_a_part(embed: Any, tmp_path: Path) -> None:
     texts = [f"text {number}" for number in range(8)]
-    with FaultServer(fs.poison("poison", 400)) as server:
+    with Simulation(fs.poison("poison", 400)) as server:
         embed(make(server, cache=str(tmp_path)), texts[:5])
         texts[6] = "the poison"
         with pytest.raises(RequestRefused) as caught:
@@ -170,7 +172,7 @@ def test_an_error_counts_by_the_callers_own_list_though_the_cache_had_a_part(emb
 
 def test_a_request_that_is_refused_whatever_the_text_is_asked_few_times(embed: Any) -> None:
     texts = [f"text {number}" for number in range(256)]
-    with FaultServer(fs.status(400, "dimensions are not supported")) as server, pytest.raises(RequestRefused) as caught:
+    with Simulation(fs.status(400, "dimensions are not supported")) as server, pytest.raises(RequestRefused) as caught:
         embed(make(server), texts)
     assert server.count == 2
     assert "dimensions are not supported" in str(caught.value)
@@ -178,7 +180,7 @@ def test_a_request_that_is_refused_whatever_the_text_is_asked_few_times(embed: A
 
 def test_several_bad_texts_are_all_named(embed: Any) -> None:
     texts = [f"poison {number}" if number in {3, 4, 40} else f"text {number}" for number in range(64)]
-    with FaultServer(fs.poison("poison")) as server, pytest.raises(RequestRefused, match="text 3 and 2 more") as caught:
+    with Simulation(fs.poison("poison")) as server, pytest.raises(RequestRefused, match="text 3 and 2 more") as caught:
         embed(make(server, batch_tokens=100), texts)
     assert set(caught.value.failed) == {3, 4, 40}
     good = [index for index in range(64) if index not in {3, 4, 40}]
@@ -193,7 +195,7 @@ def test_what_is_done_before_the_end_is_kept_finished(embed: Any) -> None:
             exchange.answer(402, {"detail": "no balance"})
 
     texts = [f"text {number}" for number in range(40)]
-    with FaultServer(behave) as server, pytest.raises(RequestRefused, match="no balance") as caught:
+    with Simulation(behave) as server, pytest.raises(RequestRefused, match="no balance") as caught:
         embed(make(server, batch_tokens=20, concurrency=1), texts)
     partial = caught.value.partial
     assert len(partial) == 3
@@ -205,11 +207,11 @@ def test_what_is_done_before_the_end_is_kept_finished(embed: Any) -> None:
 
 def test_order_is_kept_whatever_comes_first(embed: Any) -> None:
     def behave(exchange: fs.Exchange) -> None:
-        time.sleep(0.05 * (3 - exchange.number % 4))
+        exchange.pause(0.05 * (3 - exchange.number % 4))
         exchange.well()
 
     texts = [f"text {number}" for number in range(60)]
-    with FaultServer(behave) as server:
+    with Simulation(behave) as server:
         assert_right(embed(make(server, batch_tokens=20, concurrency=4), texts), texts)
         assert server.count > 8
         assert server.most_open <= 4
@@ -223,7 +225,7 @@ def test_a_port_where_nothing_listens_is_an_outage() -> None:
 
 
 def test_bad_input_costs_no_request(embed: Any) -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         for texts in (["fine", "lone \ud800 surrogate"], ["fine", ""], ["fine", 3]):
             with pytest.raises(InputError) as caught:
                 embed(make(server), texts)
@@ -232,6 +234,6 @@ def test_bad_input_costs_no_request(embed: Any) -> None:
 
 
 def test_the_error_keeps_what_support_asks_for() -> None:
-    with FaultServer(fs.status(403, x_request_id="req-7")) as server, pytest.raises(ProviderError) as caught:
+    with Simulation(fs.status(403, x_request_id="req-7")) as server, pytest.raises(ProviderError) as caught:
         make(server).embed_query("a question")
     assert (caught.value.status, caught.value.request_id) == (403, "req-7")

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.faultserver import FaultServer, status, truth
+from support.faultserver import status, truth
+from support.simulation import Simulation
 from twofold import Document, Embedder
 from twofold.errors import InputError, RequestRefused
 from twofold.hosted.counting import estimate
@@ -18,7 +19,7 @@ from twofold.hosted.packing import pack
 from twofold.hosted.piece import Limits
 
 if TYPE_CHECKING:
-    from support.faultserver import Exchange
+    from support.faultserver import Exchange, Provider
     from twofold.hosted.piece import Piece
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
@@ -26,7 +27,7 @@ TASK = "retrieval.passage"
 CHUNKS = ["Berlin is the capital. ", "Its more than 3.85 million people ", "make it the largest city."]
 
 
-def make(server: FaultServer, model: str = "jina-embeddings-v3", **options: Any) -> Embedder:
+def make(server: Provider, model: str = "jina-embeddings-v3", **options: Any) -> Embedder:
     return Embedder(f"jina:{model}", **{"dimensions": 16, "base_url": server.url, "api_key": "k", **options})
 
 
@@ -43,7 +44,7 @@ LIMITS = Limits(items=512, tokens=1000, length=100, window=100, overlap=20)
 
 
 def test_a_document_is_one_request_and_its_chunks_know_their_context() -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         vectors = make(server).embed_chunks(CHUNKS)
     (exchange,) = server.exchanges
     assert exchange.body["input"] == CHUNKS
@@ -58,7 +59,7 @@ async def test_documents_are_never_mixed_and_plain_ones_share_a_request() -> Non
         Document.whole("plain"),
         Document.from_chunks(["three ", "four"]),
     ]
-    with FaultServer() as server:
+    with Simulation() as server:
         vectors = await make(server).aembed_late([*documents, Document.whole("also plain")])
     assert [rows.shape for rows in vectors] == [(2, 16), (1, 16), (2, 16), (1, 16)]
     asked = sorted((exchange.body.get("late_chunking", False), exchange.body["input"]) for exchange in server.exchanges)
@@ -68,7 +69,7 @@ async def test_documents_are_never_mixed_and_plain_ones_share_a_request() -> Non
 
 def test_white_space_between_spans_goes_with_the_chunk_before_it() -> None:
     text = "  One sentence.  Another one.\n"
-    with FaultServer() as server:
+    with Simulation() as server:
         make(server).embed_late([Document.from_spans(text, [(2, 15), (17, 29)])])
     assert server.exchanges[0].body["input"] == ["  One sentence.  ", "Another one.\n"]
 
@@ -76,7 +77,7 @@ def test_white_space_between_spans_goes_with_the_chunk_before_it() -> None:
 def test_a_span_that_leaves_white_space_out_is_late_chunked_as_it_is_locally() -> None:
     document = Document(" a ship ", ((1, 7),))
     assert not document.is_whole
-    with FaultServer() as server:
+    with Simulation() as server:
         make(server).embed_late([document])
     assert server.exchanges[0].body["late_chunking"] is True
 
@@ -93,7 +94,7 @@ def test_a_span_that_leaves_white_space_out_is_late_chunked_as_it_is_locally() -
 )
 def test_spans_that_the_wire_has_no_word_for_are_refused(spans: Any, message: str) -> None:
     with (
-        FaultServer() as server,
+        Simulation() as server,
         pytest.raises(InputError, match=f"document 1: .*{message}.*the local model") as caught,
     ):
         make(server).embed_late([Document.whole("fine"), Document.from_spans("one two three", spans)])
@@ -109,13 +110,13 @@ def test_spans_that_the_wire_has_no_word_for_are_refused(spans: Any, message: st
     ],
 )
 def test_models_without_it_say_why(model: str, reason: str) -> None:
-    with FaultServer() as server, pytest.raises(InputError, match=f"no late chunking: .*{reason}"):
+    with Simulation() as server, pytest.raises(InputError, match=f"no late chunking: .*{reason}"):
         make(server, model, dimensions=None).embed_chunks(CHUNKS)
     assert server.count == 0
 
 
 def test_queries_are_never_late_chunked() -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         embedder = make(server)
         with pytest.raises(InputError, match="to be late-chunked: queries never are"):
             embedder.backend.embed([Document.from_chunks(CHUNKS)], embedder.query_task, 16)
@@ -130,7 +131,7 @@ def test_a_refused_document_is_named_and_the_others_are_kept() -> None:
             exchange.well()
 
     documents = [Document.from_chunks(["good ", "one"]), Document.from_chunks(["bad ", "one"]), Document.whole("plain")]
-    with FaultServer(behave) as server, pytest.raises(RequestRefused, match="text 1 refused: 422 no") as caught:
+    with Simulation(behave) as server, pytest.raises(RequestRefused, match="text 1 refused: 422 no") as caught:
         make(server).embed_late(documents)
     assert {index: rows.shape for index, rows in caught.value.partial.items()} == {0: (2, 16), 2: (1, 16)}
     assert list(caught.value.failed) == [1]
@@ -145,14 +146,14 @@ def test_a_document_that_the_provider_counts_over_its_limit_is_not_believed() ->
             reply["usage"]["total_tokens"] = 8192
         exchange.answer(200, reply)
 
-    with FaultServer(behave) as server, pytest.raises(RequestRefused, match="may have cut the end off"):
+    with Simulation(behave) as server, pytest.raises(RequestRefused, match="may have cut the end"):
         make(server).embed_chunks(CHUNKS)
     assert server.count == 1
 
 
 def test_a_long_document_is_split_at_chunk_borders_with_context_on_both_sides() -> None:
     chunks = [f"chunk number {number}, with some words. " for number in range(60)]
-    with FaultServer() as server:
+    with Simulation() as server:
         vectors = make(server, late_window=300, late_overlap=80).embed_chunks(chunks)
     requests = [exchange.body["input"] for exchange in server.exchanges]
     requests.sort(key=lambda inputs: chunks.index(inputs[0]))
@@ -168,7 +169,7 @@ def test_a_long_document_is_split_at_chunk_borders_with_context_on_both_sides() 
 
 
 def test_a_chunk_over_the_window_is_named() -> None:
-    with FaultServer() as server, pytest.raises(InputError, match=r"chunk 1 of document 0 has \d+ tokens by estimate"):
+    with Simulation() as server, pytest.raises(InputError, match=r"chunk 1 of document 0 has \d+ tokens by estimate"):
         make(server).embed_chunks(["short ", "word " * 9000])
     assert server.count == 0
 
@@ -234,7 +235,7 @@ def test_a_text_that_is_surely_too_long_is_refused_with_its_count() -> None:
 
 
 def test_the_provider_says_what_only_it_can_count() -> None:
-    with FaultServer(status(422, "too long")) as server, pytest.raises(RequestRefused, match=r"422 .*too long"):
+    with Simulation(status(422, "too long")) as server, pytest.raises(RequestRefused, match=r"422 .*too long"):
         make(server).embed_documents(["word " * 20_000])
     assert server.exchanges[0].body["truncate"] is False
 

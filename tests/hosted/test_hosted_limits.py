@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
+import random
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from support import faultserver as fs
 from support.faultserver import FaultServer
 from support.quotaserver import QuotaServer, share
+from support.simulation import Simulation
 from twofold import Embedder, ProviderError, RequestRefused
 from twofold.doctor import examine
 from twofold.hosted import limiter as limiters
@@ -19,12 +23,15 @@ from twofold.hosted.limiter import Grant, Limiter, Wait, limiter_for, take_part
 from twofold.hosted.meter import Meter
 from twofold.testing import FakeEmbedder
 
+if TYPE_CHECKING:
+    from support.faultserver import Provider
+
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
 FIRST = 0.02  # seconds of the first pause, in tests
 HEADERS = {"x-ratelimit-limit-requests": "600", "x-ratelimit-remaining-requests": "3"}
 
 
-def make(server: FaultServer, **options: Any) -> Embedder:
+def make(server: Provider, **options: Any) -> Embedder:
     defaults: dict[str, Any] = {"dimensions": 8, "base_url": server.url, "api_key": "k", "timeout": 30}
     return Embedder("jina:jina-embeddings-v3", **{**defaults, **options})
 
@@ -271,7 +278,7 @@ def test_a_last_look_goes_ahead_of_a_pause() -> None:
 
 def test_a_full_minute_is_waited_for_and_never_an_error() -> None:
     """Refusals cost time, not the call, however many there are."""
-    with FaultServer(fs.first(fs.status(429), 8)) as server:
+    with Simulation(fs.first(fs.status(429), 8)) as server:
         make(server, max_outage=0.001).embed_documents(["a text"])
         assert server.count == 9
 
@@ -279,7 +286,7 @@ def test_a_full_minute_is_waited_for_and_never_an_error() -> None:
 @pytest.mark.parametrize("after", ["0", "-1", "nan", "1e999", "Wed, 21 Oct 2015 07:28:05 GMT", "soon"])
 @pytest.mark.parametrize("code", [429, 503])
 def test_a_retry_after_of_no_use_is_no_storm(code: int, after: str) -> None:
-    with FaultServer(fs.status(code, retry_after=after)) as server, pytest.raises(ProviderError):
+    with Simulation(fs.status(code, retry_after=after)) as server, pytest.raises(ProviderError):
         make(server, timeout=1.0).embed_query("a question")
     assert server.count <= 9
 
@@ -301,7 +308,54 @@ def test_a_part_of_what_is_granted_is_all_that_is_used() -> None:
         take_part(1.0)
 
 
-def test_processes_learn_to_share_a_quota() -> None:
+def share_a_quota(processes: int, seconds: float, *, per_minute: float, burst: float, latency: float) -> Any:
+    """What part of a quota is used, and what part of the requests is refused, on a virtual clock.
+
+    Each process is a limiter of its own with two threads, which ask for all they can get.
+    """
+    limiters = [Limiter(random.Random(seed).random) for seed in range(processes)]
+    numbers = itertools.count()
+    events: list[tuple[float, int, Limiter, Grant | None]] = [
+        (0.0, next(numbers), limiter, None) for limiter in limiters for _ in range(2)
+    ]
+    waiting: dict[Limiter, int] = dict.fromkeys(limiters, 0)  # threads that wait for the other thread's request
+    level, stamp, granted, refused = burst, 0.0, 0, 0
+    headers = {"x-ratelimit-limit-requests": str(int(per_minute))}
+    while events[0][0] < seconds:
+        now, _, limiter, grant = heapq.heappop(events)
+        if grant is not None:  # its answer
+            level, stamp = min(burst, level + (now - stamp) * per_minute / 60), now
+            fine = level >= 1
+            level -= fine
+            granted, refused = granted + fine, refused + (not fine)
+            limiter.release(grant)
+            said = headers | {"x-ratelimit-remaining-requests": str(int(level))}
+            if fine:
+                limiter.accepted(grant, said, None)
+            else:
+                limiter.refused(grant, said, None, now)
+            for _ in range(waiting[limiter]):
+                heapq.heappush(events, (now, next(numbers), limiter, None))
+            waiting[limiter] = 0
+        leave = limiter.acquire(1, now)
+        if isinstance(leave, Grant):
+            heapq.heappush(events, (now + latency, next(numbers), limiter, leave))
+        elif leave.others:
+            waiting[limiter] += 1
+        else:
+            heapq.heappush(events, (now + leave.seconds + 1e-6, next(numbers), limiter, None))
+    return granted / (seconds * per_minute / 60 + burst), refused / (granted + refused)
+
+
+@pytest.mark.parametrize("processes", [3, 8])
+def test_processes_learn_to_share_a_quota(processes: int) -> None:
+    used, refused = share_a_quota(processes, 60, per_minute=1200, burst=20, latency=0.02)
+    assert used >= 0.9
+    assert refused <= 0.2
+
+
+@pytest.mark.soak
+def test_real_processes_learn_to_share_a_quota() -> None:
     with QuotaServer(per_minute=1200, burst=20, latency=0.02) as server:
         used, refused, _ = share(server, processes=3, seconds=4)
     assert used >= 0.6  # benchmarks/hosted_quota.py measures eight processes, for longer
@@ -349,7 +403,7 @@ def test_reasons_are_found_in_every_shape(body: bytes, reason: str) -> None:
 
 def test_the_doctor_looks_at_a_hosted_model() -> None:
     behave = lambda exchange: exchange.well(x_ratelimit_limit_requests="500")  # noqa: E731 - one answer
-    with FaultServer(behave) as server:
+    with Simulation(behave) as server:
         findings = {finding.name: finding for finding in examine(make(server))}
     assert findings["key"].ok
     assert findings["answer"].ok
@@ -360,7 +414,7 @@ def test_the_doctor_looks_at_a_hosted_model() -> None:
 
 
 def test_the_doctor_says_what_is_wrong() -> None:
-    with FaultServer(fs.status(401, "this key is unknown")) as server:
+    with Simulation(fs.status(401, "this key is unknown")) as server:
         last = list(examine(make(server)))[-1]
     assert last.ok is False
     assert "401 CODE_401: this key is unknown" in last.detail
@@ -369,7 +423,7 @@ def test_the_doctor_says_what_is_wrong() -> None:
 def test_the_doctor_compares_with_the_local_model() -> None:
     from twofold.doctor.hosted import examine_hosted
 
-    with FaultServer() as server:
+    with Simulation() as server:
         hosted = make(server, dimensions=16)
         same = list(examine_hosted(hosted, hosted))[-1]
         other = list(examine_hosted(hosted, FakeEmbedder(dimensions=16)))[-1]
@@ -378,7 +432,7 @@ def test_the_doctor_compares_with_the_local_model() -> None:
 
 
 def test_what_is_refused_is_not_remembered_as_fine() -> None:
-    with FaultServer(fs.schedule([None, fs.status(401), None])) as server:
+    with Simulation(fs.schedule([None, fs.status(401), None])) as server:
         embedder = make(server, batch_tokens=10)
         embedder.embed_documents(["one text"])
         with pytest.raises(RequestRefused):

@@ -19,6 +19,7 @@ import pytest
 
 from support import faultserver as fs
 from support.faultserver import Exchange, FaultServer, truth
+from support.simulation import Simulation
 from twofold import DeadlineExceeded, Embedder, InputError, ProviderError, RequestRefused
 from twofold.errors import MissingExtra, ProviderUnavailable, ResponseInvalid
 from twofold.hosted import flow
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from support.faultserver import Provider
+
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")]
 TASK = "retrieval.passage"
 
 
-def make(server: FaultServer, **options: Any) -> Embedder:
+def make(server: Provider, **options: Any) -> Embedder:
     defaults: dict[str, Any] = {"dimensions": 8, "base_url": server.url, "api_key": "key-of-tests", "timeout": 30}
     return Embedder("jina:jina-embeddings-v3", **{**defaults, **options})
 
@@ -63,19 +66,19 @@ class Outage:
 
     def __call__(self, exchange: Exchange) -> None:
         if exchange.number == 10:
-            self.since = time.monotonic()
-        if self.since and time.monotonic() - self.since < self.seconds:
+            self.since = exchange.arrived
+        if self.since and exchange.arrived - self.since < self.seconds:
             self.failed += 1
             self.fault(exchange)
         else:
-            time.sleep(0.002)
+            exchange.pause(0.002)
             exchange.well()
 
 
 @pytest.mark.parametrize("fault", [fs.status(503), lambda exchange: exchange.reset(), fs.status(429)])
 def test_an_outage_costs_time_and_hardly_a_request(fault: Any, embed: Any) -> None:
     outage = Outage(1.0, fault)
-    with FaultServer(outage) as server:
+    with Simulation(outage) as server:
         texts = texts_of(1600)
         assert_right(embed(make(server, batch_items=10), texts), texts)
     assert outage.failed >= 3
@@ -83,18 +86,19 @@ def test_an_outage_costs_time_and_hardly_a_request(fault: Any, embed: Any) -> No
 
 
 def test_a_long_outage_is_told_from_a_job_that_is_lost_by_an_option(embed: Any) -> None:
-    with FaultServer(Outage(1e9, fs.status(503))) as server:
-        started = time.monotonic()
-        with pytest.raises(ProviderUnavailable, match=r"503 CODE_503: no; away for max_outage=0.5 s") as caught:
+    with Simulation(Outage(1e9, fs.status(503))) as server:
+        started = server.now
+        said = r"503 CODE_503: no; unavailable for longer than max_outage=0.5 s"
+        with pytest.raises(ProviderUnavailable, match=said) as caught:
             embed(make(server, batch_items=10, max_outage=0.5), texts_of(1600))
-        assert time.monotonic() - started < 3
+        assert server.now - started < 3
     assert len(caught.value.partial) >= 100
     assert caught.value.status == 503
 
 
 def test_calls_that_fail_do_not_amplify_an_outage() -> None:
     """100 calls while everything fails: little more than one request a call."""
-    with FaultServer(fs.status(503)) as server:
+    with Simulation(fs.status(503)) as server:
         embedder = make(server, timeout=0.03)
         for _ in range(100):
             with pytest.raises(ProviderError):
@@ -114,12 +118,11 @@ def test_many_calls_share_one_pause() -> None:
 
 
 def test_a_provider_that_comes_back_just_before_the_end_is_asked_a_last_time(embed: Any) -> None:
-    started = time.monotonic()
-
     def behave(exchange: Exchange) -> None:
-        (fs.status(503) if time.monotonic() - started < 1.7 else Exchange.well)(exchange)
+        (fs.status(503) if exchange.arrived - started < 1.7 else Exchange.well)(exchange)
 
-    with FaultServer(behave) as server:
+    with Simulation(behave) as server:
+        started = server.now
         assert_right(embed(make(server, timeout=2.2), ["a text"]), ["a text"])
 
 
@@ -130,7 +133,7 @@ def test_no_money_left_is_said_after_one_request(embed: Any) -> None:
     def behave(exchange: Exchange) -> None:
         exchange.answer(429, {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}})
 
-    with FaultServer(behave) as server, pytest.raises(RequestRefused, match="insufficient_quota"):
+    with Simulation(behave) as server, pytest.raises(RequestRefused, match="insufficient_quota"):
         embed(make(server), texts_of(5))
     assert server.count == 1
 
@@ -223,7 +226,7 @@ def test_a_socks_proxy_without_its_package_is_a_missing_extra(monkeypatch: pytes
 
 def test_ten_inputs_at_most_are_learnt_and_remembered(embed: Any) -> None:
     texts = texts_of(2000)
-    with FaultServer(fs.at_most(10)) as server:
+    with Simulation(fs.at_most(10)) as server:
         embedder = make(server)
         assert_right(embed(embedder, texts), texts)
         assert server.count <= 260
@@ -241,7 +244,7 @@ def test_one_large_text_does_not_shrink_everyones_batches(embed: Any) -> None:
 
     texts = texts_of(1024)
     texts[700] = "word " * 30_000
-    with FaultServer(behave) as server:
+    with Simulation(behave) as server:
         embedder = make(server, batch_tokens=1_000_000)
         with pytest.raises(RequestRefused) as caught:
             embed(embedder, texts)
@@ -254,7 +257,7 @@ def test_one_large_text_does_not_shrink_everyones_batches(embed: Any) -> None:
 
 @pytest.mark.parametrize("code", [400, 413, 422])
 def test_a_provider_that_refuses_everything_costs_tens_of_requests(code: int, embed: Any) -> None:
-    with FaultServer(fs.first(Exchange.well)) as server:
+    with Simulation(fs.first(Exchange.well)) as server:
         embedder = make(server)
         embed(embedder, ["proves the key"])
         server.behave = fs.status(code)
@@ -264,8 +267,8 @@ def test_a_provider_that_refuses_everything_costs_tens_of_requests(code: int, em
 
 
 def test_texts_that_are_all_refused_end_a_call_though_one_word_is_taken(embed: Any) -> None:
-    with FaultServer(fs.poison("text")) as server:
-        with pytest.raises(RequestRefused, match="texts refused, 0 taken"):
+    with Simulation(fs.poison("text")) as server:
+        with pytest.raises(RequestRefused, match="texts refused, 0 accepted"):
             embed(make(server), texts_of(4000))
         assert server.count <= 150
 
@@ -275,14 +278,14 @@ def test_a_gateway_that_is_too_slow_for_a_batch_is_sent_half(embed: Any) -> None
         (fs.status(504, "try with smaller inputs") if len(exchange.texts) > 100 else Exchange.well)(exchange)
 
     texts = texts_of(400)
-    with FaultServer(behave) as server:
+    with Simulation(behave) as server:
         assert_right(embed(make(server), texts), texts)
         assert server.count <= 14
 
 
 def test_limits_are_options(embed: Any) -> None:
     texts = texts_of(30)
-    with FaultServer() as server:
+    with Simulation() as server:
         embed(make(server, batch_items=7), texts)
         assert max(len(exchange.texts) for exchange in server.exchanges) == 7
         del server.exchanges[:]
@@ -292,7 +295,7 @@ def test_limits_are_options(embed: Any) -> None:
 
 def test_the_same_text_is_sent_once_and_fails_everywhere(embed: Any) -> None:
     texts = ["same", "other", "same", "poison", "same", "poison"]
-    with FaultServer(fs.poison("poison")) as server, pytest.raises(RequestRefused) as caught:
+    with Simulation(fs.poison("poison")) as server, pytest.raises(RequestRefused) as caught:
         embed(make(server), texts)
     assert server.exchanges[0].texts == ["same", "other", "poison"]
     assert set(caught.value.failed) == {3, 5}
@@ -305,7 +308,7 @@ def test_the_same_text_is_sent_once_and_fails_everywhere(embed: Any) -> None:
 
 def test_an_error_in_a_200_is_said_in_the_providers_words(embed: Any) -> None:
     behave = lambda exchange: exchange.answer(200, {"error": {"message": "model is loading"}})  # noqa: E731 - one answer
-    with FaultServer(behave) as server, pytest.raises(ResponseInvalid, match="it says 'model is loading'"):
+    with Simulation(behave) as server, pytest.raises(ResponseInvalid, match="it says 'model is loading'"):
         embed(make(server), ["a text"])
     assert server.count == 2
 
@@ -314,7 +317,7 @@ def test_an_encoding_that_was_not_asked_for_is_never_decoded(embed: Any) -> None
     zstd = bytes.fromhex("28b52ffd") + b"\0" * 100
     behave = lambda exchange: exchange.answer(200, zstd, content_encoding="zstd")  # noqa: E731 - one answer
     refused = pytest.raises(ProviderUnavailable, match="encoded as 'zstd', which was not asked for")
-    with FaultServer(behave) as server, refused:
+    with Simulation(behave) as server, refused:
         embed(make(server, max_outage=0.1), ["a text"])
     assert "zstd" not in server.exchanges[0].headers["accept-encoding"]
 
@@ -323,7 +326,7 @@ def test_gzip_that_a_proxy_adds_is_taken(embed: Any) -> None:
     def behave(exchange: Exchange) -> None:
         exchange.answer(200, gzip.compress(json.dumps(exchange.reply()).encode()), content_encoding="gzip")
 
-    with FaultServer(behave) as server:
+    with Simulation(behave) as server:
         assert_right(embed(make(server), ["a text"]), ["a text"])
 
 
@@ -331,7 +334,7 @@ def test_a_gateways_name_for_the_model_is_allowed_by_an_option(embed: Any) -> No
     def behave(exchange: Exchange) -> None:
         exchange.answer(200, {**exchange.reply(), "model": "house/embedder-1"})
 
-    with FaultServer(behave) as server:
+    with Simulation(behave) as server:
         with pytest.raises(ResponseInvalid, match="served_as"):
             embed(make(server), ["a text"])
         assert_right(embed(make(server, served_as="embedder-1"), ["a text"]), ["a text"])
@@ -339,7 +342,7 @@ def test_a_gateways_name_for_the_model_is_allowed_by_an_option(embed: Any) -> No
 
 @pytest.mark.parametrize("seconds", [float("inf"), 1e10])
 def test_any_timeout_will_do(seconds: float, embed: Any) -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         assert_right(embed(make(server, timeout=seconds), ["a text"]), ["a text"])
 
 
@@ -347,13 +350,13 @@ def test_any_timeout_will_do(seconds: float, embed: Any) -> None:
 
 
 def test_binary_of_an_odd_size_is_refused_before_any_request(embed: Any) -> None:
-    with FaultServer() as server, pytest.raises(InputError, match="multiple of 8 dimensions, not 100"):
+    with Simulation() as server, pytest.raises(InputError, match="multiple of 8 dimensions, not 100"):
         embed(make(server, dimensions=100, encoding="ubinary"), ["a text"])
     assert server.count == 0
 
 
 def test_a_text_that_openai_cannot_cut_is_refused_by_name() -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         embedder = Embedder("openai:text-embedding-3-small", base_url=server.url, truncate="end")
         with pytest.raises(InputError, match=r"text 1 has up to \d+ tokens by estimate.*does not cut"):
             embedder.embed_documents(["short", "word " * 9000])
@@ -361,7 +364,7 @@ def test_a_text_that_openai_cannot_cut_is_refused_by_name() -> None:
 
 
 def test_an_instruction_of_ones_own_is_not_put_beside_the_providers() -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         with pytest.raises(InputError, match="choose no task"):
             make(server, query_instruction="Find: ").embed_query("a question")
         make(server, query_instruction="Find: ", query_task=None).embed_query("a question")
@@ -370,7 +373,7 @@ def test_an_instruction_of_ones_own_is_not_put_beside_the_providers() -> None:
 
 
 async def test_planning_does_not_hold_the_event_loop() -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         embedder = make(server)
         await embedder.aembed_query("warm up")
         beats = 0
@@ -394,9 +397,9 @@ def test_grace_is_given_to_what_is_under_way(monkeypatch: pytest.MonkeyPatch, em
         if exchange.number == 3:
             exchange.answer(402, {"detail": "no balance"})
         else:
-            time.sleep(0.3 * (exchange.number > 0))
+            exchange.pause(0.3 * (exchange.number > 0))
             exchange.well()
 
-    with FaultServer(behave) as server, pytest.raises(RequestRefused) as caught:
+    with Simulation(behave) as server, pytest.raises(RequestRefused) as caught:
         embed(make(server, batch_items=1, concurrency=4), texts_of(8))
     assert len(caught.value.partial) == server.count - 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from support.faultserver import FaultServer, truth
 from support.jina_schema import FIELDS
+from support.simulation import Simulation
 from twofold import Embedder, InputError, ProviderError, ResponseInvalid
 from twofold.cards import CARDS, JINA_V3
 from twofold.hosted.addresses import address
@@ -50,7 +54,7 @@ def listed(name: str, width: int, **more: Any) -> Callable[[Exchange], None]:
 @pytest.mark.parametrize("model", JINA.models)
 def test_every_model_of_jina_is_asked_within_its_schema(model: str) -> None:
     card = JINA.models[model].card
-    with FaultServer() as server:  # it holds every request to the schema
+    with Simulation() as server:  # it holds every request to the schema
         embedder = Embedder(f"jina:{model}", base_url=server.url, api_key="k", truncate="end", dimensions=card.width)
         hosted = JINA.models[model]
         for side in (embedder.query_task, embedder.document_task):
@@ -84,7 +88,7 @@ def test_hosted_v3_is_the_same_model_as_the_local_one() -> None:
 
 
 def test_the_instruction_is_left_to_jina() -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         Embedder("jina:jina-embeddings-v3", base_url=server.url, api_key="k", dimensions=8).embed_query("a question")
     assert server.exchanges[0].body == {
         "model": "jina-embeddings-v3",
@@ -98,7 +102,7 @@ def test_the_instruction_is_left_to_jina() -> None:
 
 
 def test_any_task_and_the_bare_model() -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         embedder = Embedder("jina:jina-embeddings-v3", base_url=server.url, api_key="k", dimensions=8)
         embedder.embed(TEXTS, task="separation")
         embedder.embed(TEXTS, task=None)
@@ -106,14 +110,14 @@ def test_any_task_and_the_bare_model() -> None:
 
 
 def test_a_model_whose_task_can_not_be_left_out_is_not_asked_bare() -> None:
-    with FaultServer() as server, pytest.raises(InputError, match=r"does not serve .*v5-text-small bare"):
+    with Simulation() as server, pytest.raises(InputError, match=r"does not serve .*v5-text-small bare"):
         Embedder("jina:jina-embeddings-v5-text-small", base_url=server.url, api_key="k").embed(TEXTS, task=None)
     assert server.count == 0
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64", "binary", "ubinary"])
 def test_every_encoding_is_unpacked_exactly(encoding: Any) -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         embedder = Embedder(
             "jina:jina-embeddings-v3", base_url=server.url, api_key="k", dimensions=64, encoding=encoding
         )
@@ -128,7 +132,7 @@ def test_every_encoding_is_unpacked_exactly(encoding: Any) -> None:
 
 
 def test_usage_is_summed_over_calls_and_threads_of_requests() -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         embedder = Embedder("jina:jina-embeddings-v3", base_url=server.url, api_key="k", dimensions=8, batch_tokens=10)
         embedder.embed_documents([f"word {number}" for number in range(6)])
         embedder.embed_query("three words here")
@@ -141,17 +145,17 @@ def test_usage_is_summed_over_calls_and_threads_of_requests() -> None:
 
 
 def test_openai_gets_its_own_fields_and_no_task() -> None:
-    with FaultServer(listed("input", 256, model="text-embedding-3-small")) as server:
+    with Simulation(listed("input", 256, model="text-embedding-3-small")) as server:
         embedder = Embedder("openai:text-embedding-3-small", base_url=server.url, api_key="k", dimensions=256)
         np.testing.assert_allclose(embedder.embed_documents(TEXTS), rows(TEXTS, 256), atol=1e-6)
         body = {"model": "text-embedding-3-small", "input": TEXTS, "dimensions": 256, "encoding_format": "base64"}
         assert server.exchanges[0].body == body
-    with FaultServer(listed("input", 1536, model="text-embedding-ada-002-v2")) as server:
+    with Simulation(listed("input", 1536, model="text-embedding-ada-002-v2")) as server:
         Embedder("openai:text-embedding-ada-002", base_url=server.url).embed_query("another name for the same")
 
 
 def test_a_known_model_behind_openais_api_gets_its_instruction_from_us() -> None:
-    with FaultServer(listed("input", 768)) as server:
+    with Simulation(listed("input", 768)) as server:
         embedder = Embedder("openai:intfloat/e5-base-v2", base_url=server.url)
         embedder.embed_query("a question")
         embedder.embed_documents(["an answer"])
@@ -161,7 +165,7 @@ def test_a_known_model_behind_openais_api_gets_its_instruction_from_us() -> None
 
 
 async def test_the_width_of_an_unknown_model_is_learnt_from_one_word() -> None:
-    with FaultServer(listed("input", 24)) as server:
+    with Simulation(listed("input", 24)) as server:
         embedder = Embedder("openai:house-model", base_url=server.url, dimensions=12)
         assert server.count == 0
         vectors = await embedder.aembed_documents(TEXTS)
@@ -181,7 +185,7 @@ async def test_the_width_of_an_unknown_model_is_learnt_with_an_async_client_too(
 
 
 def test_what_nobody_knows_the_length_of_is_not_cut() -> None:
-    with FaultServer(listed("input", 24)) as server:
+    with Simulation(listed("input", 24)) as server:
         embedder = Embedder("openai:house-model", base_url=server.url, truncate="end")
         with pytest.raises(InputError, match="openai does not cut texts"):
             embedder.embed_documents(TEXTS)
@@ -192,7 +196,7 @@ def test_voyage_at_its_defaults_is_asked_for_the_whole_width(model: str) -> None
     def behave(exchange: Exchange) -> None:
         listed("input", exchange.body.get("output_dimension", 1024), model=model)(exchange)
 
-    with FaultServer(behave) as server:
+    with Simulation(behave) as server:
         assert Embedder(f"voyage:{model}", base_url=server.url).embed_documents(TEXTS).shape == (2, 2048)
         embedder = Embedder(f"voyage:{model}", base_url=server.url, dimensions=1024)
         assert embedder.embed_documents(TEXTS).shape == (2, 1024)
@@ -234,7 +238,7 @@ def test_a_server_that_changes_its_width_is_caught() -> None:
     def behave(exchange: Exchange) -> None:
         listed("input", 24 if exchange.number < 2 else 16)(exchange)
 
-    with FaultServer(behave) as server:
+    with Simulation(behave) as server:
         embedder = Embedder("openai:house-model", base_url=server.url)
         embedder.embed_documents(TEXTS)
         with pytest.raises(ResponseInvalid, match="vectors of 16 dimensions came, and 24 were asked for"):
@@ -251,7 +255,7 @@ def test_cohere_is_told_the_side_as_an_input_type() -> None:
         vectors = rows(exchange.body["texts"], 512).tolist()
         exchange.answer(200, {"embeddings": {"float": vectors}, "meta": {"billed_units": {"input_tokens": 7}}})
 
-    with FaultServer(behave, "/v2/embed") as server:
+    with Simulation(behave, "/v2/embed") as server:
         url = server.url.replace("/v1", "/v2")
         embedder = Embedder("cohere:embed-v4.0", base_url=url, api_key="k", dimensions=300)
         vectors = embedder.embed_documents(TEXTS)
@@ -274,7 +278,7 @@ def test_cohere_takes_96_texts() -> None:
     def behave(exchange: Exchange) -> None:
         exchange.answer(200, {"embeddings": {"float": rows(exchange.body["texts"], 1024).tolist()}})
 
-    with FaultServer(behave, "/embed") as server:
+    with Simulation(behave, "/embed") as server:
         url = server.url.removesuffix("/v1")
         Embedder("cohere:embed-english-v3.0", base_url=url, api_key="k").embed_documents(
             [f"text {number}" for number in range(200)]
@@ -283,7 +287,7 @@ def test_cohere_takes_96_texts() -> None:
 
 
 def test_voyage_is_told_the_side_and_the_size() -> None:
-    with FaultServer(listed("input", 256, model="voyage-3.5")) as server:
+    with Simulation(listed("input", 256, model="voyage-3.5")) as server:
         embedder = Embedder("voyage:voyage-3.5", base_url=server.url, api_key="k", dimensions=256, truncate="end")
         embedder.embed_query("a question")
     assert server.exchanges[0].body == {
@@ -303,7 +307,7 @@ def test_text_embeddings_inference() -> None:
         else:
             exchange.answer(200, rows(exchange.body["inputs"], 384).tolist())
 
-    with FaultServer(behave, "/embed") as server:
+    with Simulation(behave, "/embed") as server:
         embedder = Embedder("tei:BAAI/bge-small-en-v1.5", base_url=server.url.removesuffix("/v1"))
         embedder.embed_query("a question")
         assert server.exchanges[1].body == {
@@ -319,7 +323,7 @@ def test_jina_on_azure_is_jinas_api_at_an_address_of_ones_own(monkeypatch: pytes
     monkeypatch.setenv("AZURE_JINA_API_KEY", "azure-key")
     with pytest.raises(InputError, match="'azure-jina' needs base_url"):
         _ = Embedder("azure-jina:jina-embeddings-v3").backend
-    with FaultServer() as server:
+    with Simulation() as server:
         Embedder("azure-jina:jina-embeddings-v3", base_url=server.url, dimensions=8).embed_documents(TEXTS)
     assert server.exchanges[0].headers["authorization"] == "Bearer azure-key"
     assert server.exchanges[0].body["task"] == "retrieval.passage"
@@ -396,6 +400,53 @@ async def test_clients_of_the_users_own(library: Any) -> None:
                 embedder.embed_documents(TEXTS)
             assert not client.is_closed
     assert [exchange.headers["x-mine"] for exchange in server.exchanges] == ["yes"] * 3
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("form", ["json", "gzip", "read by a hook"])
+def test_a_response_that_the_users_client_has_read_already(library: Any, mode: str, form: str) -> None:
+    """MockTransport, caches, recorders and response hooks hand on a body that is in memory and decoded."""
+
+    class Stream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc,name-defined]
+        def __init__(self, body: bytes) -> None:
+            self._body = body
+
+        def __iter__(self) -> Any:
+            yield self._body
+
+        async def __aiter__(self) -> Any:
+            yield self._body
+
+    def answer(request: Any) -> Any:
+        asked = json.loads(request.content)
+        data = [{"embedding": truth(text, None, 8).tolist()} for text in asked["input"]]
+        body = {"data": data, "model": asked["model"], "usage": {"total_tokens": 5}}
+        if form == "json":
+            return library.Response(200, json=body)
+        packed = gzip.compress(json.dumps(body).encode())
+        if form == "gzip":
+            return library.Response(200, content=packed, headers={"content-encoding": "gzip"})
+        return library.Response(200, stream=Stream(packed), headers={"content-encoding": "gzip"})
+
+    async def read(response: Any) -> None:
+        await response.aread()
+
+    hook = read if mode == "async" else library.Response.read
+    options = {"event_hooks": {"response": [hook]}} if form == "read by a hook" else {}
+    options["transport"] = library.MockTransport(answer)
+    client = library.AsyncClient(**options) if mode == "async" else library.Client(**options)
+    embedder = Embedder("jina:jina-embeddings-v3", http_client=client, api_key="k", dimensions=8)
+    found = embedder.embed_documents(TEXTS) if mode == "sync" else asyncio.run(embedder.aembed_documents(TEXTS))
+    np.testing.assert_allclose(found, rows(TEXTS, 8), atol=1e-6)
+    assert embedder.backend.usage.requests == 1  # type: ignore[attr-defined]
+
+
+def test_a_body_that_was_read_already_is_held_to_its_bound() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=b'{"data": "' + b"x" * 4_000_000 + b'"}'))
+    embedder = Embedder("jina:jina-embeddings-v3", http_client=httpx.Client(transport=transport), api_key="k")
+    with pytest.raises(ResponseInvalid, match=r"its answer is invalid, twice in a row: .* bytes"):
+        embedder.embed_documents(TEXTS)
 
 
 def test_cards_are_known_without_asking() -> None:

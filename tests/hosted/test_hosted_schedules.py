@@ -1,7 +1,7 @@
 """Random schedules of faults: what comes back is right, or an error that accounts for every text. Nothing else.
 
-First without sockets, on a clock of the test's own, one decision at a time (a state machine that hypothesis shrinks);
-then over real ones. `pytest -m soak` runs 10,000 more of the latter.
+First the flow alone, one decision at a time (a state machine that hypothesis shrinks), then the whole client in a
+simulation, then over sockets. `make soak` runs 2,000 examples of the first, and 10,000 schedules over sockets.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from support import faultserver as fs
-from support.faultserver import Exchange, FaultServer, truth
+from support.faultserver import FaultServer, truth
+from support.simulation import Recorded, Simulation
 from twofold import Document, Embedder, ProviderError
 from twofold.hosted.call import Call
 from twofold.hosted.exchange import Answer
@@ -37,6 +38,7 @@ from twofold.wires.wire import Ask
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from support.faultserver import Exchange
     from twofold.hosted.exchange import Request
     from twofold.hosted.flow import Step
 
@@ -57,33 +59,17 @@ MILD = {**fs.PASSING, **ODD, **REFUSALS}
 FAULTS = {**MILD, **fs.WRONG, **fs.FATAL}
 
 
-class Recorded(Exchange):
-    """An exchange without a socket: it keeps the bytes that would have been sent."""
-
-    def __init__(self, number: int, body: dict[str, Any]) -> None:
-        super().__init__(number, body, {}, None)  # type: ignore[arg-type]
-        self.sent = b""
-
-    def send(self, data: bytes) -> None:
-        self.sent += data
-
-    def close(self) -> None:
-        pass
-
-    def reset(self) -> None:
-        pass
-
-    def outcome(self, request: Request) -> Answer:
-        """The bytes as a transport would hand them on."""
-        head, found, body = self.sent.partition(b"\r\n\r\n")
-        lines = head.decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-        if not found or "chunked" in head.decode("latin-1") or len(body) < int(headers.get("content-length", 0)):
-            return Answer(request.number, fault="the connection was closed")
-        if "content-encoding" in headers:
-            return Answer(request.number, fault="cannot be decoded")
-        wrong = "too long" if len(body) > request.most_bytes else ""
-        return Answer(request.number, int(lines[0].split()[1]), headers, body, wrong)
+def outcome(exchange: Recorded, request: Request) -> Answer:
+    """The bytes as a transport would hand them on."""
+    head, found, body = exchange.sent.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    if not found or "chunked" in head.decode("latin-1") or len(body) < int(headers.get("content-length", 0)):
+        return Answer(request.number, fault="the connection was closed")
+    if "content-encoding" in headers:
+        return Answer(request.number, fault="cannot be decoded")
+    wrong = "too long" if len(body) > request.most_bytes else ""
+    return Answer(request.number, int(lines[0].split()[1]), headers, body, wrong)
 
 
 def judged(vectors: Mapping[int, Any] | None, error: ProviderError | None, texts: list[str]) -> None:
@@ -157,11 +143,11 @@ class Schedules(RuleBasedStateMachine):
     def answer(self, pick: int, behave: Callable[[Exchange], None] = WELL) -> None:
         number = sorted(self.requests)[pick % len(self.requests)]
         request = self.requests.pop(number)
-        exchange = Recorded(number, json.loads(request.body))
+        exchange = Recorded(number, json.loads(request.body), {})
         behave(exchange)
         self.now += 0.01
-        outcome = exchange.outcome(request)
-        self.go(lambda: self.flow.send([outcome]))
+        answer = outcome(exchange, request)
+        self.go(lambda: self.flow.send([answer]))
 
     @precondition(lambda self: not self.over and self.requests)
     @rule(pick=st.integers(0, 3))
@@ -212,7 +198,6 @@ class Schedules(RuleBasedStateMachine):
 
 TestSchedules = Schedules.TestCase
 TestSchedules.settings = settings(
-    max_examples=2000,
     stateful_step_count=15,
     deadline=None,
     derandomize=True,
@@ -220,17 +205,14 @@ TestSchedules.settings = settings(
 )
 
 
-# -- over sockets -----------------------------------------------------------------------------------------------------
+# -- the whole client -------------------------------------------------------------------------------------------------
 
 
-def run_schedules(count: int, seed: int, seconds: float = float("inf")) -> Counter[str]:
-    """Calls over real connections, each with faults drawn for it; half of them from an event loop."""
+def run_schedules(count: int, seed: int, kind: type[FaultServer | Simulation] = FaultServer) -> Counter[str]:
+    """Calls, each with faults drawn for it; half of them from an event loop."""
     seen: Counter[str] = Counter()
     chance = random.Random(seed)
-    end = time.monotonic() + seconds
     for number in range(count):
-        if time.monotonic() > end:
-            break
         texts = [f"{'poison' if chance.random() < 0.02 else 'text'} {place}" for place in range(chance.randint(1, 24))]
         names = [chance.choice(["", "", *MILD]) for _ in range(chance.randint(0, 6))]
         if chance.random() < 0.3:
@@ -242,7 +224,7 @@ def run_schedules(count: int, seed: int, seconds: float = float("inf")) -> Count
             name = left.pop(0) if left else ""
             (FAULTS[name] if name else WELL)(exchange)
 
-        with FaultServer(behave) as server:
+        with kind(behave) as server:
             embedder = Embedder(
                 "jina:jina-embeddings-v3",
                 base_url=server.url,
@@ -266,11 +248,17 @@ def run_schedules(count: int, seed: int, seconds: float = float("inf")) -> Count
     return seen
 
 
-def test_schedules_over_sockets() -> None:
-    seen = run_schedules(100, seed=7)
+def test_schedules_of_the_whole_client() -> None:
+    seen = run_schedules(100, seed=7, kind=Simulation)
     assert seen["right"] > 40
     assert seen["RequestRefused"] > 5
     assert seen["ResponseInvalid"] + seen["ProviderUnavailable"] > 2
+
+
+def test_schedules_over_sockets() -> None:
+    seen = run_schedules(20, seed=7)
+    assert seen["right"] > 8
+    assert seen["RequestRefused"] > 0
 
 
 @pytest.mark.soak

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from support import schemas
-from support.schemas import SchemaServer, right
+from support.schemas import SchemaServer, SchemaSocketServer, right
 from twofold import Document, Embedder, InputError
 from twofold.hosted.providers import PROVIDERS
 
@@ -142,7 +142,7 @@ def test_azure_openai_wants_an_address() -> None:
 
 
 async def test_titan_on_bedrock_takes_one_text_a_request(aws: pytest.MonkeyPatch) -> None:
-    with SchemaServer(schemas.TITAN, schemas.titan, "/model/amazon.titan-embed-text-v2%3A0/invoke") as server:
+    with SchemaSocketServer(schemas.TITAN, schemas.titan, "/model/amazon.titan-embed-text-v2%3A0/invoke") as server:
         aws.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"http://127.0.0.1:{server.port}")
         embedder = Embedder("bedrock:amazon.titan-embed-text-v2:0", dimensions=512)
         same(embedder.embed_documents(TEXTS), right(TEXTS, 512))
@@ -161,7 +161,7 @@ async def test_titan_on_bedrock_takes_one_text_a_request(aws: pytest.MonkeyPatch
 )
 def test_cohere_on_bedrock(model: str, base_url: str | None, invoked: str, end: str, aws: pytest.MonkeyPatch) -> None:
     schema = schemas.BEDROCK_COHERE_4 if "v4" in model else schemas.BEDROCK_COHERE_3
-    with SchemaServer(schema, schemas.bedrock_cohere, f"/model/{invoked}/invoke") as server:
+    with SchemaSocketServer(schema, schemas.bedrock_cohere, f"/model/{invoked}/invoke") as server:
         aws.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"http://127.0.0.1:{server.port}")
         embedder = Embedder(f"bedrock:{model}", base_url=base_url, dimensions=1024, truncate="end")
         same(embedder.embed_documents(MANY), right(MANY, 1024))

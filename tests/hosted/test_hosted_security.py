@@ -21,12 +21,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from support import faultserver as fs
 from support.faultserver import FaultServer
+from support.simulation import Simulation, provider_for
 from twofold import Document, Embedder, InputError, ProviderError, TwofoldError
 from twofold.hosted import http, telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from support.faultserver import Provider
     from twofold.hosted.backend import HostedBackend
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
@@ -34,7 +36,7 @@ CANARY = "jina_canary5b1d9e7a4c8f2036"
 TEXT = "a text that nobody logs"
 
 
-def make(server: FaultServer, **options: Any) -> Embedder:
+def make(server: Provider, **options: Any) -> Embedder:
     defaults: dict[str, Any] = {
         "dimensions": 8,
         "base_url": server.url,
@@ -66,7 +68,7 @@ def surfaces(embedder: Embedder) -> Iterator[str]:
 
 
 def test_the_key_is_sent_and_shown_nowhere() -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         embedder = make(server)
         embedder.embed_query(TEXT)
         assert server.exchanges[0].headers["authorization"] == f"Bearer {CANARY}"
@@ -91,7 +93,7 @@ def test_no_error_and_no_traceback_has_the_key_or_the_text(
     echo = fs.status(400, f"the key {CANARY} (Bearer {CANARY}) is bad")
     faults = {**fs.PASSING, **fs.WRONG, **fs.FATAL, "echo": echo, "slow": fs.slowly(head=True)}
     caplog.set_level(logging.DEBUG)
-    with FaultServer(faults[name]) as server:
+    with provider_for(name, faults[name]) as server:
         embedder = make(server, timeout=0.7 if name == "slow" else 5)
         call = sync_call if mode == "sync" else async_call
         with pytest.raises(ProviderError) as caught:
@@ -149,14 +151,14 @@ def test_a_rotated_or_short_key_is_redacted_too(key: str) -> None:
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
 def test_a_copy_of_an_embedder_keeps_key_and_client(duplicate: Any) -> None:
-    with FaultServer() as server:
+    with Simulation() as server:
         duplicate(make(server)).embed_query(TEXT)
     assert server.exchanges[0].headers["authorization"] == f"Bearer {CANARY}"
 
 
 def test_a_key_that_no_header_can_carry_is_refused_without_showing_it() -> None:
     for key in (f"{CANARY}\nx", f"{CANARY} x", f"{CANARY}é"):
-        with FaultServer() as server, pytest.raises(InputError) as caught:
+        with Simulation() as server, pytest.raises(InputError) as caught:
             make(server, api_key=key).embed_query(TEXT)
         assert CANARY not in str(caught.value)
         assert server.count == 0
@@ -193,7 +195,7 @@ def test_no_key_is_said_before_anything_is_sent() -> None:
 def test_the_usual_variable_is_only_for_the_providers_own_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """A base_url out of some stored configuration must not be sent the user's Jina key."""
     monkeypatch.setenv("JINA_API_KEY", CANARY)
-    with FaultServer() as server:
+    with Simulation() as server:
         make(server, api_key=None).embed_query(TEXT)
         make(server, api_key=None, api_key_env="JINA_API_KEY").embed_query(TEXT)
     assert ["authorization" in exchange.headers for exchange in server.exchanges] == [False, True]
@@ -256,9 +258,9 @@ def test_one_span_covers_a_call_and_has_neither_key_nor_text(
 ) -> None:
     exporter, reader = observed
     exporter.clear()
-    with FaultServer(fs.first(fs.status(503))) as server:
+    with Simulation(fs.first(fs.status(503))) as server:
         make(server, batch_tokens=10).embed_documents([TEXT, TEXT + "1", TEXT + "2"])
-    with FaultServer(fs.status(401)) as refusing, pytest.raises(ProviderError):
+    with Simulation(fs.status(401)) as refusing, pytest.raises(ProviderError):
         make(refusing).embed_query(TEXT)
     done, failed = exporter.get_finished_spans()
     assert done.name == "embeddings jina-embeddings-v3"
@@ -270,7 +272,7 @@ def test_one_span_covers_a_call_and_has_neither_key_nor_text(
         "gen_ai.embeddings.dimension.count": 8,
         "gen_ai.request.encoding_formats": ("base64",),
         "gen_ai.usage.input_tokens": 21,
-        "server.address": "127.0.0.1",
+        "server.address": "127.99.99.99",
         "server.port": server.port,
     }
     assert (failed.attributes or {})["error.type"] == "RequestRefused"
@@ -285,7 +287,7 @@ def test_one_span_covers_a_call_and_has_neither_key_nor_text(
 
 def test_nothing_is_logged_above_debug_when_all_is_well(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="twofold")
-    with FaultServer(fs.first(fs.status(503, "busy now"))) as server:
+    with Simulation(fs.first(fs.status(503, "busy now"))) as server:
         embedder = make(server)
         embedder.embed_query(TEXT)
         (record,) = [record for record in caplog.records if record.name.startswith("twofold")]

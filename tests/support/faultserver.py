@@ -1,7 +1,10 @@
 """A server that speaks Jina's embeddings API over raw sockets, and misbehaves as it is told to.
 
 Vectors are a hash of the text, the task and, when late-chunked, of the whole document, so that a test knows the right
-one for every input. Every request is held to Jina's own schema (`jina_schema.py`).
+one for every input. Every request is checked against Jina's own schema (`jina_schema.py`).
+
+`simulation.Simulation` has the same interface without sockets, on a virtual clock. Tests use it unless sockets are
+their subject.
 """
 
 from __future__ import annotations
@@ -94,6 +97,15 @@ class Exchange:
     def well(self, **headers: str) -> None:
         self.answer(200, self.reply(), **headers)
 
+    def pause(self, seconds: float) -> None:
+        """Take so long for the answer."""
+        time.sleep(seconds)
+
+    def hang(self) -> None:
+        """Never answer; end when the client goes away."""
+        with suppress(OSError):
+            self.connection.recv(1)
+
     def close(self) -> None:
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -104,13 +116,34 @@ class Exchange:
         self.connection.close()
 
 
-class FaultServer:
-    """Serves until the end of the `with` block. `behave(exchange)` answers; by default it answers well."""
+class Provider:
+    """What a server and a simulation share. `behave(exchange)` answers; by default it answers well."""
+
+    url: str
 
     def __init__(self, behave: Callable[[Exchange], None] | None = None, path: str = "/v1/embeddings") -> None:
         self.behave, self.path = behave or Exchange.well, path
         self.exchanges: list[Exchange] = []
         self.wrong_requests: list[str] = []
+
+    @property
+    def count(self) -> int:
+        return len(self.exchanges)
+
+    def record(self, exchange: Exchange, request_line: str) -> Exchange:
+        """Keep a request, and what is wrong with it."""
+        self.exchanges.append(exchange)
+        if request_line != f"POST {self.path}":
+            self.wrong_requests.append(request_line)
+        self.wrong_requests += violations(exchange.body)
+        return exchange
+
+
+class FaultServer(Provider):
+    """Serves over sockets until the end of the `with` block."""
+
+    def __init__(self, behave: Callable[[Exchange], None] | None = None, path: str = "/v1/embeddings") -> None:
+        super().__init__(behave, path)
         self.open_connections: set[socket.socket] = set()
         self.most_open = 0
         self._lock = threading.Lock()
@@ -134,10 +167,6 @@ class FaultServer:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         assert not self.wrong_requests, self.wrong_requests
-
-    @property
-    def count(self) -> int:
-        return len(self.exchanges)
 
     def _accept(self) -> None:
         while not self._stopping.is_set():
@@ -185,12 +214,8 @@ class FaultServer:
             body += received
         said = json.loads(body)
         with self._lock:
-            exchange = Exchange(len(self.exchanges), said, headers, connection)
-            self.exchanges.append(exchange)
-            if lines[0] != f"POST {self.path} HTTP/1.1":
-                self.wrong_requests.append(lines[0])
-            self.wrong_requests += violations(said)
-        return exchange
+            exchange = Exchange(self.count, said, headers, connection)
+            return self.record(exchange, lines[0].removesuffix(" HTTP/1.1"))
 
 
 def first(fault: Callable[[Exchange], None], times: int = 1) -> Callable[[Exchange], None]:
@@ -274,15 +299,13 @@ def slowly(head: bool) -> Callable[[Exchange], None]:
             exchange.send(start)
         for byte in drip:
             exchange.send(bytes([byte]))
-            time.sleep(0.2)
+            exchange.pause(0.2)
 
     return fault
 
 
 def silent(exchange: Exchange) -> None:
-    """Never answer; end when the client goes away."""
-    with suppress(OSError):
-        exchange.connection.recv(1)
+    exchange.hang()
 
 
 def poison(

@@ -13,6 +13,7 @@ import numpy as np
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from support.faultserver import FaultServer, truth
+from support.simulation import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,16 +117,17 @@ VOYAGE_CONTEXT = closed(
 )
 
 
-class SchemaServer(FaultServer):
-    """Answers `answer(body)` to a request within the schema; to any other 400, which the end of its block reports."""
+class Schema:
+    """A `behave` that answers `answer(body)` to a request within the schema.
 
-    def __init__(
-        self, schema: dict[str, Any], answer: Callable[[dict[str, Any]], Any], path: str, needs: str = ""
-    ) -> None:
+    Any other request gets 400, and is reported at the end of the provider's block.
+    """
+
+    def __init__(self, schema: dict[str, Any], answer: Callable[[dict[str, Any]], Any], needs: str = "") -> None:
         self._schema, self._answer, self._needs = Draft202012Validator(schema), answer, needs
-        super().__init__(self._hold, path)
+        self.wrong_requests: list[str] = []
 
-    def _hold(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         found = [error.message for error in self._schema.iter_errors(exchange.body)]
         name, _, value = self._needs.partition(": ")
         if self._needs and exchange.headers.get(name) != value:
@@ -135,6 +137,26 @@ class SchemaServer(FaultServer):
             exchange.answer(400, {"error": {"message": "; ".join(found)}})
         else:
             exchange.answer(200, self._answer(exchange.body))
+
+
+class SchemaServer(Simulation):
+    """A provider without sockets whose requests must keep to a schema."""
+
+    def __init__(
+        self, schema: dict[str, Any], answer: Callable[[dict[str, Any]], Any], path: str, needs: str = ""
+    ) -> None:
+        behave = Schema(schema, answer, needs)
+        super().__init__(behave, path)
+        self.wrong_requests = behave.wrong_requests
+
+
+class SchemaSocketServer(FaultServer):
+    """The same over sockets, for boto3."""
+
+    def __init__(self, schema: dict[str, Any], answer: Callable[[dict[str, Any]], Any], path: str) -> None:
+        behave = Schema(schema, answer)
+        super().__init__(behave, path)
+        self.wrong_requests = behave.wrong_requests
 
 
 def vectors(inputs: list[str], width: int, context: str = "") -> list[list[float]]:

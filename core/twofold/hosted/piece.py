@@ -1,4 +1,4 @@
-"""What one request asks, how much it may hold, and what it has met on its way."""
+"""What one request asks for, how much it may hold, and the state of its attempts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 class Item(NamedTuple):
-    """One input of a request: its text, its tokens and bytes, and whose it is.
+    """One input of a request: its text, and the text's length in tokens and bytes.
 
-    `documents` are those that have this very text, `rows` their rows in the result; no rows for context only.
+    `documents` are the indices of the documents that have this text, `rows` their rows in the result. A chunk that is
+    sent only as context has no rows.
     """
 
     text: str
@@ -26,19 +27,19 @@ class Item(NamedTuple):
 
 
 PROBE = Item("test", 1, 4)
-"""What is sent to learn whether anything is taken."""
+"""One word, sent to learn whether the provider accepts anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one request asks: separate texts, or with `late` the consecutive chunks of one document."""
+    """The inputs of one request: separate texts, or with `late` consecutive chunks of one document."""
 
     items: tuple[Item, ...]
     late: bool = False
 
     @property
     def tokens(self) -> int:
-        """Tokens that the request is counted, or estimated, to have."""
+        """Tokens of the request, counted or estimated."""
         return sum(item.tokens for item in self.items)
 
     @property
@@ -47,12 +48,11 @@ class Piece:
         return sum(item.size for item in self.items)
 
     def halves(self) -> tuple[Piece, Piece]:
-        """The two halves of a batch."""
         middle = len(self.items) // 2
         return Piece(self.items[:middle]), Piece(self.items[middle:])
 
     def cut(self, items: float, size: float) -> tuple[Piece, Piece]:
-        """As much of a batch as is within the limits, one text at least, and the rest."""
+        """As many texts as fit the limits (at least one), and the rest."""
         sums = list(accumulate(item.size for item in self.items))
         end = max(1, min(bisect_right(sums, size), len(sums) if items == inf else int(items), len(sums) - 1))
         return Piece(self.items[:end]), Piece(self.items[end:])
@@ -65,10 +65,10 @@ class Limits:
     Attributes:
         items, tokens, size: texts, tokens and bytes in a batch.
         late_items, late_tokens: chunks and tokens in a late-chunked request.
-        length: the model's, in tokens.
-        window, overlap: those of late chunking.
-        long: what becomes of a text over `length`: "error", "end" where the provider cuts it, "cut" where we must.
-        counted: whether the provider refuses a text over `length`; if not, an estimate must do.
+        length: the model's maximum length in tokens.
+        window, overlap: tokens of a late-chunking window, and of the overlap of two windows.
+        long: what happens to a text over `length`: "error"; "end", the provider cuts it; "cut", we cut it.
+        counted: whether the provider refuses a text over `length`. If not, an estimate decides.
     """
 
     items: int
@@ -84,38 +84,47 @@ class Limits:
 
 
 def size_of(text: str) -> int:
-    """Bytes of a text in a request."""
+    """Bytes of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode())
 
 
 @dataclass(slots=True)
-class Whole:
-    """A batch that was split, and how many of its halves have been taken."""
+class Split:
+    """A batch that was halved, and how many of its halves have been accepted."""
 
     piece: Piece
-    taken: int = 0
+    accepted: int = 0
 
 
 @dataclass(slots=True)
 class Attempt:
-    """A piece on its way, and what it has met so far."""
+    """A piece that is sent until it succeeds or fails, and what has happened to it so far.
+
+    Attributes:
+        probe: whether it is the one-word probe.
+        tries: earlier requests.
+        timeouts: of these, how many were answered with 504, or not in time.
+        garbled: how many answers were not JSON.
+        rejected: how many answers had invalid vectors.
+        split: the batch of which it is a half.
+    """
 
     piece: Piece
     probe: bool = False
     tries: int = 0
-    silences: int = 0
+    timeouts: int = 0
     garbled: int = 0
-    disbelieved: int = 0
-    whole: Whole | None = None
+    rejected: int = 0
+    split: Split | None = None
 
     def is_window_of(self, document: int) -> bool:
-        """Whether this is a part of one late-chunked document."""
+        """Whether it is a part of this late-chunked document."""
         return self.piece.late and self.piece.items[0].documents[0] == document
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """Why nothing more is sent."""
+class Failure:
+    """What will be raised: the error's class, its message, and the answer's status and request id."""
 
     kind: type[ProviderError]
     reason: str
