@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
+import signal
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -17,44 +21,68 @@ if TYPE_CHECKING:
     Run: TypeAlias = Callable[..., tuple[int, str, str]]
 
 
+def exit_code(patch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run `main()` on some arguments. The handler of Ctrl-C is restored, which a process would take with it."""
+    handler = signal.getsignal(signal.SIGINT)
+    patch.setattr(sys, "argv", ["twofold", *arguments])
+    try:
+        with pytest.raises(SystemExit) as stop:
+            main()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert isinstance(stop.value.code, int)
+    return stop.value.code
+
+
 @pytest.fixture
 def twofold(
     capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Run:
-    """Run the command line on some arguments, in a folder of its own, without variables that set options."""
+    """Run the command line in its own folder, without variables that set options.
+
+    `encoding` is that of the console: by default UTF-8.
+    """
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("TWOFOLD_MODEL", raising=False)
     monkeypatch.chdir(tmp_path_factory.mktemp("here"))
 
-    def run(*arguments: str, stdin: str | bytes = "") -> tuple[int, str, str]:
+    def run(*arguments: str, stdin: str | bytes = "", encoding: str | None = None) -> tuple[int, str, str]:
         raw = stdin.encode() if isinstance(stdin, str) else stdin
-        monkeypatch.setattr(sys, "argv", ["twofold", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw), "utf-8"))
-        with pytest.raises(SystemExit) as stop:
-            main()
-        sys.stdout.flush()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw), "utf-8"))
+            if encoding is not None:
+                for name, number in (("stdout", 1), ("stderr", 2)):
+                    patch.setattr(sys, name, os.fdopen(os.dup(number), "w", encoding=encoding))
+            code = exit_code(patch, *arguments)
+            for stream in (sys.stdout, sys.stderr):
+                stream.close() if encoding is not None else stream.flush()
         out, err = capfdbinary.readouterr()
-        code = stop.value.code
-        assert isinstance(code, int)
         return code, out.decode("utf-8", "surrogateescape"), err.decode()
 
     return run
 
 
-@pytest.fixture
-def notes(twofold: Run, tmp_path: Path) -> tuple[str, ...]:
-    """The flags of a collection of four small documents, written with `fake:` in 32 dimensions."""
+@pytest.fixture(scope="session")
+def indexed_notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the collection `notes`: four small documents, written with `fake:` in 32 dimensions."""
     pytest.importorskip("chromadb")
-    corpus = tmp_path / "notes.jsonl"
+    folder = tmp_path_factory.mktemp("notes")
+    corpus = folder / "notes.jsonl"
     corpus.write_text(
         '{"id": "ships", "text": "nine ships left the harbour", "topic": "sea", "n": 9}\n'
         '{"id": "bread", "text": "flour, water, salt and time make bread", "topic": "food", "n": 4}\n'
         '{"id": "boats", "text": "ten boats came back to the harbour", "topic": "sea", "n": 10}\n'
         '{"id": "soup", "text": "water and salt make a thin soup", "topic": "food", "n": 2, "hot": true}\n'
     )
-    store = ("--store", f"chroma:{tmp_path / 'store'}")
-    code, _, err = twofold(
-        "index", str(corpus), *store, "--collection", "notes", "--model", "fake:", "--dimensions", "32"
-    )
-    assert code == 0, err
-    return store
+    store = ("--store", f"chroma:{folder / 'store'}", "--collection", "notes")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()):
+        assert exit_code(patch, "index", str(corpus), *store, "--model", "fake:", "--dimensions", "32") == 0
+    return folder / "store"
+
+
+@pytest.fixture
+def notes(twofold: Run, indexed_notes: Path, tmp_path: Path) -> tuple[str, ...]:
+    """The flags of a store of its own with that collection."""
+    del twofold  # the folder and the variables of the commands
+    shutil.copytree(indexed_notes, tmp_path / "store")
+    return ("--store", f"chroma:{tmp_path / 'store'}")

@@ -33,6 +33,8 @@ cli.main()
 def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """An index run over 30 files, without the server's address."""
     monkeypatch.setenv("A_KEY", "k-canary-key")
+    monkeypatch.setattr("twofold.jobs.batches.run.FIRST_LOOK", 0.05)
+    monkeypatch.setattr("twofold.jobs.batches.run.LONGEST_LOOK", 0.05)
     (tmp_path / "docs").mkdir()
     for number in range(30):
         (tmp_path / "docs" / f"{number}.txt").write_text(f"text {number} of thirty")
@@ -55,7 +57,7 @@ def test_a_run_by_batches(twofold: Run, arguments: list[str]) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
-def test_ctrl_c_leaves_the_batch_with_the_provider(arguments: list[str]) -> None:
+def test_ctrl_c_leaves_the_batch_with_the_provider(twofold: Run, arguments: list[str]) -> None:
     with BatchServer() as server:
         server.steps = 10**9
         command = [sys.executable, "-c", QUICK, *arguments, "--base-url", server.url, "--batch"]
@@ -74,9 +76,9 @@ def test_ctrl_c_leaves_the_batch_with_the_provider(arguments: list[str]) -> None
         assert process.returncode == 130, err
         assert "30 are under way; what was submitted stays with the provider: run the same command again" in err
         server.jobs["batch_0"].steps = 0
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "30 added" in done.stdout
+        code, out, err = twofold(*arguments, "--base-url", server.url, "--batch")
+        assert code == 0, err
+        assert "30 added" in out
         assert len(server.jobs) == 1
 
 

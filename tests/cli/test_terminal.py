@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from twofold.cli.app import COMMANDS, Loaded
 from twofold.cli.say import plain
@@ -34,13 +32,14 @@ def run(*arguments: str, encoding: str = "utf-8", **options: object) -> subproce
     )
 
 
-@given(st.text())
-def test_nothing_that_controls_a_terminal_is_left(text: str) -> None:
-    shown = plain(text)
-    assert not any((ord(one) < 32 and one not in "\n\t") or 127 <= ord(one) < 160 for one in shown)
-    assert not set(shown) & {*map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
-    shown.encode()
-    assert plain(shown) == shown
+def test_nothing_that_controls_a_terminal_is_left() -> None:
+    every = [chr(code) for code in range(sys.maxunicode + 1)]
+    for text in ("".join(every), *every[:256]):  # ASCII alone takes a shorter way
+        shown = plain(text)
+        assert not any((ord(one) < 32 and one not in "\n\t") or 127 <= ord(one) < 160 for one in set(shown))
+        assert not set(shown) & {*map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
+        shown.encode()
+        assert plain(shown) == shown
 
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
@@ -68,15 +67,21 @@ def test_errors_show_them_as_text_too(twofold: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_console_of_few_characters_gets_escapes(tmp_path: Path, encoding: str) -> None:
+def test_a_console_of_few_characters_gets_escapes(twofold: Run, tmp_path: Path, encoding: str) -> None:
     (tmp_path / "a.txt").write_text("ein Schiff → 東京", "utf-8")
     store = ("--store", f"chroma:{tmp_path / 'store'}", "--collection", "notes")
-    assert run("index", str(tmp_path / "a.txt"), *store, "--model", "fake:", encoding=encoding).returncode == 0
-    shown = run("search", "Schiff", *store, encoding=encoding)
-    assert (shown.returncode, b"Traceback" in shown.stderr) == (0, False)
-    assert rb"Schiff \u2192 \u6771" in shown.stdout
-    (hit,) = json.loads(run("search", "Schiff", *store, "--json", encoding=encoding).stdout)
+    assert twofold("index", str(tmp_path / "a.txt"), *store, "--model", "fake:", encoding=encoding)[0] == 0
+    code, out, err = twofold("search", "Schiff", *store, encoding=encoding)
+    assert (code, "Traceback" in err) == (0, False)
+    assert r"Schiff \u2192 \u6771" in out
+    (hit,) = json.loads(twofold("search", "Schiff", *store, "--json", encoding=encoding)[1])
     assert hit["text"] == "ein Schiff → 東京"
+
+
+def test_a_process_takes_the_encoding_of_its_console() -> None:
+    ran = run("search", "→", "--store", "chroma:nowhere", "--collection", "東京", encoding="ascii")
+    assert (ran.returncode, b"Traceback" in ran.stderr) == (1, False)
+    assert rb"\u6771\u4eac" in ran.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="shells differ")
@@ -101,29 +106,30 @@ def test_closed_and_full_streams(line: str, code: int, said: str) -> None:
 
 
 @pytest.mark.parametrize("width", ["60", "80", "200"])
-def test_help_cuts_nothing(width: str) -> None:
-    environment = {**os.environ, "COLUMNS": width}
+def test_help_cuts_nothing(twofold: Run, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
+    monkeypatch.setenv("COLUMNS", width)
     for name, help_flag in (("index", "-h"), ("search", "--help")):
-        command = [sys.executable, "-m", "twofold", name, help_flag]
-        ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=60)
-        shown = "".join(ran.stdout.split())  # lines may end within an address
+        code, out, _ = twofold(name, help_flag)
+        assert code == 0
+        shown = "".join(out.split())  # lines may end within an address
         for parameter in Loaded()[name].params:
             assert "".join(parameter.help.split()) in shown  # type: ignore[attr-defined] # options and arguments have it
             assert parameter.opts[0] in shown
 
 
-def test_the_list_of_commands_is_whole() -> None:
-    words = " ".join(run("--help").stdout.decode().split())
+def test_the_list_of_commands_is_whole(twofold: Run) -> None:
+    words = " ".join(twofold("--help")[1].split())
     for name, place in COMMANDS.items():
         assert f"{name} {place.help}" in words
 
 
-@pytest.mark.parametrize("flag", ["--help", "--version"])
-def test_help_and_version_load_no_command_and_no_numpy(flag: str) -> None:
-    script = f"import sys; sys.argv = ['twofold', '{flag}']\nfrom twofold.cli import main\n"
-    script += "try: main()\nexcept SystemExit: pass\n"
+def test_help_and_version_load_no_command_and_no_numpy() -> None:
+    script = "import sys\nfrom twofold.cli import main\n"
+    for flag in ("--help", "--version"):
+        script += f"sys.argv = ['twofold', '{flag}']\ntry: main()\nexcept SystemExit: pass\n"
     script += "print(sorted({'numpy', 'torch', 'chromadb', 'rich', 'httpx', 'twofold.cli.embed'} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert "Usage: twofold" in loaded.stdout
     assert loaded.stdout.splitlines()[-1] == "[]"
 
 
@@ -146,19 +152,15 @@ def test_the_version_and_the_module() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"), [("twofold in", {"index", "info"}), ("twofold embed --trun", {"--truncate"})]
 )
-def test_a_shell_can_complete(words: str, expected: set[str]) -> None:
-    environment = {
-        **os.environ,
-        "_TWOFOLD_COMPLETE": "complete_bash",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split()) - 1),
-    }
-    ran = subprocess.run(
-        [Path(sys.executable).with_name("twofold")],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-        timeout=60,
-    )
-    assert set(ran.stdout.split()) == expected
+def test_a_shell_can_complete(twofold: Run, monkeypatch: pytest.MonkeyPatch, words: str, expected: set[str]) -> None:
+    monkeypatch.setenv("_TWOFOLD_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    assert set(twofold()[1].split()) == expected
+
+
+def test_the_installed_script_completes_too() -> None:
+    words = {"_TWOFOLD_COMPLETE": "complete_bash", "COMP_WORDS": "twofold in", "COMP_CWORD": "1"}
+    script = [Path(sys.executable).with_name("twofold")]
+    ran = subprocess.run(script, capture_output=True, check=False, env={**os.environ, **words}, timeout=60)
+    assert set(ran.stdout.split()) == {b"index", b"info"}

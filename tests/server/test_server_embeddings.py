@@ -93,7 +93,7 @@ def test_base64_and_bits(post: Post, embedder: FakeEmbedder, field: str) -> None
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        ({"model": "other", "input": "a"}, 404, "no model 'other' here; there is fake"),
+        ({"model": "other", "input": "a"}, 404, "no model 'other' here; the models are: fake"),
         ({"model": "fake", "input": []}, 422, "there is no text"),
         ({"model": "fake", "input": ["a", " "]}, 422, "text 1 is blank"),
         ({"model": "fake", "input": [[1, 2]]}, 422, "got `array` - at `$.input[0]`"),

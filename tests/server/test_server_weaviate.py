@@ -120,5 +120,5 @@ def test_a_model_that_is_not_there_is_said_to_the_user(
     with weaviate_server.connect() as client:
         config = server_side(embedder, url, module="text2vec-cohere", model="other")
         made = client.collections.create(weaviate_name, vector_config=config)
-        with pytest.raises(Exception, match="no model 'other' here; there is jina-embeddings-v3"):
+        with pytest.raises(Exception, match="no model 'other' here; the models are: jina-embeddings-v3"):
             made.data.insert(ROWS[0])

@@ -1,10 +1,10 @@
-"""An embedder over HTTP, for the clients that people already have. Needs the extra `server`.
+"""Serves embedders over HTTP to existing clients. Needs the extra `server`.
 
     from twofold.server import create_app
 
     app = create_app(Embedder("jinaai/jina-embeddings-v3"))    # an ASGI application: run it, or mount it elsewhere
 
-`twofold serve` runs one on uvicorn.
+`twofold serve` runs it on uvicorn.
 """
 
 from twofold.extras import extra

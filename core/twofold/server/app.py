@@ -1,4 +1,4 @@
-"""The application: which address is which door."""
+"""The ASGI application and its routes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from twofold.server.limits import Limits
 
 SIDES: dict[str, Side | None] = {"": None, "/query": "query", "/passage": "document"}
-"""What stands before an address, for clients that cannot say the side themselves."""
+"""Path prefixes that set the side, for clients that have no field for it."""
 
 DOORS: dict[str, tuple[str, ...]] = {
     "jina": ("/v1/embeddings", "/embeddings"),
@@ -34,7 +34,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "weaviate": ("/vectors", "/vectors/"),
     "tei": ("/embed",),
 }
-"""The dialects, and their addresses."""
+"""The paths of each dialect."""
 
 
 def create_app(
@@ -43,18 +43,18 @@ def create_app(
     api_keys: Iterable[str] = (),
     limits: Limits | None = None,
 ) -> Starlette:
-    """An ASGI application that serves embedders. It can be run alone, or mounted in another application.
+    """Return an ASGI application that serves embedders. Run it alone or mount it in another application.
 
-    Weights are loaded when it starts; mounted elsewhere, where nobody tells it of the start, at the first request.
+    Weights are loaded at startup. A mounted application gets no startup event; it loads them at the first request.
 
     Args:
-        embedders: one, several under the names of their models, or names and embedders. A request that names no model,
-            as Weaviate's do not, gets the first.
-        api_keys: those that a request must show, as `Authorization: Bearer <key>`; without any, nobody is asked.
-        limits: what it takes at most.
+        embedders: one embedder, a sequence (each is served under its model's name), or a mapping from names to
+            embedders. A request that names no model, such as Weaviate's, gets the first one.
+        api_keys: the accepted keys. A client sends one as `Authorization: Bearer <key>`. Without keys, anyone may ask.
+        limits: the server's limits; the defaults of `Limits` if None.
 
     Raises:
-        InputError: no embedder, two under one name, or a key that cannot be one.
+        InputError: there is no embedder, two embedders have the same name, or a key is invalid.
     """
     service = Service(embedders, api_keys, limits)
 
@@ -70,20 +70,19 @@ def create_app(
 
 
 class OneSlash:
-    """Two slashes in an address are one: clients join a base URL that ends in one with a path that begins with one."""
+    """Collapses repeated slashes: clients join a base URL that ends in a slash with a path that begins with one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass it on."""
         if "//" in scope.get("path", ""):
             scope["path"] = re.sub("/+", "/", scope["path"])
         await self._app(scope, receive, send)
 
 
 def routes(service: Service) -> list[Any]:
-    """Every address: the doors first, since they are asked most."""
+    """All routes. Those that embed come first because they are requested most."""
     facts = Facts(service)
     doors = [route for prefix, side in SIDES.items() for route in _doors(service, prefix, side)]
     states = [

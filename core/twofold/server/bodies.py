@@ -1,4 +1,4 @@
-"""A request's body, read and decompressed within bounds, before anything of it is parsed."""
+"""Reads and decompresses request bodies within limits, before anything is parsed."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 PLAIN = {b"", b"identity"}
 ZIPPED = {b"gzip": 31, b"x-gzip": 31, b"deflate": 47}
-"""zlib's word for each: gzip, and zlib or gzip told apart by their heads."""
+"""zlib's `wbits` for each encoding: 31 reads gzip, 47 detects zlib or gzip."""
 
 
 class Bodies:
-    """All bodies that a server holds."""
+    """The request bodies that a server holds in memory."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits, self._held = limits, 0
 
     @contextmanager
     def holding(self, size: int) -> Iterator[None]:
-        """Count the bytes of a body while it is held.
+        """Reserve `size` bytes while a body is in memory.
 
         Raises:
-            Refusal: there are too many already.
+            Refusal: the bodies in memory would exceed `bytes_in_flight`.
         """
         if self._held and self._held + size > self._limits.bytes_in_flight:
             raise Refusal(429, "too many requests are being read: try again in 1 s", "bytes", retry_after=1)
@@ -43,28 +43,28 @@ class Bodies:
             self._held -= size
 
     async def read(self, scope: Scope, receive: Receive) -> bytes:
-        """The body, plain.
+        """Return the decompressed body.
 
         Raises:
-            Refusal: it is too large, too slow, or in an encoding that is not taken.
-            ClientGone: the client hung up before its end.
+            Refusal: the body is too large or too slow, or its encoding is not supported.
+            ClientGone: the client disconnected before the end of the body.
         """
         encoding = _header(scope, b"content-encoding").lower()
         if encoding not in PLAIN and encoding not in ZIPPED:
-            raise Refusal(415, "send the body as it is, or in gzip", "encoding")
+            raise Refusal(415, "unsupported Content-Encoding: send the body uncompressed or as gzip", "encoding")
         self.check_size(scope)
         try:
             async with asyncio.timeout(self._limits.read_seconds):
                 body = await self._whole(receive)
         except TimeoutError:
-            raise Refusal(408, "the body came too slowly", "slow") from None
+            raise Refusal(408, f"the body took longer than {self._limits.read_seconds:g} s", "slow") from None
         return body if encoding in PLAIN else self._unzipped(body, ZIPPED[encoding])
 
     def check_size(self, scope: Scope) -> int:
-        """The most that a body may be by its head: its length, or the limit where it says none, or is compressed.
+        """Return the largest size that the headers allow: Content-Length, or the limit if that is unknown.
 
         Raises:
-            Refusal: it is over the limit.
+            Refusal: Content-Length is over the limit.
         """
         said = _header(scope, b"content-length")
         size = int(said) if said.isdigit() and len(said) < 20 else self._limits.body_bytes
@@ -89,11 +89,11 @@ class Bodies:
         try:
             plain = decoder.decompress(body, self._limits.body_bytes + 1)
         except zlib.error:
-            raise Refusal(400, "the body is not in the encoding that it says", "encoding") from None
+            raise Refusal(400, "the body does not match its Content-Encoding", "encoding") from None
         if len(plain) > self._limits.body_bytes:
             raise self._too_large()
         if not decoder.eof:
-            raise Refusal(400, "the body's compression is cut off", "encoding")
+            raise Refusal(400, "the compressed body is incomplete", "encoding")
         return plain
 
     def _too_large(self) -> Refusal:

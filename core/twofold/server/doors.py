@@ -1,4 +1,4 @@
-"""The doors that embed: one dialect a door, all of them one way in."""
+"""The routes that embed. Each has its dialect; all handle a request in the same way."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ NO_LIMIT = {
     "x-ratelimit-reset-requests": "1s",
     "x-ratelimit-reset-tokens": "1s",
 }
-"""There is no limit a minute here, but Weaviate's module for OpenAI sends one text a request where none is said."""
+"""The server has no rate limit, but without these headers Weaviate's OpenAI module sends one text per request."""
 
 
 class Door:
-    """An ASGI application for one address: a request in its dialect in, vectors out.
+    """An ASGI application for one route: reads a request in its dialect and answers with vectors.
 
     Args:
-        service: what all doors share.
+        service: the state that all routes share.
         wire: the dialect.
-        route: the address, for the metrics.
-        side: what a request is that does not say it.
-        headers: that every answer has.
-        sides_needed: whether a request that says no side is refused where the model has two.
+        route: the path, a label of the metrics.
+        side: the side of a request that does not name one.
+        headers: headers of every answer.
+        sides_needed: refuse a request without a side if the model has two sides.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Door:
         self._headers = [JSON, *((name.encode(), value.encode()) for name, value in (headers or {}).items())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; where its client has gone, nobody is answered."""
+        """Answer one request, unless its client disconnects first."""
         metrics, started = self._service.metrics, time.perf_counter()
         metrics.inflight.inc()
         try:
@@ -86,7 +86,7 @@ class Door:
                 return 200, self._wire.write_answer(reply, ask), self._headers
         except ClientGone:
             raise
-        except Exception as error:  # noqa: BLE001 - a client is told in its own dialect, whatever it was
+        except Exception as error:  # noqa: BLE001 - every error is answered in the client's dialect
             return self._refused(error)
 
     async def _embed(self, ask: Ask, scope: Scope, receive: Receive, client: Hashable) -> Reply:
@@ -98,7 +98,7 @@ class Door:
         return Reply(vectors, served.name, sum(work.tokens))
 
     async def _watched(self, served: Served, work: Work, ask: Ask, receive: Receive) -> Any:
-        """The vectors, unless the client hangs up before."""
+        """Return the vectors; raises `ClientGone` if the client disconnects first."""
 
         async def watch() -> None:
             while (await receive())["type"] != "http.disconnect":
@@ -110,7 +110,7 @@ class Door:
             return await served.vectors_of(work, normalize=ask.normalize)
         finally:
             watching.cancel()
-            served.hang_up(work)  # where this task itself was cancelled
+            served.hang_up(work)  # if this task itself was cancelled
 
     def _refused(self, error: Exception) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
         refusal = refusal_of(error)
@@ -128,9 +128,9 @@ class Door:
 
 
 CLOSING = (408, 413)
-"""Statuses that are answered before the body is read to its end: nothing more can come on that connection."""
+"""Statuses that are sent before the whole body is read; the connection cannot be used again."""
 
 SIDES = (
-    "this request does not say whether it is a query or a passage, and the model embeds them differently: update "
-    "Weaviate to 1.31, or give the collection passage_inference_url=…/passage and query_inference_url=…/query"
+    "the request does not say whether it is a query or a passage, and this model embeds them differently: update "
+    "Weaviate to 1.31 or later, or give the collection passage_inference_url=…/passage and query_inference_url=…/query"
 )

@@ -1,4 +1,4 @@
-"""What a server says of itself: its health, its models, its counters, each in the shape that somebody reads."""
+"""The routes that describe the server: health, models, metrics and documentation."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 
 
 def as_json(value: Any, status: int = 200) -> Response:
-    """An answer of JSON."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
 def describe(served: Served) -> dict[str, Any]:
-    """A model in JSON: what OpenAI's list has of it, and what else a client must know to choose its settings."""
+    """A model as in OpenAI's list of models, with what a client needs to choose its settings."""
     card, embedder = served.embedder.card, served.embedder
     return {
         "id": served.name,
@@ -52,35 +51,33 @@ def describe(served: Served) -> dict[str, Any]:
 
 
 def _elsewhere(model: str, name: str) -> str | None:
-    """What an `Embedder` takes in somebody else's process; no folder of this machine is in an answer."""
+    """The model string for an `Embedder` in another process, or None. It never shows a path of this machine."""
     if not Path(model).exists():
         return model
     return name if find_card(name) else None
 
 
 class Facts:
-    """Endpoints that embed nothing, and are quick however busy the engine is."""
+    """Endpoints that do not embed. They answer quickly even when the engine is busy."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     async def health(self, _: Request) -> Response:
-        """Whether all models are loaded, in words; 503 until they are."""
+        """The state of the server and of each model; 503 until all models are loaded."""
         service = self._service
         state = "ready" if service.ready else "failed" if service.failure else "loading"
         models = {served.name: "ready" if served.ready else "loading" for served in service.models}
         return as_json({"status": state, "models": models}, 200 if service.ready else 503)
 
     async def live(self, _: Request) -> Response:
-        """The process answers."""
         return Response(status_code=204)
 
     async def ready(self, _: Request) -> Response:
-        """Weights are loaded."""
         return Response(status_code=204 if self._service.ready else 503)
 
     async def models(self, request: Request) -> Response:
-        """All models, or the one that the address names, as OpenAI lists them and with what else is known."""
+        """All models, or the one that the path names."""
         try:
             self._service.guard.client_of(request.scope)
             name = request.path_params.get("name")
@@ -93,7 +90,6 @@ class Facts:
         return as_json({"object": "list", "data": [describe(served) for served in found]})
 
     async def metrics(self, request: Request) -> Response:
-        """The counters, for Prometheus."""
         try:
             self._service.guard.client_of(request.scope)
         except Refusal as refusal:
@@ -101,7 +97,7 @@ class Facts:
         return Response(self._service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     async def meta(self, request: Request) -> Response:
-        """What Weaviate shows of the module's model. It asks for it on every connection, and waits two seconds."""
+        """The model, as Weaviate shows it. Weaviate asks on every connection and waits at most two seconds."""
         name = request.path_params.get("model", "")
         served = next((one for one in self._service.models if name in one.names), self._service.models[0])
         if not served.ready:
@@ -109,16 +105,15 @@ class Facts:
         return as_json({"model": describe(served), "server": f"twofold {version('twofold')}"})
 
     async def openapi(self, _: Request) -> Response:
-        """What the routes take and give, for programs."""
         return as_json(openapi.document(self._service))
 
     async def reference(self, _: Request) -> Response:
-        """The same for people."""
+        """The OpenAPI document as a page."""
         page = reference.page(openapi.document(self._service))
         return Response(page, media_type="text/html", headers={"content-security-policy": reference.POLICY})
 
     async def info(self, request: Request) -> Response:
-        """What text-embeddings-inference says of itself, as far as it is the same thing here."""
+        """The model in the shape of text-embeddings-inference's `/info`, with the members that apply here."""
         name = request.path_params.get("model", "")
         served = next((one for one in self._service.models if name in one.names), self._service.models[0])
         await served.loaded()

@@ -1,7 +1,7 @@
-"""Requests become batches: what comes while the engine is busy meets in its next batch.
+"""Gathers requests into batches: requests that arrive while the engine is busy share its next batch.
 
-Nobody waits for company: where the engine is free, work begins at once. Queries go before documents, but for one batch
-in `PATIENCE` while documents wait.
+A request never waits for others to join it: if the engine is free, it starts at once. Queries go before documents;
+after `PATIENCE` batches of queries, waiting documents get one batch.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 PATIENCE = 4
 FIRST_PACE = 1 / 2000
-"""Seconds a token before any was measured: a large model on a few cores."""
+"""Seconds per token, assumed before the first measurement: a large model on a few cores."""
 FRESH = 0.2
-"""The share of the newest batch in the measured pace."""
+"""The weight of the newest batch in the measured pace."""
 BATCH_TOKENS = 16_384
-"""Tokens in a batch of an engine that does not say what suits it: a hosted model's request."""
+"""Tokens in a batch if the engine has no `batch_tokens`, as hosted models do not."""
 LEAST_BATCHES = 4
-"""Batches that may wait whatever the speed is."""
+"""Batches that may always wait, however slow the engine is."""
 
 
 class Gatherer:
-    """The batches of one embedder, and who waits for them."""
+    """The batches of one embedder and the requests that wait for them."""
 
     def __init__(self, embedder: Embedder, limits: Limits, metrics: Metrics, name: str) -> None:
         self._embedder, self._limits = embedder, limits
@@ -57,12 +57,12 @@ class Gatherer:
     # -- asking -------------------------------------------------------------------------------------------------------
 
     async def rows_of(self, work: Work) -> list[FloatArray]:
-        """The rows of each document of some work, at the engine's width or at least `work.dimensions`.
+        """Return the rows of each document of `work`. They have `work.dimensions` columns or more.
 
         Raises:
-            Refusal: more waits already than may.
+            Refusal: the queue is full.
             ClientGone: `hang_up` was called.
-            TwofoldError: the engine's.
+            TwofoldError: the engine failed.
         """
         tokens = sum(work.tokens)
         try:
@@ -77,22 +77,22 @@ class Gatherer:
         return await work.done
 
     def hang_up(self, work: Work) -> None:
-        """Spare the engine what nobody waits for."""
+        """Drop the part of `work` that the engine has not started, because its client disconnected."""
         if not work.done.done():
             self._count(work.urgent, -work.fail(ClientGone()))
 
     def _admit(self, tokens: int, urgent: bool) -> None:
-        """Refuse what would wait too long. Queries wait for queries alone, since they go first.
+        """Refuse work that would wait too long. Queries go first, so only queries count against them.
 
         Raises:
-            Refusal: with the time after which there is room.
+            Refusal: the queue is full; `retry_after` says when there is room.
         """
         ahead = self._waiting[True] + (0 if urgent else self._waiting[False])
         least = LEAST_BATCHES * self._batch_tokens
         if ahead and ahead + tokens > max(self._limits.queue_seconds / self._pace, least):
             wait = max(1, min(math.ceil(ahead * self._pace), 60))
             raise Refusal(
-                429, f"{ahead} tokens wait already, as many as may: try again in {wait} s", "queue", retry_after=wait
+                429, f"the queue is full: {ahead} tokens wait already; try again in {wait} s", "queue", retry_after=wait
             )
 
     def _count(self, urgent: bool, tokens: int) -> None:
@@ -102,7 +102,7 @@ class Gatherer:
     # -- computing ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to compute. A local engine takes one batch at a time, a provider as many as `concurrency` says."""
+        """Start computing: a local engine runs one batch at a time, a provider up to `concurrency`."""
         hosted = self._embedder.backend.provider is not None
         if not hosted:
             self._thread = ThreadPoolExecutor(1, "twofold-engine")
@@ -110,7 +110,7 @@ class Gatherer:
             self._runners.append(asyncio.create_task(self._run()))
 
     async def stop(self) -> None:
-        """End; what waits is given up."""
+        """Stop. Waiting work is dropped."""
         for runner in self._runners:
             runner.cancel()
         for runner in self._runners:
@@ -131,21 +131,21 @@ class Gatherer:
                 self._more.clear()
                 await self._more.wait()
                 began = 0.0
-            began = began or time.perf_counter()  # of batches that follow each other, what lies between counts too
+            began = began or time.perf_counter()  # between consecutive batches, the time in between counts too
             await self._carry_out(parts)
             ended = time.perf_counter()
             self._note(parts, ended - began)
             began = ended
 
     def _note(self, parts: Sequence[Part], seconds: float) -> None:
-        """Learn the pace from a batch; a small one says little of that of full ones."""
+        """Update the pace. A batch counts by its size: a small one says little about full ones."""
         tokens = sum(work.tokens[place] for work, place in parts)
         weight = FRESH * min(1.0, tokens / self._batch_tokens)
         self._pace += weight * (seconds / (len(self._runners) * max(tokens, 1)) - self._pace)
         self._meter.batch(len(parts), tokens, seconds)
 
     def _next_batch(self) -> list[Part]:
-        """The next documents of one kind; kinds of one urgency take turns."""
+        """The next documents of one kind. Kinds of the same urgency take turns."""
         for kind in sorted(self._turns, key=self._is_later):
             turns = self._turns.pop(kind)
             parts = turns.take(self._batch_tokens)
@@ -164,14 +164,14 @@ class Gatherer:
     async def _carry_out(self, parts: Sequence[Part]) -> None:
         try:
             rows = await self._compute(parts)
-        except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
+        except Exception as error:  # noqa: BLE001 - every error is passed to the requests of the batch
             await self._apart(parts, error)
         else:
             for (work, place), own in zip(parts, rows, strict=True):
                 work.take(place, own)
 
     async def _apart(self, parts: Sequence[Part], error: Exception) -> None:
-        """Let a failed batch fail those alone whose own it is: each request's part by itself."""
+        """Repeat a failed batch request by request, so that only the request at fault fails."""
         works = dict.fromkeys(work for work, _ in parts)
         if len(works) == 1:
             if isinstance(error, InputError):
@@ -184,7 +184,6 @@ class Gatherer:
                 await self._carry_out([part for part in parts if part[0] is work])
 
     async def _compute(self, parts: Sequence[Part]) -> list[FloatArray]:
-        """The rows of each document of a batch."""
         first = parts[0][0]
         documents = [work.documents[place] for work, place in parts]
         if first.kept == "query":

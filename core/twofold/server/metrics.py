@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus: no text, no key and no address is in a label."""
+"""Metrics for Prometheus. No label contains a text, a key or a client's address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 512)
 
 @dataclass(frozen=True, slots=True)
 class ModelMeter:
-    """What is counted of one model."""
+    """The metrics of one model."""
 
     queue: Gauge
     tokens: Counter
@@ -22,7 +22,6 @@ class ModelMeter:
     batch_seconds: Histogram
 
     def batch(self, texts: int, tokens: int, seconds: float) -> None:
-        """Count one batch of the engine."""
         self.tokens.inc(tokens)
         self.batch_tokens.observe(tokens)
         self.batch_texts.observe(texts)
@@ -30,28 +29,29 @@ class ModelMeter:
 
 
 class Metrics:
-    """The counters of one application, in a registry of its own."""
+    """The metrics of one application, in their own registry."""
 
     def __init__(self) -> None:
         own = self._registry = CollectorRegistry()
         self.requests = Counter("twofold_requests", "Requests answered.", ("route", "code"), registry=own)
         self.seconds = Histogram(
             "twofold_request_duration_seconds",
-            "From a request's head to its answer.",
+            "Seconds from a request's headers to its answer.",
             ("route",),
             buckets=SECONDS,
             registry=own,
         )
-        self.rejected = Counter("twofold_rejected", "Requests refused.", ("reason",), registry=own)
-        self.inflight = Gauge("twofold_inflight", "Requests under way.", registry=own)
-        self._queue = Gauge("twofold_queue_tokens", "Tokens that wait for the engine.", ("model",), registry=own)
+        self.rejected = Counter("twofold_rejected", "Requests rejected.", ("reason",), registry=own)
+        self.inflight = Gauge("twofold_inflight", "Requests in progress.", registry=own)
+        self._queue = Gauge("twofold_queue_tokens", "Tokens waiting for the engine.", ("model",), registry=own)
         self._tokens = Counter("twofold_input_tokens", "Tokens embedded.", ("model",), registry=own)
         self._batch_tokens = _histogram("twofold_batch_tokens", "Tokens in a batch.", TOKENS, own)
         self._batch_texts = _histogram("twofold_batch_texts", "Texts in a batch.", TEXTS, own)
-        self._batch_seconds = _histogram("twofold_batch_duration_seconds", "A batch in the engine.", SECONDS, own)
+        self._batch_seconds = _histogram(
+            "twofold_batch_duration_seconds", "Seconds of a batch in the engine.", SECONDS, own
+        )
 
     def of_model(self, model: str) -> ModelMeter:
-        """The counters of one model, by the name that it is served under."""
         return ModelMeter(
             self._queue.labels(model),
             self._tokens.labels(model),
@@ -61,12 +61,11 @@ class Metrics:
         )
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count one answer."""
         self.requests.labels(route, status).inc()
         self.seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        """All of it, in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 

@@ -1,4 +1,4 @@
-"""What the server's routes take and give, as OpenAPI 3.1: made from the very types that read and write the bodies."""
+"""The OpenAPI 3.1 document, generated from the types that read and write the bodies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A door, for its readers: the types of its bodies, and what it is for."""
+    """A route: its path, its summary and the types of its bodies."""
 
     name: str
     path: str
@@ -30,16 +30,17 @@ DOORS = (
     Described(
         "Jina",
         "/v1/embeddings",
-        "Jina's and OpenAI's embeddings. Without a task it is the bare model; below /query and /passage, that side.",
+        "Embeddings in the API of Jina and OpenAI. Without a task, no prefix or adapter is used; /query and /passage "
+        "before the path set the side.",
         jina.Received,
         openai.Sending,
         openai.Refused,
     ),
-    Described("Cohere", "/v2/embed", "Cohere's embeddings.", cohere.Received, cohere.Sending, cohere.Refused),
+    Described("Cohere", "/v2/embed", "Embeddings in Cohere's API.", cohere.Received, cohere.Sending, cohere.Refused),
     Described(
         "TEI",
         "/embed",
-        "The own API of text-embeddings-inference. Without a prompt's name it is the bare model.",
+        "Embeddings in the API of text-embeddings-inference. Without a prompt_name, no prefix or adapter is used.",
         tei.Received,
         list[list[float]],
         tei.Refused,
@@ -47,7 +48,8 @@ DOORS = (
     Described(
         "Weaviate",
         "/vectors",
-        "What Weaviate's text2vec-transformers asks; also below /query and /passage, for servers that say no side.",
+        "Embeddings for Weaviate's text2vec-transformers. /query and /passage before the path set the side for "
+        "versions of Weaviate that do not send it.",
         weaviate.Request,
         weaviate.Answer,
         weaviate.Refused,
@@ -55,27 +57,27 @@ DOORS = (
 )
 STATUSES = {
     "400": "The body is not JSON.",
-    "401": "A key is asked for, and none or a wrong one came.",
-    "404": "There is no such model.",
-    "408": "The body came too slowly.",
-    "413": "The body, or the number of texts, is over the limit.",
-    "415": "The body is in an encoding that is not taken.",
-    "422": "It cannot be embedded; the message names the text, the limit and the way out.",
-    "429": "Too much waits already: try again after the seconds of Retry-After.",
+    "401": "The key is missing or wrong.",
+    "404": "The model is unknown.",
+    "408": "The body was sent too slowly.",
+    "413": "The body is too large, or has too many texts.",
+    "415": "The Content-Encoding is not supported.",
+    "422": "The request is invalid. The message names the text, the limit and the way out.",
+    "429": "The server is busy. Try again after the number of seconds in Retry-After.",
 }
 FACTS = {
-    "/v1/models": "The models, with their tasks, sizes and context length.",
-    "/health": "Whether all models are loaded; 503 until they are.",
-    "/.well-known/ready": "204 once all models are loaded, 503 before.",
-    "/.well-known/live": "204 as long as the process answers.",
-    "/meta": "The first model, as Weaviate asks for it.",
-    "/info": "The first model, as clients of text-embeddings-inference ask for it.",
-    "/metrics": "Counters, for Prometheus.",
+    "/v1/models": "The models with their tasks, dimensions and context lengths.",
+    "/health": "The state of the server and of each model; 503 until all models are loaded.",
+    "/.well-known/ready": "204 when all models are loaded, 503 before.",
+    "/.well-known/live": "204 while the process is running.",
+    "/meta": "The first model, in the format of Weaviate's inference containers.",
+    "/info": "The first model, in the format of text-embeddings-inference.",
+    "/metrics": "Metrics for Prometheus.",
 }
 
 
 def document(service: Service) -> dict[str, Any]:
-    """The whole document."""
+    """The OpenAPI document of a service, as JSON-compatible values."""
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
     for door in DOORS:
@@ -83,7 +85,7 @@ def document(service: Service) -> dict[str, Any]:
         schemas |= parts
         paths[door.path] = {"post": _operation(door, request, answer, error)}
     for path, summary in FACTS.items():
-        answers = {"200": {"description": "It is so."}}
+        answers = {"200": {"description": "OK"}}
         paths[path] = {"get": {"summary": summary, "operationId": path.strip("/"), "responses": answers}}
     found: dict[str, Any] = {
         "openapi": "3.1.0",
@@ -98,13 +100,13 @@ def document(service: Service) -> dict[str, Any]:
 
 
 ABOUT = (
-    "Embeddings with two sides, query and document. Every route of embeddings is also below /query and /passage, which "
-    "say the side for clients that cannot, and below /models/{name}, which says the model."
+    "Embeddings with two sides, query and document. Every embedding route also exists with the prefixes /query and "
+    "/passage, which set the side for clients that cannot send it, and /models/{name}, which sets the model."
 )
 
 
 def _schemas(door: Described) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The schemas of a door's bodies, and the parts that they refer to, named after the dialect."""
+    """The schemas of a route's bodies, and the components they refer to, named after the dialect."""
     whole, parts = msgspec.json.schema_components(
         (door.request, door.answer, door.error), ref_template=f"#/components/schemas/{door.name}{{name}}"
     )
@@ -120,7 +122,7 @@ def _operation(door: Described, request: Any, answer: Any, error: Any) -> dict[s
         "operationId": f"embed_{door.name.lower()}",
         "requestBody": {"required": True, "content": body(request)},
         "responses": {
-            "200": {"description": "The vectors, in the order of the texts.", "content": body(answer)},
+            "200": {"description": "The vectors in the order of the texts.", "content": body(answer)},
             **{status: {"description": said, "content": body(error)} for status, said in STATUSES.items()},
         },
     }

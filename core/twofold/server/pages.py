@@ -1,4 +1,4 @@
-"""The files of the playground, as they lie in the package."""
+"""Serves the files of the playground from the package."""
 
 from __future__ import annotations
 
@@ -22,28 +22,25 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-cache",
 }
-"""A page may load and ask nothing from elsewhere."""
+"""The page loads nothing from other hosts and sends nothing to them."""
 
 
 class Pages(StaticFiles):
-    """A folder of static files."""
-
     def __init__(self) -> None:
         super().__init__(directory=str(PLAYGROUND), html=True, check_dir=False)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """A file; 404 where there is none, in words."""
+        """Return a file, or a 404 with a message."""
         try:
             response: Response = await super().get_response(path, scope)
         except HTTPException as error:
             missing = not (PLAYGROUND / "index.html").is_file()
-            words = "this installation has no playground" if missing else "there is no such page here"
+            words = "this installation has no playground" if missing else "page not found"
             response = PlainTextResponse(words if error.status_code == 404 else error.detail, error.status_code)
         response.headers.update(HEADERS)
         return response
 
     def file_response(self, *arguments: Any, **named: Any) -> Response:
-        """A file, or 304 where the client has it already."""
         response: Response = super().file_response(*arguments, **named)
         response.headers.update(HEADERS)
         return response

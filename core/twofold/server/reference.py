@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page that a person can read: no script, nothing from elsewhere."""
+"""The OpenAPI document as an HTML page without scripts or external files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ POLICY = f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha25
 
 
 def page(document: dict[str, Any]) -> str:
-    """The page, as HTML."""
     info = document["info"]
     parts = [f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}</p>"]
-    parts.append('<p>For programs: <a href="openapi.json">openapi.json</a>.</p>')
+    parts.append('<p>Machine-readable: <a href="openapi.json">openapi.json</a>.</p>')
     schemas = document["components"]["schemas"]
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -39,7 +38,7 @@ def _operation(title: str, operation: dict[str, Any], schemas: dict[str, Any]) -
             f"<tr><td>{status}</td><td>{escape(answer['description'])}</td></tr>"
             for status, answer in operation["responses"].items()
         )
-        parts.append(f"<table><tr><th>answer</th><th></th></tr>{rows}</table>")
+        parts.append(f"<table><tr><th>status</th><th></th></tr>{rows}</table>")
     return parts
 
 
@@ -47,14 +46,14 @@ def _members(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
     needed = schema.get("required", [])
     rows = "".join(
         f"<tr><td><code>{escape(name)}</code></td><td>{escape(_type(member, schemas))}</td>"
-        f"<td>{'needed. ' if name in needed else ''}{escape(member.get('description', ''))}</td></tr>"
+        f"<td>{'required. ' if name in needed else ''}{escape(member.get('description', ''))}</td></tr>"
         for name, member in schema.get("properties", {}).items()
     )
     return f"<table><tr><th>member</th><th>type</th><th></th></tr>{rows}</table>"
 
 
 def _type(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
-    """A type in words: `string or array of string`."""
+    """A type in words, such as "string or array of (string)"."""
     if "anyOf" in schema:
         return " or ".join(_type(one, schemas) for one in schema["anyOf"] if one.get("type") != "null")
     found = _found(schema, schemas)

@@ -1,4 +1,4 @@
-"""`Refusal`: an answer that is no vectors, in words; and which status an error of Twofold's has."""
+"""Error answers, and the HTTP status of each of Twofold's errors."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from twofold.wires.wire import Garbled, Violation
 
 
 class Refusal(Exception):
-    """What a client is told instead of vectors.
+    """An error answer.
 
     Attributes:
-        status: of HTTP.
-        message: for people; it holds no text of a request.
-        retry_after: whole seconds after which another try makes sense, where one does.
-        reason: a word for the metrics.
+        status: the HTTP status.
+        message: for people; never contains a text of the request.
+        reason: a label of the metrics.
+        retry_after: whole seconds until a retry makes sense, or None.
     """
 
     def __init__(self, status: int, message: str, reason: str, retry_after: int | None = None) -> None:
@@ -22,11 +22,11 @@ class Refusal(Exception):
 
 
 class ClientGone(Exception):
-    """The client has hung up: there is nobody to answer."""
+    """The client has disconnected."""
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """The refusal that says what an error said; of one that is not ours, nothing but its class."""
+    """The answer to an error. Of an unexpected error it shows only the class: its message may quote a text."""
     match error:
         case Refusal():
             found = error
@@ -50,7 +50,7 @@ def refusal_of(error: Exception) -> Refusal:
 
 
 def _without_text(error: InputError) -> str:
-    """Its message; that of a span without a token quotes it, and a server repeats no text."""
+    """Return the error's message. The message about a span without a token quotes it, so it is replaced."""
     if error.spans:
         return f"chunk {error.spans[0]} has no token of its own: join it with its neighbour"
     return str(error)

@@ -1,4 +1,4 @@
-"""Running the application on uvicorn: slow clients are cut, and what was accepted is finished before it ends."""
+"""Runs the application on uvicorn: disconnects slow clients, and finishes accepted requests before it exits."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 64 * 1024
 LINGER_SECONDS = 1.0
-"""For which idle connections are kept when the server ends: what is on its way to it is still answered."""
+"""Seconds that idle connections stay open at shutdown, so that requests on their way are still answered."""
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection, which waits for a request's head, and for an answer to be taken, so long and no longer."""
+    """uvicorn's connection with time limits for receiving headers and for sending an answer."""
 
     _waiting: asyncio.TimerHandle | None = None
     _writing: asyncio.TimerHandle | None = None
@@ -40,18 +40,16 @@ class Connection(HttpToolsProtocol):
         return limits
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for the first head."""
         super().connection_made(transport)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
         self._stop_waiting()
         self._stop_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; a head that grows too large ends the connection."""
+        """Process data, or close the connection if the headers grow too large."""
         if self.cycle is None or self.cycle.response_complete:
             self._head_bytes += len(data)
             if self._waiting is None:
@@ -61,7 +59,6 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def on_headers_complete(self) -> None:
-        """The head is there."""
         self._stop_waiting()
         self._head_bytes = 0
         super().on_headers_complete()
@@ -69,18 +66,17 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def pause_writing(self) -> None:
-        """The client is behind with taking its answer."""
+        """Start the time limit: the client is not reading its answer."""
         super().pause_writing()
         if self._writing is None:
             self._writing = self.loop.call_later(self._limits.write_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It has caught up."""
         self._stop_writing()
         super().resume_writing()
 
     def shutdown(self) -> None:
-        """End after the request that is under way, or that arrives within a moment."""
+        """Close after the current request, or after `LINGER_SECONDS` if there is none."""
         self._ending = True
         if self.cycle is None or self.cycle.response_complete:
             self.loop.call_later(LINGER_SECONDS, self._end_if_idle)
@@ -106,11 +102,10 @@ class Connection(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server: SIGTERM and SIGINT end it in order, and are not raised again; a second one ends it at once."""
+    """uvicorn's server. SIGTERM and SIGINT shut it down gracefully and are not raised again; a second one exits."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take the two signals while it runs."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -126,13 +121,13 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and hold the listening sockets a second time."""
+        """Listen, and keep duplicates of the listening sockets for `shutdown`."""
         await super().startup(sockets)
         found = [one.fileno() for server in self.servers for one in server.sockets] if self.started else []
         self._listeners = [socket.socket(fileno=os.dup(number)) for number in found]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen no longer, but take everyone who has connected already; then finish what was accepted."""
+        """Stop listening, accept the clients that have already connected, and finish all accepted requests."""
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()
@@ -145,13 +140,13 @@ class Server(uvicorn.Server):
         return Connection(self.config, self.server_state, self.lifespan.state, asyncio.get_running_loop())
 
     async def on_tick(self, counter: int) -> bool:
-        """End, too, where a model cannot be loaded."""
+        """Also exit if a model cannot be loaded."""
         service = self.config.app.state.service  # type: ignore[union-attr] # it is our own application
         return await super().on_tick(counter) or service.failure is not None
 
 
 def _waiting_at(listener: socket.socket) -> Iterator[socket.socket]:
-    """Who has connected, and is not accepted yet; the listener closes when nobody is left."""
+    """Accept the clients that have connected already, then close the listener."""
     with listener, suppress(OSError):
         listener.settimeout(0)
         while True:
@@ -159,7 +154,7 @@ def _waiting_at(listener: socket.socket) -> Iterator[socket.socket]:
 
 
 def make_server(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Server:
-    """A server of uvicorn's for an application of `create_app`."""
+    """Return a uvicorn server for an application made by `create_app`."""
     limits: Limits = app.state.service.limits
     config = uvicorn.Config(
         app,
@@ -179,7 +174,7 @@ def make_server(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Serve
 
 
 def run(app: Starlette, host: str, port: int) -> None:
-    """Serve until a signal ends it.
+    """Serve until a signal arrives.
 
     Raises:
         TwofoldError: a model cannot be loaded.

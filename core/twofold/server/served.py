@@ -1,4 +1,4 @@
-"""`Served`: one embedder as a server has it: its names, its readiness, and what a request asks of it."""
+"""One served embedder: its names, whether it is ready, and how a request becomes work for its engine."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from twofold.wires.wire import Ask
 
 INLINE_CHARACTERS = 16_384
-"""Texts of up to so many characters are tokenised at once, others away from the event loop."""
+"""Requests of up to so many characters are tokenised on the event loop, longer ones in a thread."""
 
 
 class Served:
-    """One embedder, under its names.
+    """One served embedder.
 
     Attributes:
-        embedder: it.
-        name: the name that its answers have.
-        names: all by which it may be asked for.
-        failure: why it cannot be used, once that is known.
+        embedder: the embedder.
+        name: the name in its answers.
+        names: all names by which requests may ask for it.
+        failure: the error that loading raised, or None.
     """
 
     def __init__(self, embedder: Embedder, name: str, limits: Limits, metrics: Metrics) -> None:
@@ -52,17 +52,15 @@ class Served:
 
     @property
     def ready(self) -> bool:
-        """Whether its weights are loaded."""
         return self._loading is not None and self._loading.done() and self.failure is None
 
     def start(self) -> asyncio.Task[None]:
-        """Load it, unless that is done or under way."""
+        """Start loading, unless that has already happened."""
         if self._loading is None:
             self._loading = asyncio.create_task(self._load())
         return self._loading
 
     async def stop(self) -> None:
-        """Let go of it."""
         if self._loading is not None:
             self._loading.cancel()
         await self._gatherer.stop()
@@ -70,8 +68,8 @@ class Served:
     async def _load(self) -> None:
         try:
             await asyncio.to_thread(getattr, self.embedder, "backend")
-            await self.embedder.aembed(["ready"], task=self.embedder.query_task.name)  # which no cache answers
-        except Exception as error:  # noqa: BLE001 - it is told whoever asks, and `twofold serve` ends with it
+            await self.embedder.aembed(["ready"], task=self.embedder.query_task.name)  # `aembed` never uses the cache
+        except Exception as error:  # noqa: BLE001 - raised to every request; `twofold serve` exits with it
             self.failure = error
         else:
             own = self.embedder.card.name
@@ -82,7 +80,7 @@ class Served:
         """Wait until it is ready.
 
         Raises:
-            Exception: why it cannot be.
+            Exception: loading failed.
         """
         await asyncio.shield(self.start())
         if self.failure is not None:
@@ -91,15 +89,15 @@ class Served:
     # -- embedding ----------------------------------------------------------------------------------------------------
 
     async def work_of(self, ask: Ask, side: Side | None, client: Hashable, most_texts: int) -> Work:
-        """What a request asks of the engine, all of it checked. `side` is that of the request's address.
+        """Check a request and return the work for the engine. `side` is the one that the request's path sets.
 
         Raises:
-            Refusal, InputError: it cannot be embedded; the message names the input, the limit and the way out.
+            Refusal, InputError: the request is invalid; the message names the text, the limit and the way out.
         """
         if not ask.texts:
             raise Refusal(422, "there is no text to embed", "invalid")
         if len(ask.texts) > most_texts:
-            said = f"{len(ask.texts)} texts came, the limit is {most_texts}: send several requests"
+            said = f"the request has {len(ask.texts)} texts, the limit is {most_texts}: send several requests"
             raise Refusal(413, said, "texts")
         task, urgent = task_of(self.embedder, ask.task, side)
         dimensions = self.dimensions(ask)
@@ -120,12 +118,12 @@ class Served:
         )
 
     async def vectors_of(self, work: Work, *, normalize: bool | None) -> FloatArray:
-        """The finished vectors of a request, (n, dimensions).
+        """Return the finished vectors of a request, shape (n, dimensions).
 
         Raises:
-            Refusal: too much waits already.
+            Refusal: the queue is full.
             ClientGone: `hang_up` was called meanwhile.
-            TwofoldError: the engine's.
+            TwofoldError: the engine failed.
         """
         rows = await self._gatherer.rows_of(work)
         together = rows[0] if len(rows) == 1 else np.concatenate(rows)
@@ -135,14 +133,14 @@ class Served:
         return finish(together, len(together), work.dimensions, unit=unit)
 
     def hang_up(self, work: Work) -> None:
-        """Nobody waits for it any more."""
+        """Drop work because its client has disconnected."""
         self._gatherer.hang_up(work)
 
     def dimensions(self, ask: Ask) -> int:
-        """How many a request asks for; the embedder's own where it does not say.
+        """The requested number of dimensions, or the embedder's own if the request names none.
 
         Raises:
-            InputError: more than the model has.
+            InputError: the model does not have so many.
         """
         if ask.dimensions is None:
             return self.embedder.dimensions
@@ -150,13 +148,13 @@ class Served:
 
     @cached_property
     def two_sided(self) -> bool:
-        """Whether queries and documents go in differently."""
+        """Whether queries and documents are embedded differently."""
         return self.embedder.query_task != self.embedder.document_task
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _kept(self, task: Task, truncate: Truncate, dimensions: int, normalize: bool | None) -> Side | None:
-        """The side of which a request's vectors are the embedder's own, where that has a cache of them."""
+        """The side whose cached vectors answer this request; None if the embedder's cache cannot."""
         embedder, settings = self.embedder, self.embedder.settings
         if settings.cache is None or dimensions != embedder.dimensions or normalize not in (None, settings.normalize):
             return None
@@ -171,10 +169,10 @@ class Served:
         return (settings.query_truncate if urgent else None) or settings.truncate
 
     async def _tokens(self, documents: Sequence[Document], task: Task, truncate: Truncate) -> list[int]:
-        """The length of each document, checked against the model's.
+        """Count the tokens of each document and check them against the model's limit.
 
         Raises:
-            InputError: a whole text that is too long, by its number.
+            InputError: a whole text is too long; its number is named.
         """
         texts, most = [document.text for document in documents], self.embedder.card.max_tokens
         count = self.embedder.backend.count_tokens
@@ -194,14 +192,10 @@ class Served:
         return self.embedder.backend.provider is None
 
 
-TOO_LONG = "split it (late_chunking keeps the context of its chunks), or let its end be cut by truncate"
+TOO_LONG = "split it (late_chunking keeps the context of its chunks), or cut its end with truncate"
 
 
 def check_encoding(dimensions: int, encodings: Sequence[str]) -> None:
-    """Refuse what cannot be packed, before any work.
-
-    Raises:
-        InputError: bits of a width that is not a multiple of 8.
-    """
+    """Raise InputError if vectors of this width cannot be packed into bits."""
     if dimensions % 8 and not {"binary", "ubinary"}.isdisjoint(encodings):
         raise InputError(f"binary vectors need a multiple of 8 dimensions, not {dimensions}")

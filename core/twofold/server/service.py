@@ -1,4 +1,4 @@
-"""`Service`: what all routes of an application share: models, keys, bounds, counters."""
+"""The state that all routes of an application share: models, keys, limits and metrics."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Embedders: TypeAlias = "Embedder | Sequence[Embedder] | Mapping[str, Embedder]"
 
 
 class Service:
-    """The models of an application, and what holds for each request.
+    """The models, keys, limits and metrics of an application.
 
     Raises:
-        InputError: no embedder, two under one name, or a key that cannot be one.
+        InputError: there is no embedder, two embedders have the same name, or a key is invalid.
     """
 
     def __init__(self, embedders: Embedders, api_keys: Iterable[str], limits: Limits | None) -> None:
@@ -38,53 +38,52 @@ class Service:
         for name, embedder in _named(embedders):
             self._add(name, embedder)
         if not self.models:
-            raise InputError("no embedder was given: there is nothing to serve")
+            raise InputError("there is nothing to serve: give at least one embedder")
 
     def _add(self, name: str, embedder: Embedder) -> None:
         if self._called(name):
-            raise InputError(f"two models are called {name!r}: give each a name of its own, NAME=MODEL")
+            raise InputError(f"two models are called {name!r}: give each a different name")
         self.models.append(Served(embedder, name, self.limits, self.metrics))
 
     async def find(self, name: str) -> Served:
-        """The model of that name, loaded; the first one where none is named.
+        """Return the loaded model with this name, or the first one if the name is empty.
 
         Raises:
-            Refusal: there is none.
-            TwofoldError: it cannot be loaded.
+            Refusal: the model is unknown.
+            TwofoldError: the model cannot be loaded.
         """
         served = self._called(name) if name else self.models[0]
-        if served is None and not self.ready:  # a checkpoint's own name is known when it is loaded
+        if served is None and not self.ready:  # a checkpoint's own name is only known once it is loaded
             await asyncio.gather(*(one.loaded() for one in self.models))
             served = self._called(name)
         if served is None:
             known = ", ".join(one.name for one in self.models)
-            raise Refusal(404, f"there is no model {name[:80]!r} here; there is {known}", "model")
+            raise Refusal(404, f"there is no model {name[:80]!r} here; the models are: {known}", "model")
         if not served.ready:
             await served.loaded()
         return served
 
     def _called(self, name: str) -> Served | None:
-        """By the name that it is served under, else by one that its checkpoint has."""
+        """Find a model by its served name, or else by its checkpoint's name."""
         own = (served for served in self.models if name == served.name)
         return next(own, None) or next((served for served in self.models if name in served.names), None)
 
     async def start(self) -> None:
-        """Begin to load all models; they may be asked meanwhile, and wait."""
+        """Start loading all models. Requests wait until their model is loaded."""
         for served in self.models:
             served.start()
 
     async def stop(self) -> None:
-        """Let go of them."""
         await asyncio.gather(*(served.stop() for served in self.models))
 
     @property
     def failure(self) -> Exception | None:
-        """Why a model cannot be used, where that is so."""
+        """The first error that loading a model raised, or None."""
         return next((served.failure for served in self.models if served.failure is not None), None)
 
     @property
     def ready(self) -> bool:
-        """Whether all weights are loaded."""
+        """Whether all models are loaded."""
         return all(served.ready for served in self.models)
 
 
@@ -96,6 +95,6 @@ def _named(embedders: Embedders) -> Iterable[tuple[str, Embedder]]:
 
 
 def name_of(model: str) -> str:
-    """A model string's last part: no folder of this machine is in a name."""
+    """The last part of a model string, so that a name never shows a path of this machine."""
     provider, name = split_model(model)
     return Path(name).name or provider or "model"

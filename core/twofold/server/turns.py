@@ -1,4 +1,4 @@
-"""Whose turn it is: work of several clients, served fairly by tokens."""
+"""Fair turns: each client gets the same number of tokens."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 QUANTUM = 512
-"""Tokens that a request gets before the next one of its client: small requests are served in the order they came."""
+"""Tokens that a request gets before its client's next request has its turn. Small requests keep their order."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Work:
-    """What one request asks of the engine.
+    """The work of one request.
 
     Attributes:
-        documents: in the order of its answer.
-        tokens: of each.
-        task, truncate: how they go in.
-        dimensions: that are needed at least.
-        kept: the side, where the embedder's cache may have these very vectors, finished.
-        client: whose it is.
-        urgent: whether somebody waits for it: queries go before documents.
-        done: the rows of every document, once all are there.
+        documents: in the order of the answer.
+        tokens: the number of tokens of each document.
+        task, truncate: how the documents are embedded.
+        dimensions: the rows need at least so many columns.
+        kept: the side whose finished vectors the embedder's cache may hold; None if the cache does not apply.
+        client: identifies the client, for fair turns.
+        urgent: whether it is a query; queries go before documents.
+        done: resolves to the rows of every document.
     """
 
     documents: Sequence[Document]
@@ -52,40 +52,40 @@ class Work:
     given: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        """Put neighbours in length beside each other: they make the best batches."""
+        """Sort by length: documents of similar length make the best batches."""
         self.rows = [None] * len(self.documents)
         self.left = deque(sorted(range(len(self.documents)), key=lambda place: -self.tokens[place]))
         self.missing = len(self.documents)
 
     def take(self, place: int, rows: FloatArray) -> None:
-        """Keep the rows of one document; the last one completes it."""
+        """Store the rows of one document. The last one completes the work."""
         self.rows[place] = rows
         self.missing -= 1
         if not self.missing and not self.done.done():
             self.done.set_result([one for one in self.rows if one is not None])
 
     def fail(self, error: Exception) -> int:
-        """Give up on it: what has not begun is not computed; returns the tokens of that."""
+        """Fail the whole work. Returns the tokens of the documents that were not started."""
         spared = sum(self.tokens[place] for place in self.left)
         self.left.clear()
         if not self.done.done():
             self.done.set_exception(error)
-            self.done.exception()  # it is known, whether or not anybody asks for it
+            self.done.exception()  # marks it as retrieved: asyncio would log it if nobody awaits it
         return spared
 
 
 Part: TypeAlias = tuple[Work, int]
-"""A document of some work."""
+"""A work and the number of one of its documents."""
 
 Kind: TypeAlias = tuple[Any, ...]
-"""What a batch has in common."""
+"""What all documents of a batch share: urgency, task, truncation and cache side."""
 
 
 class Turns:
-    """Work of one kind. Each client gets the same number of tokens, and its requests take turns among themselves.
+    """Work of one kind. Each client gets the same number of tokens, and its requests take turns.
 
-    This is start-time fair queuing: whoever has been given the fewest tokens is next, and a client that comes back
-    starts level with the others, whatever it did not use before.
+    This is start-time fair queuing: the client with the fewest tokens so far is next. A client that returns starts
+    level with the others; it does not get the tokens that it did not use before.
     """
 
     def __init__(self) -> None:
@@ -95,11 +95,11 @@ class Turns:
         self._level = 0.0
 
     def __bool__(self) -> bool:
-        """Whether there may be work."""
+        """Whether there may be work; `take` may still return nothing."""
         return bool(self._heap)
 
     def add(self, work: Work) -> None:
-        """Put it behind what its client has here already."""
+        """Queue work behind the other work of its client."""
         if work.client in self._clients:
             self._clients[work.client].append(work)
             return
@@ -107,7 +107,7 @@ class Turns:
         heapq.heappush(self._heap, (self._level, next(self._numbers), work.client))
 
     def take(self, budget: int) -> list[Part]:
-        """Documents of up to `budget` tokens; a longer one comes alone."""
+        """Take documents of up to `budget` tokens in total. A longer document is returned alone."""
         parts: list[Part] = []
         while self._heap:
             given, _, client = self._heap[0]
@@ -130,7 +130,7 @@ class Turns:
         return parts
 
     def _next(self, client: Hashable) -> Work | None:
-        """The client's work whose turn it is, what is finished or given up being dropped."""
+        """The client's next work. Drops work that has no documents left."""
         works = self._clients[client]
         while works and not works[0].left:
             works.popleft()

@@ -1,4 +1,4 @@
-"""Which task a word of a dialect means."""
+"""Maps the words of each dialect to the model's tasks."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 QUERY_WORDS = frozenset({"query", "search_query", "retrieval.query"})
 DOCUMENT_WORDS = frozenset({"document", "passage", "search_document", "retrieval.passage"})
-"""What dialects call the two sides."""
+"""The dialects' names for the two sides."""
 SAME = {"clustering": "separation", "separation": "clustering"}
-"""One task under two names: Cohere's and Jina's later models' word, and v3's."""
+"""Two names for one task: Cohere and later Jina models say "clustering", jina-embeddings-v3 says "separation"."""
 SYMMETRIC = frozenset({*SAME, "classification", "text-matching"})
-"""Tasks that have no sides: a model without tasks takes them all alike."""
+"""Tasks without sides. A model without tasks accepts them and ignores them."""
 
 
 def task_of(embedder: Embedder, word: str | None, side: Side | None) -> tuple[Task, bool]:
-    """How texts go in by a request's word, or else by its address, and whether it is a query, which somebody waits for.
+    """Return the task that a request names, or else its path, and whether it is a query.
 
-    The model's own words come first; then the sides, by whatever name. Without any word it is the bare model.
+    The model's own task names take precedence over the names of the sides. Without a word, the task is `BARE`.
 
     Raises:
-        InputError: a task that the model does not have.
+        InputError: the model does not have this task.
     """
     card, query, document = embedder.card, embedder.query_task, embedder.document_task
     names = {task.name for task in card.tasks if task.name}
@@ -42,6 +42,6 @@ def task_of(embedder: Embedder, word: str | None, side: Side | None) -> tuple[Ta
     if not names and word in SYMMETRIC:
         return BARE, False
     if word not in names:
-        has = ", ".join(map(repr, sorted(names))) or "none: it takes 'query' and 'document' alike"
+        has = ", ".join(map(repr, sorted(names))) or "none; 'query' and 'document' mean the same"
         raise InputError(f"{card.name} has no task {word[:80]!r}; it has {has}")
     return card.task(word), word in QUERY_WORDS

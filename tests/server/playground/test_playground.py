@@ -58,8 +58,8 @@ def test_right_sides_beside_wrong_ones(
 
 def test_a_model_without_sides_says_so(page: Page, open_panel: Open, embedders: dict[str, Embedder]) -> None:
     open_panel("sides", "MiniLM")
-    expect(page.locator("#view .notice")).to_contain_text("MiniLM has no two sides.")
-    expect(page.locator("#facts")).to_contain_text("no two sides: questions and passages go in alike")
+    expect(page.locator("#view .notice")).to_contain_text("MiniLM has only one side.")
+    expect(page.locator("#facts")).to_contain_text("one side: questions and passages are embedded alike")
     found, scores = ranked(page)
     expected = scores_of(embedders["MiniLM"], page)
     assert found == order(expected)

@@ -38,8 +38,8 @@ def test_texts_that_are_missing_or_too_many(page: Page, watched: Watched) -> Non
     sent = watched.posts()
     for questions, passages, words in (
         ("", "one\ntwo", "Write a question"),
-        ("one?", "one", "Write 2 passages at least"),
-        ("one?", "\n".join(map(str, range(100))), "101 texts are too many for this page"),
+        ("one?", "one", "Write at least 2 passages"),
+        ("one?", "\n".join(map(str, range(100))), "101 texts are too many: this page takes 100"),
     ):
         page.fill("#questions", questions)
         page.fill("#passages", passages)
@@ -64,11 +64,11 @@ def test_a_server_that_wants_a_key(browser: Browser) -> None:
         watched = Watched(browser)
         page = watched.page
         page.goto(url)
-        expect(page.get_by_role("alert")).to_contain_text("The server wants an API key")
+        expect(page.get_by_role("alert")).to_contain_text("The server needs an API key")
         expect(page.locator("#key")).to_be_focused()
         page.keyboard.type("open")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("alert")).to_contain_text("not a key of this server")
+        expect(page.get_by_role("alert")).to_contain_text("does not accept that key")
         page.fill("#key", "sesame")
         page.keyboard.press("Enter")
         settle(page)
@@ -77,7 +77,7 @@ def test_a_server_that_wants_a_key(browser: Browser) -> None:
         assert "sesame" not in str(page.evaluate(kept))
         assert "sesame" not in page.locator("#code").evaluate("code => code.textContent")
         page.reload()
-        expect(page.get_by_role("alert")).to_contain_text("The server wants an API key")
+        expect(page.get_by_role("alert")).to_contain_text("The server needs an API key")
         assert page.input_value("#key") == ""
         watched.context.close()
 
@@ -109,7 +109,7 @@ def test_long_work_shows_progress_and_can_be_cancelled(slow_page: Page) -> None:
     expect(page.locator("#work-label")).to_have_text("16 of 90 texts embedded")
     page.click("#cancel")
     settle(page)
-    expect(page.get_by_role("alert")).to_have_text("Cancelled. What was done is kept.")
+    expect(page.get_by_role("alert")).to_have_text("Cancelled. Finished texts are kept.")
     expect(page.locator("#work")).to_be_hidden()
     page.click("#compare")
     expect(page.locator("#work-label")).to_contain_text("of 74 texts embedded")  # 16 are there already

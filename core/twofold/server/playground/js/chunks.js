@@ -1,4 +1,4 @@
-// Cutting a document into consecutive chunks. Nothing is lost: joined, the chunks are the document again.
+// Cuts a document into consecutive chunks. Joined, the chunks are the document again.
 
 const WORDS = 40;
 
@@ -11,13 +11,13 @@ const pieces = {
 };
 
 export const ways = [
-  ["sentences", "a sentence each"],
-  ["lines", "a line each"],
-  ["paragraphs", "a paragraph each"],
+  ["sentences", "one per sentence"],
+  ["lines", "one per line"],
+  ["paragraphs", "one per paragraph"],
   ["words", `${WORDS} words each`],
 ];
 
-/** The chunks of `text`; white space alone has no vector, so it goes to the chunk before it, or after it at the start. */
+/** The chunks of `text`. White space alone cannot be embedded, so it joins the chunk before it (or the first one). */
 export function chunksOf(text, way) {
   const chunks = [];
   let blank = "";

@@ -1,4 +1,4 @@
-// Making elements. Texts of users always become text nodes, never markup.
+// Creates elements. Users' texts always become text nodes, never markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -32,7 +32,7 @@ export function choice(label, options, value, chosen) {
   return el("div", { class: "choice" }, el("label", { for: id }, label), select);
 }
 
-/** The part of the panel that is drawn again when one of its controls changes, beside controls that keep the focus. */
+/** A part of the panel that is redrawn when a control changes. The controls themselves keep the focus. */
 export function redrawn(draw) {
   const place = el("div", { class: "drawn" });
   const again = () => place.replaceChildren(...[draw(again)].flat().filter(Boolean));
@@ -40,7 +40,7 @@ export function redrawn(draw) {
   return { place, again };
 }
 
-/** A name of parts, which may be broken between them where there is no room: retrieval.<here>query. */
+/** A name that may wrap after a dot or a hyphen: retrieval.<here>query. */
 export const breakable = (name) => name.split(/(?<=[.-])/).flatMap((part) => [el("wbr"), part]);
 
 export const number = (value, digits = 3) =>

@@ -1,6 +1,6 @@
-// Texts to start from, written for this page. Each shows one thing that a choice of settings changes.
+// Example texts, written for this page. Each shows one effect of the settings.
 //
-// `answers` has, for each question, the place of the passage that answers it. `document` and `ask` are for late chunking.
+// `answers` holds, for each question, the index of the passage that answers it. `document` and `ask` are for late chunking.
 
 const lightsaber = {
   id: "lightsaber",
@@ -29,7 +29,7 @@ const entities = {
   id: "entities",
   name: "Entities",
   panel: "heat",
-  about: "One name, several things: Mercury, Java and Phoenix.",
+  about: "Names that mean several things: Mercury, Java and Phoenix.",
   questions: [
     "Which planet is closest to the Sun?",
     "Which metal is liquid at room temperature?",
@@ -53,7 +53,7 @@ const reviews = {
   id: "reviews",
   name: "Reviews",
   panel: "map",
-  about: "Reviews in six languages. The questions are labels: the nearest one says what a review is about.",
+  about: "Reviews in six languages. The questions are labels: the nearest label tells what a review is about.",
   questions: ["A customer who praises the product", "A complaint about the delivery", "A product that broke"],
   passages: [
     "Best headphones I have ever owned, the sound is wonderful.",
@@ -73,7 +73,7 @@ const films = {
   id: "films",
   name: "Film lines",
   panel: "tasks",
-  about: "Lines as they might be said in films, with the same line in another language: a task for text matching.",
+  about: "Lines like those in films, each with a translation: an example for text matching.",
   questions: [
     "We do not leave until the last light goes out.",
     "You had me at the first cup of tea.",
@@ -96,7 +96,7 @@ const birthday = {
   id: "birthday",
   name: "Birthday chat",
   panel: "late",
-  about: "A chat whose lines lean on each other: alone, “hers is on the ninth” says nothing of a birthday.",
+  about: "A chat whose lines need their context: alone, “hers is on the ninth” does not mention a birthday.",
   questions: ["When is Mira’s birthday?", "What does she get?", "Wer backt den Kuchen?"],
   passages: [
     "Ana: Do you remember when Mira turns thirty?",
@@ -131,5 +131,5 @@ const lighthouse = {
 
 export const examples = [lightsaber, entities, reviews, films, birthday];
 
-/** What the late chunking panel starts with: the example's own document, or one that speaks of "it" and "she". */
+/** The document that the late chunking panel starts with: the example's own, or else the lighthouse. */
 export const documentOf = (example) => (example?.document ? example : lighthouse);

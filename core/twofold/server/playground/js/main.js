@@ -1,4 +1,4 @@
-// The page put together: models, examples, texts, tabs, and the Python of what is shown.
+// Connects the parts of the page: models, examples, texts, tabs, and the Python code of the open panel.
 
 import { byId, el, plural } from "./dom.js";
 import { documentOf, examples } from "./examples.js";
@@ -19,11 +19,11 @@ const panels = [sides, tasks, dimensions, late, heat, map];
 let models = [];
 let panel = sides;
 let example = examples[0];
-let given = null; // what the open panel shows, whatever has been typed since; null where it shows nothing
+let given = null; // the input that the open panel shows, even if the texts have changed; null if it shows nothing
 
 const chosenModel = () => models.find(({ id }) => id === byId("model").value);
 
-/** What a panel works on. `answer` knows the passage that answers a question of an example, wherever it stands now. */
+/** The input of a panel. `answer(index)` finds the passage that answers an example's question, wherever it is now. */
 function input() {
   const texts = readTexts();
   const answers = new Map(
@@ -36,7 +36,7 @@ function input() {
   return { ...texts, model: chosenModel(), answer, rerun: show, changed: showPython };
 }
 
-/** Run the panel that is open, and draw what it found. */
+/** Run the open panel and draw its results. */
 async function show() {
   if (!chosenModel()) return;
   byId("stale").hidden = true;
@@ -47,7 +47,7 @@ async function show() {
     if (chosen.least) checkTexts(asked, chosen.least);
     const found = await chosen.run(asked, job);
     job.signal.throwIfAborted();
-    // A select or button that is drawn again keeps the focus that it had.
+    // Keep the focus on a select or button that is drawn again.
     const focused = [...byId("view").querySelectorAll("select, button, input")].indexOf(document.activeElement);
     byId("view").replaceChildren(...found.filter(Boolean));
     if (focused >= 0) byId("view").querySelectorAll("select, button, input")[focused]?.focus();
@@ -91,10 +91,10 @@ function facts(model) {
   const two = hasSides(model);
   const parts = [
     [`${width} dimensions`],
-    [`${most} tokens at most`],
+    [`up to ${most} tokens`],
     two
       ? [`two sides: ${own.query} and ${own.document}`]
-      : ["no two sides: questions and passages go in alike", "one-sided"],
+      : ["one side: questions and passages are embedded alike", "one-sided"],
     [tasks.length ? plural(tasks.length, "task") : "no tasks"],
     late === false ? ["no late chunking"] : null,
   ].filter(Boolean);
@@ -114,7 +114,7 @@ async function start() {
     if (error.status === 401) byId("key").focus();
     return;
   }
-  if (!models.length) return tell("The server has no model.");
+  if (!models.length) return tell("The server has no models.");
   byId("alert").hidden = true;
   byId("model").replaceChildren(...models.map(({ id }) => el("option", { value: id }, id)));
   facts(chosenModel());
@@ -158,7 +158,7 @@ byId("copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText(byId("code").textContent);
     byId("copied").textContent = "Copied.";
   } catch {
-    getSelection().selectAllChildren(byId("code")); // without the right to the clipboard, or over plain HTTP
+    getSelection().selectAllChildren(byId("code")); // no permission for the clipboard, or plain HTTP
     byId("copied").textContent = "Selected: press Ctrl+C.";
   }
 });

@@ -16,13 +16,13 @@ export const normalise = (vector) => {
   return size === 0 ? vector : vector.map((value) => value / size);
 };
 
-/** The first `size` values, scaled to unit length again: what the option `dimensions` does to a vector. */
+/** The first `size` values, scaled to unit length, as the option `dimensions` does. */
 export const cut = (vector, size) => normalise(vector.slice(0, size));
 
-/** Cosines, one row for each of `rows` and one column for each of `columns`. */
+/** The cosines of every vector in `rows` with every vector in `columns`. */
 export const similarities = (rows, columns) => rows.map((row) => columns.map((column) => cosine(row, column)));
 
-/** Indices by falling score; equal scores stay in their order, as in a stable argsort. */
+/** Indices from the highest score to the lowest. Equal scores keep their order, as in a stable argsort. */
 export const ranking = (scores) => scores.map((_, index) => index).sort((a, b) => scores[b] - scores[a] || a - b);
 
 /** The rank of each item, from 1: the inverse of `ranking`. */
@@ -32,7 +32,7 @@ export const ranks = (scores) => {
   return places;
 };
 
-/** The share of the first `k` of one ranking that are among the first `k` of the other. */
+/** The share of the first `k` items of one ranking that are among the first `k` of the other. */
 export const overlap = (scores, others, k) => {
   const most = Math.min(k, scores.length);
   const first = new Set(ranking(scores).slice(0, most));
@@ -43,7 +43,7 @@ export const overlap = (scores, others, k) => {
   );
 };
 
-/** Kendall's tau-a: pairs in the same order less pairs in the other, of all pairs; 1 for the same ranking. */
+/** Kendall's tau-a: (pairs in the same order - pairs in reverse order) / all pairs; 1 for the same ranking. */
 export const kendall = (scores, others) => {
   const count = scores.length;
   if (count < 2) return 1;

@@ -1,7 +1,7 @@
-// The map's two axes: principal components of a few long vectors.
+// The principal components of a few long vectors, for the map.
 //
-// n texts of d dimensions have at most n components, so the n x n matrix of the centred vectors' products is enough:
-// its eigenvectors, scaled by the roots of their eigenvalues, are the points. Jacobi's rotations find them exactly.
+// n vectors have at most n components, so the n x n matrix of the products of the centred vectors is enough: its
+// eigenvectors, scaled by the square roots of their eigenvalues, are the points. Jacobi rotations find them exactly.
 
 import { dot } from "./maths.js";
 
@@ -26,7 +26,7 @@ function off(a) {
   return Math.sqrt(sum);
 }
 
-/** One rotation in the plane of `p` and `q`, which makes a[p][q] zero. */
+/** Rotate in the plane of `p` and `q`, so that a[p][q] becomes zero. */
 function rotate(a, vectors, p, q) {
   if (a[p][q] === 0) return;
   const theta = (a[q][q] - a[p][p]) / (2 * a[p][q]);
@@ -40,7 +40,7 @@ function rotate(a, vectors, p, q) {
   }
 }
 
-/** Points [x, y] of `vectors` on their first two components, and the share of the variance that each of them shows. */
+/** The points [x, y] of `vectors` on the first two components, and each component's share of the variance. */
 export function pca(vectors) {
   const middle = vectors[0].map((_, i) => vectors.reduce((sum, vector) => sum + vector[i], 0) / vectors.length);
   const centred = vectors.map((vector) => vector.map((value, i) => value - middle[i]));
@@ -55,7 +55,7 @@ export function pca(vectors) {
   return { points: vectors.map((_, i) => [axes[0][i], axes[1][i]]), shares };
 }
 
-/** An axis has no direction of its own: the point that lies farthest out is put on its positive side. */
+/** The sign of an axis is arbitrary. Choose it so that the farthest point is on the positive side. */
 function turned(axis) {
   const far = axis.reduce((best, value) => (Math.abs(value) > Math.abs(best) + 1e-9 ? value : best), 0);
   return far < 0 ? axis.map((value) => -value) : axis;

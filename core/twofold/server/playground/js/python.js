@@ -1,6 +1,6 @@
-// Python that gives what a panel shows: by Twofold in the reader's own process, or by any HTTP client from this server.
+// Python code that computes what a panel shows, with Twofold in the reader's process or with requests to this server.
 
-const literal = (value) => (value == null ? "None" : JSON.stringify(value)); // JSON's strings are Python's, too
+const literal = (value) => (value == null ? "None" : JSON.stringify(value)); // JSON strings are valid Python
 
 export const list = (name, texts) =>
   texts.length ? `${name} = [\n${texts.map((text) => `    ${literal(text)},\n`).join("")}]` : `${name} = []`;
@@ -8,7 +8,7 @@ export const list = (name, texts) =>
 /** Calls of an `Embedder`. */
 function here(model, dimensions) {
   const options = dimensions ? `, dimensions=${dimensions}` : "";
-  const where = model.string ? "" : "  # its hub id, or the folder of its weights";
+  const where = model.string ? "" : "  # put its hub id or the folder of its weights here";
   return {
     imports: ["from twofold import Embedder"],
     setup: `embedder = Embedder(${literal(model.string ?? model.id)}${options})${where}`,
@@ -19,13 +19,13 @@ function here(model, dimensions) {
   };
 }
 
-/** Requests to this server, as Jina's API has them. */
+/** Requests to this server, in Jina's API. */
 function server(model, dimensions) {
   const address = new URL("v1/embeddings", document.baseURI).href;
   const task = (name, task, more = "") => `embed(${name}, ${literal(task)}${more})`;
   return {
     imports: ["import os", "", "import httpx", "import numpy as np"],
-    setup: `KEY = os.environ.get("TWOFOLD_SERVER_KEY", "")  # for a server that asks for one
+    setup: `KEY = os.environ.get("TWOFOLD_SERVER_KEY", "")  # if the server needs one
 
 
 def embed(texts, task, **options):
@@ -47,7 +47,7 @@ def embed(texts, task, **options):
 
 export const calls = (where, model, dimensions) => (where === "server" ? server : here)(model, dimensions);
 
-/** A whole program of the parts given; `more` are the imports that its last lines need. */
+/** A whole program made of `parts`. `more` are further imports that it needs. */
 export function program(call, parts, more = []) {
   const extra = more.filter((line) => !call.imports.includes(line));
   const [first, ...rest] = call.imports;

@@ -1,4 +1,4 @@
-// The server's two routes that this page uses, in the words of Jina's API.
+// The two routes of the server that this page uses, in Jina's API.
 
 export class ServerError extends Error {
   constructor(message, status) {
@@ -7,7 +7,7 @@ export class ServerError extends Error {
   }
 }
 
-let key = ""; // in memory alone: neither storage nor an address ever sees it
+let key = ""; // only in memory: never in storage or in a URL
 
 export const setKey = (value) => (key = value.trim());
 
@@ -32,23 +32,23 @@ async function ask(address, { body, signal } = {}) {
   return json;
 }
 
-/** The server's own words, and what to do about them. */
+/** The server's message, with what to do about it. */
 function explain(answer, json) {
   const said = json?.detail ?? json?.error?.message ?? json?.message;
   const words = typeof said === "string" ? said : said ? JSON.stringify(said) : answer.statusText;
-  if (answer.status === 401) return `The server wants an API key: give it above, under “API key”. It says: ${words}`;
+  if (answer.status === 401) return `The server needs an API key: enter it above, under “API key”. Its answer: ${words}`;
   const wait = answer.headers.get("retry-after");
   return `The server answered ${answer.status}: ${words}${wait ? ` Try again in ${wait} s.` : ""}`;
 }
 
-/** The models that are served, with what the page must know of each. */
+/** The served models, with what the page needs to know about each. */
 export async function listModels() {
   const { data } = await ask("v1/models");
   return data.map((model) => ({
     id: model.id,
-    string: model.model ?? null, // what an Embedder takes; null where that would be a folder of the server's
+    string: model.model ?? null, // the model string of an Embedder; null if that would be a folder of the server
     width: model.width,
-    served: model.dimensions, // the size that comes where a request says none
+    served: model.dimensions, // the size if a request names none
     most: model.context_length,
     sizes: model.matryoshka ?? [],
     tasks: model.tasks ?? [],
@@ -58,12 +58,12 @@ export async function listModels() {
   }));
 }
 
-/** The words by which a request says its side: the model's own tasks, or the server's where the tasks' names do not. */
+/** The words for the sides in a request: the model's own tasks, or the server's words if both tasks have one name. */
 function sidesOf({ two_sided: two, query_task: query, document_task: document }) {
   return two && query === document ? { query: "query", document: "document" } : { query, document };
 }
 
-/** One full vector for each text; with `late`, the texts are the consecutive chunks of one document. */
+/** One full vector per text. With `late`, the texts are the consecutive chunks of one document. */
 export async function embed({ model, texts, task, late = false, signal }) {
   const body = { model: model.id, input: texts, embedding_type: "float", normalized: true };
   if (model.width !== model.served) body.dimensions = model.width;

@@ -1,28 +1,28 @@
-// The two sides of a model, and which texts go in as what.
+// The two sides of a model, and which side each text is embedded on.
 
 import { el } from "./dom.js";
 import { vectorsOf } from "./vectors.js";
 
-/** Whether a question and a passage go in differently at all. */
+/** Whether questions and passages are embedded differently. */
 export const hasSides = (model) => model.twoSided;
 
 export const noSides = (model) =>
   el(
     "div",
     { class: "notice" },
-    el("strong", {}, `${model.id} has no two sides.`),
-    " A question and a passage go into it in the same way, so there is no wrong side: whatever stands first below stands first for any choice.",
+    el("strong", {}, `${model.id} has only one side.`),
+    " It embeds questions and passages in the same way, so no choice of sides changes the ranking below.",
   );
 
 export const OWN = "own sides";
 
-/** The choices of a panel that shows all texts at once: each in its own side, or all under one task. */
+/** The choices of a panel that shows all texts at once: each on its own side, or all under one task. */
 export const views = (model) => [
-  [OWN, hasSides(model) ? "questions as queries, passages as documents" : "all in the same way: no two sides"],
+  [OWN, hasSides(model) ? "questions as queries, passages as documents" : "all in the same way"],
   ...model.tasks.map((task) => [task, `all as ${task}`]),
 ];
 
-/** Vectors of the questions and of the passages, as `view` wants them. */
+/** The vectors of the questions and of the passages under the chosen view. */
 export async function viewed({ model, questions, passages }, view, job) {
   const task = (own) => (view === OWN ? own : view);
   return {
@@ -31,7 +31,7 @@ export async function viewed({ model, questions, passages }, view, job) {
   };
 }
 
-/** The same two lines in Python. */
+/** The same two calls in Python. */
 export function viewedInPython(call, view) {
   return view === OWN
     ? { questions: call.queries("questions"), passages: call.documents("passages") }

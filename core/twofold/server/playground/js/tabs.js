@@ -1,4 +1,4 @@
-// Tabs as the ARIA practices have them: one stop for Tab, arrows, Home and End inside, chosen as they are reached.
+// Tabs as in the ARIA practices: one Tab stop; arrow keys, Home and End move between tabs and open them.
 
 import { byId, el } from "./dom.js";
 

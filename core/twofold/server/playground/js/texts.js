@@ -1,8 +1,8 @@
-// What stands in the two boxes.
+// The texts in the two boxes.
 
 import { byId, plural } from "./dom.js";
 
-const MOST = 100; // in both boxes: the page is for trying, and a heat map of more cannot be read
+const MOST = 100; // in both boxes together: nobody can read a larger heat map
 
 export const linesOf = (text) =>
   text
@@ -20,12 +20,12 @@ export function writeTexts({ questions, passages }) {
   byId("passages").value = passages.join("\n");
 }
 
-/** Throws what is wrong with the texts, in words. */
+/** Throws an Error that says what is wrong with the texts. */
 export function checkTexts({ questions, passages }, least) {
-  if (questions.length < least.questions) throw new Error("Write a question: one a line.");
+  if (questions.length < least.questions) throw new Error("Write a question, one per line.");
   if (passages.length < least.passages)
-    throw new Error(`Write ${plural(least.passages, "passage")} at least: one a line.`);
+    throw new Error(`Write at least ${plural(least.passages, "passage")}, one per line.`);
   const count = questions.length + passages.length;
   if (count > MOST)
-    throw new Error(`${count} texts are too many for this page, which takes ${MOST}: for more, use the command line.`);
+    throw new Error(`${count} texts are too many: this page takes ${MOST}. For more, use the command line.`);
 }

@@ -1,4 +1,4 @@
-// Not a module, so that it runs before the first paint and the page does not flash in the other mode.
+// Not a module, so it runs before the first paint and the page does not flash in the other colours.
 "use strict";
 (() => {
   const kept = "twofold-theme";
@@ -6,7 +6,7 @@
   const dark = () =>
     (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
 
-  // A browser that blocks storage throws: the choice then lasts as long as the page.
+  // A browser that blocks storage throws an error; the choice then lasts only as long as the page is open.
   try {
     const theme = localStorage.getItem(kept);
     if (theme === "dark" || theme === "light") root.dataset.theme = theme;

@@ -1,14 +1,14 @@
-// Vectors that the page has: each text is asked for once for each model and task, whatever the panel.
+// Caches vectors: all panels together request each text once per model and task.
 
 import { embed } from "./server.js";
 
-const BATCH = 16; // texts of one request: small enough that progress is seen, and that Cancel saves work
-const MOST = 4000; // vectors kept
+const BATCH = 16; // texts per request: small enough to show progress, and for Cancel to save work
+const MOST = 4000; // cached vectors
 
 const kept = new Map();
 const name = (model, task, text) => JSON.stringify([model.id, task, text]);
 
-/** The vectors of `texts` under `task`, in order. `job` has a signal, and counts what is expected and done. */
+/** The vectors of `texts` under `task`, in order. `job` has an abort signal and counts expected and finished texts. */
 export async function vectorsOf(model, texts, task, job) {
   if (kept.size > MOST) kept.clear();
   const missing = [...new Set(texts)].filter((text) => !kept.has(name(model, task, text)));
@@ -22,9 +22,9 @@ export async function vectorsOf(model, texts, task, job) {
   return texts.map((text) => kept.get(name(model, task, text)));
 }
 
-/** The vectors of one document's chunks, each of which has seen the whole document. */
+/** The vectors of one document's chunks, each embedded in the context of the whole document. */
 export async function lateVectorsOf(model, chunks, task, job) {
-  const whole = name(model, task, chunks); // a list, so that it is never taken for a text
+  const whole = name(model, task, chunks); // a list, so its name differs from that of any text
   if (!kept.has(whole)) {
     job.expect(chunks.length);
     kept.set(whole, await embed({ model, texts: chunks, task, late: true, signal: job.signal }));

@@ -1,12 +1,12 @@
-// One piece of work at a time: its progress, its Cancel button, and the words for what went wrong.
+// Runs one task at a time and shows its progress, its Cancel button and its errors.
 
 import { byId } from "./dom.js";
 
-const SHOWN_AFTER = 250; // ms: a bar that only flickers is worse than none
+const SHOWN_AFTER = 250; // ms, so that the bar does not flicker
 
 let current = null;
 
-/** Do `task(job)`; work that was under way is given up. Resolves to whether it was done, or to null where newer work came. */
+/** Run `task(job)` and cancel the one before it. Resolves to whether it succeeded, or null if a newer one replaced it. */
 export async function work(task) {
   current?.abort();
   const control = (current = new AbortController());
@@ -19,7 +19,7 @@ export async function work(task) {
     return true;
   } catch (error) {
     if (current !== control) return null;
-    tell(error.name === "AbortError" ? "Cancelled. What was done is kept." : error.message);
+    tell(error.name === "AbortError" ? "Cancelled. Finished texts are kept." : error.message);
     return false;
   } finally {
     clearTimeout(timer);
@@ -43,7 +43,7 @@ function counting(signal) {
   const show = () => {
     byId("progress").max = Math.max(expected, 1);
     byId("progress").value = ready;
-    byId("work-label").textContent = expected ? `${ready} of ${expected} texts embedded` : "Asking the server";
+    byId("work-label").textContent = expected ? `${ready} of ${expected} texts embedded` : "Waiting for the server";
   };
   show();
   return {

@@ -1,11 +1,11 @@
-// The curve of what is kept of a ranking at each size of the vectors.
+// A curve of how much of a ranking is kept at each size of the vectors.
 
 import { number, svg } from "../dom.js";
 
 const [MOST, HEIGHT] = [736, 170];
 const [LEFT, RIGHT, TOP, BOTTOM] = [34, 14, 12, 26];
 
-/** Drawn for `room` pixels, so that its letters have the size of the page's own. */
+/** Draw it `room` pixels wide, so that its letters have the same size as those of the page. */
 export function curve(costs, now, room) {
   const width = Math.min(Math.max(room, 260), MOST);
   const lowest = Math.min(0, ...costs.map(({ order }) => order), now.order);

@@ -1,4 +1,4 @@
-// Dimensions: what a shorter vector costs in ranking, and saves in bytes.
+// Dimensions: how a shorter vector changes the ranking, and how many bytes it saves.
 
 import { byId, el, number, percent } from "../dom.js";
 import { cut, kendall, mean, overlap, ranking, similarities } from "../maths.js";
@@ -8,7 +8,7 @@ import { curve } from "./curve.js";
 import { byQuestion, questionShown } from "./question.js";
 import { rankedPair } from "./ranked.js";
 
-const BYTES = 4; // of a float32
+const BYTES = 4; // per float32
 const MILLION = 1e6;
 
 let size = null;
@@ -40,7 +40,7 @@ async function run(input, job) {
   ];
 }
 
-/** The sizes of the curve: those that the model was trained for, and halves of its width. */
+/** The sizes of the curve: those the model was trained for, and halves of its width. */
 function sizesOf(model, width) {
   const sizes = new Set([...model.sizes, width]);
   for (let half = width / 2; half >= 8; half /= 2) sizes.add(Math.round(half));
@@ -57,13 +57,13 @@ const trained = (model) =>
   el(
     "p",
     { class: "note" },
-    "The full vectors are cut and scaled to unit length here, in your browser, as the option dimensions does it: the server is not asked again. ",
+    "Your browser cuts the full vectors and scales them to unit length, as the option dimensions does. The server is not asked again. ",
     model.sizes.length
       ? `${model.id} was trained to be cut to ${model.sizes.join(", ")}.`
-      : el("strong", {}, `${model.id} was not trained to be cut; see what it costs.`),
+      : el("strong", {}, `${model.id} was not trained to be cut. See how much the ranking changes.`),
   );
 
-/** A slider and a number that say the same; the slider's steps are even in the exponent, as the sizes are. */
+/** A slider and a number field with the same value. The slider is logarithmic. */
 function slider(model, width, chosen) {
   const slide = el("input", {
     id: "size",
@@ -97,7 +97,7 @@ function slider(model, width, chosen) {
   };
   slide.value = Math.log2(size);
   slide.addEventListener("input", () => set(near(model, 2 ** slide.value, width), slide));
-  // An arrow key goes to the next size that the model was trained for, or doubles and halves.
+  // An arrow key moves to the next size of the curve.
   slide.addEventListener("keydown", (event) => {
     const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
     if (!way) return;
@@ -117,7 +117,7 @@ function slider(model, width, chosen) {
   );
 }
 
-/** A whole size, drawn to one that the model was trained for when it is within 4 %. */
+/** Round to a whole size; snap to a size the model was trained for if it is within 4 %. */
 function near(model, value, width) {
   const close = [...model.sizes, width].find((one) => Math.abs(one / value - 1) < 0.04);
   return close ?? Math.max(1, Math.min(width, Math.round(value)));
@@ -132,8 +132,8 @@ function results(input, { full, now, width, costs }) {
       figure("one vector", bytes(size * BYTES), `${percent(size / width)} of ${bytes(width * BYTES)}`),
       figure("a million vectors", bytes(size * BYTES * MILLION), `instead of ${bytes(width * BYTES * MILLION)}`),
       figure("same first passage", percent(found.first), `of ${input.questions.length} questions`),
-      figure("same first three", percent(found.top), "of those of the full vectors"),
-      figure("same order", number(found.order, 2), "Kendall’s tau; 1 is the same ranking"),
+      figure("same first three", percent(found.top), "compared with the full vectors"),
+      figure("same order", number(found.order, 2), "Kendall’s tau; 1 means the same ranking"),
     ),
     curve(costs, { dimensions: size, order: found.order }, byId("view").clientWidth),
     byQuestion(input, () => drawPair(input, full, now, width)),
@@ -143,7 +143,7 @@ function results(input, { full, now, width, costs }) {
 function drawPair(input, full, now, width) {
   const shown = questionShown(input);
   const side = (dimensions, scores) => ({
-    note: `${dimensions * BYTES} bytes a vector`,
+    note: `${dimensions * BYTES} bytes per vector`,
     passages: input.passages,
     answer: input.answer(shown),
     scores: scores[shown],
@@ -178,7 +178,7 @@ export default {
   id: "dimensions",
   label: "Dimensions",
   about:
-    "A shorter vector is cheaper to store and to search. Models trained for it keep what matters most at the front.",
+    "Shorter vectors are cheaper to store and to search. Models trained for this put the most important values first.",
   least: { questions: 1, passages: 2 },
   run,
   python,

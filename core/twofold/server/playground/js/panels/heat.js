@@ -1,4 +1,4 @@
-// A heat map of similarities: questions by passages, or all texts by all.
+// A heat map of similarities: questions by passages, or all texts by all texts.
 
 import { choice, el, number, shorten } from "../dom.js";
 import { similarities } from "../maths.js";
@@ -6,7 +6,7 @@ import { calls, list, program } from "../python.js";
 import { OWN, viewed, viewedInPython, views } from "../sides.js";
 import { legend, scale, shade } from "./heat_scale.js";
 
-const NUMBERS = 14; // columns that leave room for a number in each cell; the others say it when pointed at
+const NUMBERS = 14; // with more columns, the numbers are only in the tooltips
 
 let view = OWN;
 let what = "across";
@@ -62,7 +62,7 @@ function table(rows, columns, across) {
     rows.map((row) => row.vector),
     columns.map((column) => column.vector),
   );
-  // A text beside itself is 1 and says nothing: it would pale all the others.
+  // The similarity of a text with itself is always 1. In the colour scale it would make all other cells pale.
   const told = found.flatMap((row, i) => row.filter((_, j) => across || i !== j));
   const range = scale(told.length ? told : [0, 1]);
   const numbers = columns.length <= NUMBERS;
@@ -130,7 +130,7 @@ function python(input, where) {
 export default {
   id: "heat",
   label: "Heat map",
-  about: "The cosine of every pair at once: a good setting has a few strong cells, and not one warm blur.",
+  about: "The cosine of every pair of texts. A good setting gives a few strong cells and many pale ones.",
   least: { questions: 0, passages: 2 },
   run,
   python,

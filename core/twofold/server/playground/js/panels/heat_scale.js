@@ -1,4 +1,4 @@
-// From a value to a shade, 0 to 1, and the legend that says which is which.
+// Maps values to shades from 0 to 1, and draws their legend.
 
 import { el, number } from "../dom.js";
 
@@ -13,7 +13,7 @@ export const legend = ({ least, most }) =>
     {
       class: "legend",
       role: "img",
-      "aria-label": `Colours run from ${number(least, 2)}, palest, to ${number(most, 2)}, strongest`,
+      "aria-label": `Colours from ${number(least, 2)} (palest) to ${number(most, 2)} (strongest)`,
     },
     el("span", {}, number(least, 2)),
     el("span", { class: "ramp" }),

@@ -1,4 +1,4 @@
-// Late chunking beside naive: what each chunk of a document is worth to a question, with and without its context.
+// Late chunking beside naive chunking: the cosine of a question and each chunk, with and without its context.
 
 import { ways, chunksOf } from "../chunks.js";
 import { byId, choice, el, number, plural } from "../dom.js";
@@ -11,9 +11,9 @@ const MOST = 60; // chunks
 let way = "sentences";
 let fields = null; // kept while another panel is open, so that a pasted document is not lost
 let from = null;
-let compared = null; // the chunks and the question that are shown
+let compared = null; // the chunks and the question on display
 
-/** The panel's own fields: a document, a question, and how the one is cut. */
+/** The panel's own fields: a document, a question, and how the document is cut. */
 function own({ rerun }, example) {
   if (from !== example) fields = makeFields(rerun, example);
   from = example;
@@ -53,12 +53,12 @@ const readFields = () => ({ chunks: chunksOf(byId("document").value, way), quest
 async function run({ model }, job) {
   const { chunks, question } = readFields();
   if (!chunks.length) throw new Error("Paste a document to cut into chunks.");
-  if (!question) throw new Error("Write a question to the document.");
+  if (!question) throw new Error("Write a question about the document.");
   if (chunks.length > MOST)
-    throw new Error(`${chunks.length} chunks are too many for this page, which takes ${MOST}: choose longer ones.`);
+    throw new Error(`${chunks.length} chunks are too many: this page takes ${MOST}. Choose longer chunks.`);
   const [asked] = await vectorsOf(model, [question], model.sides.query, job);
   const naive = await vectorsOf(model, chunks, model.sides.document, job);
-  if (model.late === false) throw new Error(`${model.id} cannot chunk late: its server embeds each text by itself.`);
+  if (model.late === false) throw new Error(`${model.id} does not support late chunking.`);
   const late = await lateVectorsOf(model, chunks, model.sides.document, job);
   compared = { chunks, question };
   const scores = {
@@ -86,15 +86,15 @@ function summary(chunks, { naive, late }) {
       {},
       same
         ? `Both put chunk ${best(late) + 1} first.`
-        : `Late chunking puts chunk ${best(late) + 1} first, naive chunk ${best(naive) + 1}.`,
+        : `Late chunking puts chunk ${best(late) + 1} first, naive chunking puts chunk ${best(naive) + 1} first.`,
     ),
-    ` ${plural(chunks.length, "chunk")}; from the lowest to the highest cosine it is ${number(spread(naive))} when each is embedded alone, and ${number(spread(late))} when all have seen the document.`,
-    climbs[most] > 0 && ` Chunk ${most + 1} climbs most, from place ${before[most]} to ${after[most]}.`,
+    ` ${plural(chunks.length, "chunk")}. The cosines span ${number(spread(naive))} if each chunk is embedded alone, and ${number(spread(late))} if it is embedded in its document.`,
+    climbs[most] > 0 && ` Chunk ${most + 1} rises most, from place ${before[most]} to ${after[most]}.`,
   );
 }
 
 const lone = () =>
-  el("p", { class: "notice" }, "One chunk is the whole document: there is no context to lose. Cut it into more.");
+  el("p", { class: "notice" }, "There is only one chunk, the whole document, so no context is lost. Choose shorter chunks.");
 
 function drawChunks(chunks, scores, naive, late) {
   const places = { naive: ranks(scores.naive), late: ranks(scores.late) };
@@ -136,7 +136,7 @@ late = ${call.late("chunks")} @ question
 for chunk, alone, in_context in zip(chunks, naive, late, strict=True):
     print(f"{alone:7.3f} {in_context:7.3f}  {chunk.strip()}")`;
   return program(call, [
-    `${list("questions", [question])}\n# Joined as they are, the chunks are the document.\n${list("chunks", chunks)}`,
+    `${list("questions", [question])}\n# The chunks, joined, must be the document.\n${list("chunks", chunks)}`,
     lines,
   ]);
 }
@@ -145,8 +145,8 @@ export default {
   id: "late",
   label: "Late chunking",
   about:
-    "A chunk alone loses what “it” and “she” stand for. In late chunking the whole document goes through the model, and its tokens are averaged chunk by chunk.",
-  least: null, // it has texts of its own
+    "A chunk alone does not show what “it” or “she” refers to. In late chunking, the model reads the whole document, and the vectors of each chunk’s tokens are averaged.",
+  least: null, // it has its own texts
   own,
   run,
   python,

@@ -1,12 +1,12 @@
-// A map of the texts: their vectors' two principal components.
+// A map of the texts by the first two principal components of their vectors.
 
 import { byId, choice, el, number, percent, shorten, svg } from "../dom.js";
 import { pca } from "../pca.js";
 import { calls, list, program } from "../python.js";
 import { OWN, viewed, viewedInPython, views } from "../sides.js";
 
-const [MOST, EDGE] = [720, 46]; // the drawing's width where there is room, and what is left free at its edges
-const LABEL = { chars: 26, width: 6.6, height: 15 }; // of one label, in the drawing's units
+const [MOST, EDGE] = [720, 46]; // the largest width of the drawing, and its margins
+const LABEL = { chars: 26, width: 6.6, height: 15 }; // the size of a label, in the drawing's units
 
 let view = OWN;
 
@@ -44,13 +44,13 @@ async function run(input, job) {
   ];
 }
 
-/** A drawing as wide as the page gives, so that its letters have the size of the page's own. */
+/** A drawing as wide as the page allows, so that its letters have the same size as those of the page. */
 function areaOf(room) {
   const width = Math.min(Math.max(room - 18, 260), MOST);
   return { width, height: Math.round(Math.max(width * 0.62, 340)) };
 }
 
-/** Points of the drawing; both axes have one scale, so that distances can be compared. */
+/** The points in the drawing. Both axes have the same scale, so distances can be compared. */
 function place(points, { width, height }) {
   const [xs, ys] = [0, 1].map((k) => points.map((point) => point[k]));
   const middle = (values) => (Math.min(...values) + Math.max(...values)) / 2;
@@ -87,7 +87,7 @@ function draw(texts, placed, area) {
   );
 }
 
-/** A place beside the point where a label meets no other, or null: the text is then said when the point is chosen. */
+/** A free place for a label beside its point, or null; the text is then only in the tooltip. */
 function room(text, x, y, taken, area) {
   const width = columns(text) * LABEL.width;
   const tries = [
@@ -108,7 +108,7 @@ function room(text, x, y, taken, area) {
   return null;
 }
 
-/** Columns of a text in a fixed pitch: signs of Chinese, Japanese and Korean take two. */
+/** The number of columns of a text: Chinese, Japanese and Korean characters take two. */
 const columns = (text) => [...text].reduce((sum, sign) => sum + (sign > "\u2e7f" ? 2 : 1), 0);
 
 const meets = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
@@ -117,8 +117,8 @@ const caption = (shares) =>
   el(
     "figcaption",
     {},
-    `The two axes show ${percent(shares[0] + shares[1])} of what tells these vectors apart (${percent(shares[0])} across, ${percent(shares[1])} up). `,
-    "Texts that lie apart are different; texts that lie together may still differ in what is not shown.",
+    `The two axes show ${percent(shares[0] + shares[1])} of the variance of these vectors (${percent(shares[0])} across, ${percent(shares[1])} up). `,
+    "Distant points are different texts. Close points may still differ in directions that the map does not show.",
   );
 
 const coordinates = (texts, points) =>
@@ -161,7 +161,7 @@ function python({ model, questions, passages }, where) {
 centred = vectors - vectors.mean(axis=0)
 _, _, axes = np.linalg.svd(centred, full_matrices=False)
 points = centred @ axes[:2].T
-points *= np.sign(points[np.abs(points).argmax(axis=0), range(points.shape[1])])  # the farthest point: positive
+points *= np.sign(points[np.abs(points).argmax(axis=0), range(points.shape[1])])  # the farthest point is on the positive side
 for text, point in zip(questions + passages, points, strict=True):
     print(*(f"{value:7.3f}" for value in point), text)`;
   return program(
@@ -174,7 +174,7 @@ for text, point in zip(questions + passages, points, strict=True):
 export default {
   id: "map",
   label: "Map",
-  about: "Every text as a point, laid out by what tells the vectors apart most: their two principal components.",
+  about: "Every text as a point, placed by the first two principal components: the directions in which the vectors differ most.",
   least: { questions: 0, passages: 3 },
   run,
   python,

@@ -1,4 +1,4 @@
-// Which question is looked at: the same one in every panel.
+// The selected question. All panels share it.
 
 import { choice, el, redrawn, shorten } from "../dom.js";
 
@@ -6,10 +6,10 @@ let shown = 0;
 
 export const firstQuestion = () => (shown = 0);
 
-/** The place of the question; never beyond the last, where some were taken away. */
+/** The index of the selected question, or of the last one if questions were removed. */
 export const questionShown = ({ questions }) => Math.max(Math.min(shown, questions.length - 1), 0);
 
-/** A choice of the question, with `more` choices beside it, over what `draw()` makes of the one that is chosen. */
+/** A select for the question, with `more` controls beside it, above what `draw()` returns. */
 export function byQuestion(input, draw, ...more) {
   const drawn = redrawn(draw);
   const options = input.questions.map((text, index) => [index, shorten(text, 80)]);

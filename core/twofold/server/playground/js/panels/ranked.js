@@ -1,4 +1,4 @@
-// Ranked lists, one beside another, with lines between them where there is room.
+// Ranked lists side by side, with lines between them if there is room.
 
 import { el, number, svg } from "../dom.js";
 import { ranking, ranks } from "../maths.js";
@@ -15,7 +15,7 @@ function moved(by) {
   );
 }
 
-/** One ranking of `passages`. With `before`, the scores of another ranking, it says how far each passage moved. */
+/** One ranking of `passages`. With `before`, the scores of another ranking, it shows how far each passage moved. */
 export function rankedList({ title, note, passages, scores, before, answer }) {
   const earlier = before && ranks(before);
   const rows = ranking(scores).map((item, place) =>
@@ -59,7 +59,7 @@ function slopes(left, right, answer) {
   );
 }
 
-/** Two rankings side by side; pointing at a passage lights it up on both. */
+/** Two rankings side by side. Pointing at a passage highlights it in both. */
 export function rankedPair(left, right) {
   const pair = el(
     "div",

@@ -1,4 +1,4 @@
-// Two sides: the ranking by the right sides beside the ranking by wrong ones.
+// Two sides: the ranking with the right sides beside a ranking with wrong ones.
 
 import { choice, el, plural } from "../dom.js";
 import { ranking, ranks, similarities } from "../maths.js";
@@ -8,7 +8,7 @@ import { vectorsOf } from "../vectors.js";
 import { byQuestion, questionShown } from "./question.js";
 import { rankedList, rankedPair } from "./ranked.js";
 
-// For each wrong way: what it is called, and the side of the questions and of the passages.
+// For each wrong choice: its name, and the sides of the questions and of the passages.
 const WRONG = {
   documents: { name: "everything as documents", question: "document", passage: "document" },
   queries: { name: "everything as queries", question: "query", passage: "query" },
@@ -39,7 +39,7 @@ async function run(input, job) {
 function drawOne(input, right) {
   const shown = questionShown(input);
   return rankedList({
-    title: "The only way",
+    title: "The ranking",
     note: "no task, no instruction",
     passages: input.passages,
     scores: right[shown],
@@ -59,7 +59,7 @@ function drawBoth(input, right, other) {
   );
 }
 
-/** What the wrong sides change over all questions, in a sentence or two. */
+/** What the wrong sides change for all questions, in one or two sentences. */
 function summary(input, right, other) {
   const count = right.length;
   const first = right.filter((scores, index) => ranking(scores)[0] !== ranking(other[index])[0]).length;
@@ -77,9 +77,9 @@ function summary(input, right, other) {
     "p",
     { class: "summary" },
     el("strong", {}, `${first} of ${plural(count, "question")}`),
-    ` would get another first passage from the wrong sides, and ${total} of ${plural(count * right[0].length, "place")} change.`,
+    ` would get another first passage with the wrong sides, and ${total} of ${plural(count * right[0].length, "place")} change.`,
     known.length > 0 &&
-      ` The answer comes first for ${found(right)} of ${known.length} by the right sides, for ${found(other)} by the wrong ones.`,
+      ` The answer is first for ${found(right)} of ${plural(known.length, "question")} with the right sides, and for ${found(other)} with the wrong sides.`,
   );
 }
 
@@ -103,7 +103,7 @@ export default {
   id: "sides",
   label: "Two sides",
   about:
-    "A question and the passage that answers it go into the model differently. This is what the ranking becomes when that is lost.",
+    "The model embeds a question and a passage differently. This panel shows how the ranking changes if they are embedded in the wrong way.",
   least: { questions: 1, passages: 2 },
   run,
   python,

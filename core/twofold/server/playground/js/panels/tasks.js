@@ -1,4 +1,4 @@
-// The model's tasks side by side: what each makes of one question and the passages.
+// The model's tasks side by side: how each ranks the passages for one question.
 
 import { breakable, el, number, shorten } from "../dom.js";
 import { ranking, ranks, similarities } from "../maths.js";
@@ -8,7 +8,7 @@ import { vectorsOf } from "../vectors.js";
 import { scale, shade } from "./heat_scale.js";
 import { byQuestion, questionShown } from "./question.js";
 
-/** The columns: both sides as they are meant, then each task for questions and passages alike. */
+/** The columns: first the two sides, then each task for both questions and passages. */
 function columns(model) {
   const { query, document } = model.sides;
   const sides = { name: "two sides", note: `${query} → ${document}`, question: query, passage: document };
@@ -33,7 +33,7 @@ const noTasks = (model) =>
     "div",
     { class: "notice" },
     el("strong", {}, `${model.id} has no tasks.`),
-    " It embeds every text in one way. The models jina-embeddings-v3, v4 and v5 have tasks.",
+    " It embeds every text in the same way. The models jina-embeddings-v3, v4 and v5 have tasks.",
   );
 
 function table(input, found) {
@@ -83,7 +83,7 @@ function table(input, found) {
     el(
       "p",
       { class: "note" },
-      "Place and cosine of each passage. Colours run from the lowest to the highest of their own column, since tasks spread their cosines differently: compare places, not values.",
+      "Place and cosine of each passage. Each column has its own colour scale because the range of cosines differs between tasks. Compare places, not values.",
     ),
   ];
 }
@@ -111,7 +111,7 @@ export default {
   id: "tasks",
   label: "Tasks",
   about:
-    "A model with tasks was trained for each of them apart: retrieval on two sides, and others for texts that are alike.",
+    "A model with tasks was trained separately for each one: for retrieval, with two sides, and for comparing similar texts.",
   least: { questions: 1, passages: 2 },
   run,
   python,
