@@ -5,33 +5,19 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import signal
 import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from twofold.cli import main
+from support.command_line import exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     Run: TypeAlias = Callable[..., tuple[int, str, str]]
-
-
-def exit_code(patch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run `main()` on some arguments. The handler of Ctrl-C is restored, which a process would take with it."""
-    handler = signal.getsignal(signal.SIGINT)
-    patch.setattr(sys, "argv", ["twofold", *arguments])
-    try:
-        with pytest.raises(SystemExit) as stop:
-            main()
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    assert isinstance(stop.value.code, int)
-    return stop.value.code
 
 
 @pytest.fixture
@@ -53,7 +39,7 @@ def twofold(
             if encoding is not None:
                 for name, number in (("stdout", 1), ("stderr", 2)):
                     patch.setattr(sys, name, os.fdopen(os.dup(number), "w", encoding=encoding))
-            code = exit_code(patch, *arguments)
+            code = exit_code(arguments)
             for stream in (sys.stdout, sys.stderr):
                 stream.close() if encoding is not None else stream.flush()
         out, err = capfdbinary.readouterr()
@@ -75,8 +61,8 @@ def indexed_notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         '{"id": "soup", "text": "water and salt make a thin soup", "topic": "food", "n": 2, "hot": true}\n'
     )
     store = ("--store", f"chroma:{folder / 'store'}", "--collection", "notes")
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()):
-        assert exit_code(patch, "index", str(corpus), *store, "--model", "fake:", "--dimensions", "32") == 0
+    with redirect_stdout(io.StringIO()):
+        assert exit_code(["index", str(corpus), *store, "--model", "fake:", "--dimensions", "32"]) == 0
     return folder / "store"
 
 

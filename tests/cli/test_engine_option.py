@@ -31,7 +31,7 @@ def test_an_engines_flags_need_an_engine(twofold: Run, tmp_path: Path, flags: tu
     where = ("--store", f"chroma:{tmp_path / 'store'}", "--collection", "notes", "--model", "fake:")
     code, _, err = twofold("index", str(tmp_path), *where, *flags)
     assert code == 2
-    assert "--address and --at-once are an engine's: add --engine daft" in err
+    assert "--address and --at-once are options of an engine: add --engine daft" in err
     assert not (tmp_path / "store").exists()
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C on the real program: the first ends it soon, if it can after the slice in hand; the second at once."""
+"""Ctrl-C on the real program: the first ends it soon, after the current slice if possible; the second at once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import sys
 import textwrap
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from twofold.cli.interrupts import stopping
+from twofold.fake import FakeBackend
 from twofold.stores import connect_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from cli.conftest import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")]
 
@@ -35,12 +38,14 @@ SLOW = """
             return super().embed(documents, task, dimensions, **options)
 
     fake.FakeBackend = SlowBackend
-    import twofold.jobs.long as long, twofold.cli.embed as embed
+    import twofold.jobs.long as long, twofold.jobs.chunking as chunking
     long.FIRST_TOKENS = long.MAX_TOKENS = 20
-    embed.SLICE_TOKENS = 20
+    chunking.SECTION = {section}
     sys.argv = ["twofold", *{arguments!r}]
     cli.main()
 """
+SECTION = 2048
+"""Characters of a section: a short book then has several."""
 DEAF = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
 """Many minutes in a library that neither looks at signals nor holds Python's lock, as a large product of matrices."""
 
@@ -65,7 +70,7 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 def interrupted(arguments: list[str], *, wait: str, times: int, after: int) -> tuple[int, str, str]:
     """Run a slow command, press Ctrl-C `times` once it has begun its slice number `after`."""
-    with started("-c", textwrap.dedent(SLOW).format(wait=wait, arguments=arguments)) as process:
+    with started("-c", textwrap.dedent(SLOW).format(wait=wait, arguments=arguments, section=SECTION)) as process:
         seen = [*read_until(process, "a slice", after)]
         process.send_signal(signal.SIGINT)
         if times == 2:
@@ -83,7 +88,7 @@ def read_until(process: subprocess.Popen[str], word: str, count: int) -> Iterato
         yield line
 
 
-def test_indexing_stops_after_the_slice_and_another_run_continues(tmp_path: Path) -> None:
+def test_indexing_stops_after_the_slice_and_another_run_continues(twofold: Run, tmp_path: Path) -> None:
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text("".join(json.dumps({"id": str(i), "text": "five words in each text"}) + "\n" for i in range(40)))
     where = ["--store", f"chroma:{tmp_path / 'store'}", "--collection", "notes", "--model", "fake:"]
@@ -92,22 +97,29 @@ def test_indexing_stops_after_the_slice_and_another_run_continues(tmp_path: Path
     code, out, err = interrupted(arguments, wait="time.sleep(0.2)", times=1, after=4)
     counts = json.loads(out)
     assert code == 130
-    assert "stopping after the slice in hand" in err
+    assert "stopping after the current slice" in err
     assert 0 < counts["added"] < 40
 
-    ran = subprocess.run(
-        [sys.executable, "-m", "twofold", *arguments], capture_output=True, text=True, check=True, timeout=120
-    )
-    again = json.loads(ran.stdout)
+    again = json.loads(twofold(*arguments)[1])
     assert (again["added"], again["skipped"]) == (40 - counts["added"], counts["added"])
 
 
-def test_embedding_stops_with_whole_lines() -> None:
+def test_embedding_stops_with_whole_lines(twofold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    slices, whole = iter(range(20)), FakeBackend.embed
+
+    def embed(self: FakeBackend, *arguments: Any, **options: Any) -> Any:
+        if next(slices) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return whole(self, *arguments, **options)
+
+    monkeypatch.setattr(FakeBackend, "embed", embed)
+    monkeypatch.setattr("twofold.cli.embed.SLICE_TOKENS", 20)
+    monkeypatch.setattr("twofold.cli.interrupts.leave_soon", lambda: None)  # it would end the tests
     texts = ["five words in each text"] * 40
-    code, out, err = interrupted(["embed", *texts, "--model", "fake:"], wait="time.sleep(0.2)", times=1, after=2)
+    code, out, err = twofold("embed", *texts, "--model", "fake:")
     lines = [json.loads(line) for line in out.splitlines()]
     assert code == 130
-    assert 0 < len(lines) < 40
+    assert len(lines) == 12  # the current slice is the third, of four texts each
     assert f"{len(lines)} of 40 texts were embedded" in err
 
 
@@ -118,12 +130,15 @@ def test_a_slice_that_takes_long_is_not_waited_for(wait: str) -> None:
     assert "Traceback" not in err
 
 
-def test_a_section_that_takes_long_is_not_waited_for_and_those_before_it_stay(tmp_path: Path) -> None:
+def test_a_section_that_takes_long_is_not_waited_for_and_those_before_it_stay(
+    twofold: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twofold.jobs.chunking.SECTION", SECTION)
     corpus = tmp_path / "book.txt"
-    corpus.write_text("\n\n".join(f"page {number} has five words" for number in range(12_000)))
+    corpus.write_text("\n\n".join(f"page {number} has five words" for number in range(400)))
     where = ["--store", f"chroma:{tmp_path / 'store'}", "--collection", "notes", "--model", "fake:"]
-    arguments = ["index", str(corpus), *where, "--chunk-tokens", "500", "--late-chunking", "--json"]
-    later = "len(documents[0].text) > 30_000 and documents[0].text[:7] != 'page 0 '"
+    arguments = ["index", str(corpus), *where, "--chunk-tokens", "20", "--late-chunking", "--json"]
+    later = "len(documents[0].text) > 1_000 and documents[0].text[:7] != 'page 0 '"
     wait = f"import hashlib; {later} and {DEAF.partition('; ')[2]}"
     code, _, err = interrupted(arguments, wait=wait, times=1, after=4)
     assert (code, "Traceback" in err) == (130, False), err
@@ -131,10 +146,7 @@ def test_a_section_that_takes_long_is_not_waited_for_and_those_before_it_stay(tm
     assert store.find()
     there = store.count()
     store.close()
-    ran = subprocess.run(
-        [sys.executable, "-m", "twofold", *arguments], capture_output=True, text=True, check=True, timeout=120
-    )
-    counts = json.loads(ran.stdout)
+    counts = json.loads(twofold(*arguments)[1])
     assert 0 < there < counts["rows"]
     assert (counts["updated"], counts["added"]) == (1, 0)
 

@@ -40,7 +40,7 @@ def test_info_shows_the_space_and_the_counts(twofold: Run, notes: tuple[str, ...
     said = json.loads(out)
     assert code == 0
     assert (said["rows"], said["documents"], said["dimensions"], said["faults"]) == (4, 4, "32 of 64", [])
-    assert "nothing is wrong" in twofold("info", "notes", *notes)[1]
+    assert "no faults found" in twofold("info", "notes", *notes)[1]
 
 
 def test_info_sees_documents_that_are_not_whole(twofold: Run, notes: tuple[str, ...], tmp_path: Path) -> None:
@@ -63,13 +63,13 @@ def test_info_sees_documents_that_are_not_whole(twofold: Run, notes: tuple[str, 
 def test_drop_asks_before_it_removes(twofold: Run, notes: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = twofold("drop", "notes", *notes)
     assert code == 2
-    assert "nobody can be asked: --yes removes notes" in err
+    assert "drop cannot ask for confirmation: add --yes to remove notes" in err
     monkeypatch.setattr("twofold.cli.manage.is_terminal", lambda: True)
     code, out, err = twofold("drop", "notes", *notes, stdin="no\n")
     assert (code, out) == (1, "")
     assert "remove the collection 'notes' with its 4 rows? [y/N]" in err
     assert "nothing was removed" in err
-    assert twofold("drop", "notes", *notes, stdin="y\n")[:2] == (0, "notes is removed, with 4 rows\n")
+    assert twofold("drop", "notes", *notes, stdin="y\n")[:2] == (0, "removed notes with 4 rows\n")
     assert twofold("collections", *notes, "--json")[1] == "[]\n"
 
 
@@ -136,8 +136,8 @@ def test_rows_of_another_space_are_refused(twofold: Run, notes: tuple[str, ...],
     ("content", "said"),
     [
         (b"", "is not JSON"),
-        (b"{}\n", "its first line is no record"),
-        (b"[1]\n", "is not an object"),
+        (b"{}\n", "its first line has no record"),
+        (b"[1]\n", "is not a JSON object"),
         (b"PAR1 and no more", "is not Parquet"),
     ],
 )

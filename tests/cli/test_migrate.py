@@ -56,7 +56,7 @@ def test_what_was_written_since_the_cutover_is_taken_back_or_kept(twofold: Run, 
         assert twofold("migrate", step, "notes", *notes, *new)[0] == 0
     assert twofold("index", "more.jsonl", *notes, "--collection", "notes", *new)[0] == 0
     code, out, _ = twofold("migrate", "rollback", "notes", *notes, "--carry")
-    assert (code, "1 rows were carried back" in out) == (0, True)
+    assert (code, "1 rows were copied back" in out) == (0, True)
     found = twofold("search", "another document", "--collection", "notes", *notes, "--json")[1]
     assert "more" in found
     for step in ("verify", "cutover"):
@@ -89,7 +89,7 @@ def test_the_old_model_is_named_where_no_record_says_it(twofold: Run, notes: tup
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("plan", "notes"), "--model names the one to migrate to"),
+        (("plan", "notes"), "give the model to migrate to with --model"),
         (("plan", "notes", *NEW, "--budget", "1"), "--budget is an option of apply, cutover and rollback, not of plan"),
         (("rollback", "notes", "--sample", "3"), "--sample is an option of plan and verify, not of rollback"),
         (("apply", "nowhere", *NEW), "no collection 'nowhere'"),
@@ -114,7 +114,7 @@ def test_tune_prints_a_table_and_draws_a_picture(twofold: Run, tmp_path: Path) -
     command = ("tune", str(corpus), *NEW, "--sizes", "64,16", "--task", "topic")
     code, out, err = twofold(*command, "--output", "tuned.svg")
     assert code == 0, err
-    assert "30 documents, 30 questions, made of titles" in out
+    assert "30 documents, 30 questions made from titles" in out
     assert "smallest within 2% of the best" in out
     assert "nDCG@10" in Path("tuned.svg").read_text()
     tuned = json.loads(twofold(*command, "--json", "--forms", "float", "--against", "fake:other")[1])

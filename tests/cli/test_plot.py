@@ -41,7 +41,7 @@ def test_the_same_collection_gives_the_same_picture(twofold: Run, notes: tuple[s
 def test_a_field_that_no_row_has_is_named(twofold: Run, notes: tuple[str, ...]) -> None:
     code, _, err = twofold("plot", "notes", *notes, "--color", "colour")
     assert code == 2
-    assert "no row has a field 'colour'; there are 'hot', 'n', 'topic'" in err
+    assert "no row has a field 'colour'; the fields are 'hot', 'n', 'topic'" in err
     assert not Path("plot.png").exists()
 
 
@@ -60,7 +60,7 @@ def test_similarities_of_texts(twofold: Run, notes: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--text", "alone", "--model", "fake:"], "give two texts at least"),
+        (["--text", "alone", "--model", "fake:"], "give at least two texts"),
         ([], "nothing to draw"),
         (["--text", "a", "--text", "b"], "no model: give --model"),
     ],

@@ -54,7 +54,7 @@ def test_another_run_goes_on_where_one_failed(twofold: Run, failing: list[str], 
     Path(name).write_text("what was there")
     code, out, err = twofold("embed", *TEXTS, *FLAGS, "--output", name)
     assert (code, out) == (1, "")
-    assert f"8 of 9 texts are in {name}.unfinished: run it again to go on" in err
+    assert f"8 of 9 texts are in {name}.unfinished: run the command again to continue" in err
     assert Path(name).read_text() == "what was there"
     assert sorted(path.name for path in Path.cwd().iterdir()) == [name, f"{name}.unfinished"]
 
@@ -86,7 +86,7 @@ def test_vectors_of_something_else_are_not_used(twofold: Run, failing: list[str]
     for other in (["--task", "topic"], ["--query"], ["--dimensions", "16"], ["--truncate", "end"]):
         code, _, err = twofold("embed", *TEXTS, *FLAGS, *other, "--output", "out.npy")
         assert code == 2
-        assert "out.npy.unfinished is what another model or task left unfinished" in err
+        assert "out.npy.unfinished has unfinished vectors of another model or task" in err
     assert Path("out.npy.unfinished").read_bytes() == kept
 
 

@@ -60,7 +60,7 @@ def test_the_first_run_indexes_and_the_second_only_asks(
     code, again, err = run(monkeypatch, capfd, "--folder", str(store), "--json")
     assert code == 0
     assert ", 0 tokens/s" in err  # all are looked at, none is embedded
-    assert "documents are there already" in err
+    assert "documents already indexed" in err
     said = json.loads(again)
     assert len(said["questions"]) == len(load_questions())
     first = re.search(r"^recall@10 ([\d.]+)$", out, re.MULTILINE)
@@ -125,7 +125,7 @@ def test_a_door_that_cannot_be_asked_does_not_hide_the_others(
     monkeypatch.delenv("WEAVIATE_URL", raising=False)
     code, out, err = run(monkeypatch, capfd, "--folder", str(store), "--through", "all")
     assert code == 1
-    assert "weaviate was not asked" in err
+    assert "weaviate failed" in err
     assert re.search(r"^ chroma .*\n langchain .*\n llama-index ", out, re.MULTILINE)
 
 

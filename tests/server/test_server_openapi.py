@@ -18,7 +18,7 @@ from twofold.testing import FakeEmbedder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "30"))
 """Bodies for each route; `make fuzz` sends 25,000 to each of the four."""
 PATHS = ("/v1/embeddings", "/v2/embed", "/embed", "/vectors")
 

@@ -58,6 +58,19 @@ class Watched:
         self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
         self.page.on("request", lambda request: self.asked.append(f"{request.method} {request.url}"))
 
+    def reset(self) -> None:
+        """As a new window is: an empty page of 1280 pixels, light, and nothing kept of an earlier one."""
+        if self.page.url != "about:blank":
+            self.page.evaluate("localStorage.clear(), sessionStorage.clear()")
+        self.page.unroute_all()
+        self.page.goto("about:blank")
+        self.page.set_viewport_size({"width": 1280, "height": 900})
+        self.page.emulate_media(color_scheme="light", reduced_motion="null")
+        self.context.clear_permissions()
+        self.context.clear_cookies()
+        self.said.clear()
+        self.asked.clear()
+
     def posts(self) -> int:
         """How many requests for vectors were sent."""
         return sum(one.startswith("POST") for one in self.asked)

@@ -1,7 +1,7 @@
-"""The command `twofold`. Needs the extra `cli`; each command says itself which others it needs.
+"""The command `twofold`. Needs the extra `cli`; the help of a command names the other extras it needs.
 
-Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 used wrongly,
-3 done but for documents that were set aside, 4 verified, and NO-GO, 130 interrupted.
+Data goes to standard output, everything else to standard error. Exit codes: 0 success, 1 failure, 2 wrong usage,
+3 success except for documents that were set aside, 4 `migrate verify` found NO-GO, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ FAILED, MISUSED, SET_ASIDE, NO_GO, INTERRUPTED = 1, 2, 3, 4, 130
 
 
 def main() -> None:
-    """Run the command line and exit; an error of Twofold's is one message, without a traceback."""
-    import signal  # noqa: PLC0415 - Ctrl-C is seen to before anything else is imported
+    """Run the command line and exit. Twofold's errors are shown as one message, without a traceback."""
+    import signal  # noqa: PLC0415 - Ctrl-C is handled before anything else is imported
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    """The exit code of the command that the arguments name."""
+    """Run the command that the arguments name and return its exit code."""
     import warnings  # noqa: PLC0415
 
     from twofold.cli.say import say  # noqa: PLC0415
@@ -39,13 +39,13 @@ def _run() -> int:
         say("twofold: standard output is closed")
         return FAILED
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # whatever the terminal's encoding lacks is escaped
+        if hasattr(stream, "reconfigure"):  # escape characters that the terminal's encoding does not have
             stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: say(f"twofold: {message}")
         try:
             with extra("cli"):
-                from twofold.cli.app import command_line  # noqa: PLC0415 - without the extra, only this is missed
+                from twofold.cli.app import command_line  # noqa: PLC0415 - fails without the extra
             command_line()(prog_name="twofold")
             sys.stdout.flush()
         except SystemExit as stop:
@@ -58,7 +58,7 @@ def _run() -> int:
 
 
 def _ended(code: object) -> int:
-    """The exit code, once what was written is out: a full disk is said here, not by the interpreter's end."""
+    """Flush standard output and return the exit code. A full disk is reported here, not when Python exits."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -67,13 +67,13 @@ def _ended(code: object) -> int:
 
 
 def _failed(error: Exception) -> int:
-    """Say what went wrong, and the exit code for it."""
+    """Print an error and return its exit code."""
     from twofold.cli.say import discard_output, say  # noqa: PLC0415
     from twofold.errors import InputError  # noqa: PLC0415
 
     if isinstance(error, OSError):
-        discard_output()  # what is still to be written would fail again
-        if isinstance(error, BrokenPipeError):  # whoever read our output has gone: `twofold models | head -3`
+        discard_output()  # otherwise the rest of the output would fail again
+        if isinstance(error, BrokenPipeError):  # the reader of our output has closed it: `twofold models | head -3`
             return FAILED
         name = f"{error.filename}: " if error.filename else ""
         say(f"twofold: {name}{error.strerror or error}")

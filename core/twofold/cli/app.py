@@ -1,4 +1,4 @@
-"""The commands, one file each, imported when they are called: `twofold --help` loads none of them."""
+"""The commands. Each is imported when it is called: `twofold --help` loads none of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twofold.cli.say import line
 
 
 class Place(NamedTuple):
-    """Where a command is written, and what it does in a sentence."""
+    """The module and function of a command, and its help in one sentence."""
 
     module: str
     function: str
@@ -23,41 +23,29 @@ class Place(NamedTuple):
 
 
 COMMANDS = {
-    "embed": Place("embed", "embed", "Embed texts: a line of JSON for each, or one array in NumPy's format."),
-    "index": Place(
-        "index", "index", "Index a corpus: what is unchanged is skipped, what changed replaced, a killed run continues."
-    ),
-    "search": Place("search", "search", "Search a collection, best first, with the cosine of each row."),
-    "collections": Place("manage", "collections", "List the collections of a store, with their models and sizes."),
-    "info": Place("manage", "info", "Show what a collection holds, and whether it is sound."),
-    "drop": Place("manage", "drop", "Remove a collection, after a question."),
+    "embed": Place("embed", "embed", "Embed texts. Write one line of JSON per text, or one NumPy array."),
+    "index": Place("index", "index", "Index files into a collection. Unchanged documents are skipped."),
+    "search": Place("search", "search", "Search a collection. The best rows come first, with their cosines."),
+    "collections": Place("manage", "collections", "List the collections of a store with their models and sizes."),
+    "info": Place("manage", "info", "Show what a collection contains, and check it for faults."),
+    "drop": Place("manage", "drop", "Remove a collection. Asks for confirmation."),
     "export": Place("transfer", "export", "Write a collection to a file, with its vectors and its record."),
     "import": Place("transfer", "import_", "Read an exported file into a collection of the same space."),
-    "migrate": Place(
-        "migrate", "migrate", "Move a collection into the space of another model, while it is read and written."
-    ),
-    "tune": Place(
-        "tune", "tune", "Measure on a corpus what sizes, quantisation, tasks, late chunking and models are worth."
-    ),
+    "migrate": Place("migrate", "migrate", "Move a collection to another model while it stays in use."),
+    "tune": Place("tune", "tune", "Compare dimensions, quantisation, tasks, chunking and models on your documents."),
     "plot": Place("plot", "plot", "Draw a map of a collection, or the similarities of a few texts."),
-    "serve": Place(
-        "serve", "serve", "Serve models over HTTP, in the dialects that clients speak already, with a page to try them."
-    ),
-    "models": Place(
-        "models", "models", "List the models that Twofold knows; another is known by its checkpoint's files."
-    ),
-    "doctor": Place(
-        "doctor", "doctor", "Check a model: files, licence, device, and whether its vectors are the published ones."
-    ),
-    "demo": Place("demo", "demo", "Index the documentation of Python's standard library, ask it questions, measure."),
+    "serve": Place("serve", "serve", "Serve models over HTTP for existing clients, with a page to try them."),
+    "models": Place("models", "models", "List the known models. Other models are read from their checkpoints."),
+    "doctor": Place("doctor", "doctor", "Check a model: files, licence, device, and known vectors."),
+    "demo": Place("demo", "demo", "Index the documentation of Python's standard library and ask it questions."),
 }
 
 
 class Command(TyperCommand):
-    """A command that takes options from a file, and whose help has them under their headings, none of them cut."""
+    """A command that reads options from a file. Its help lists options under headings and truncates none."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Read flags, then variables, then the file."""
+        """Use the file's options as defaults. Flags and variables take precedence."""
         if parent is not None and isinstance(parent.obj, Config):
             flags = flags_of(self)
             given = parent.obj.options_of(str(info_name), flags, _all_flags)
@@ -65,7 +53,6 @@ class Command(TyperCommand):
         return super().make_context(info_name, args, parent, **extra)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write each heading with the options under it."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             if (record := parameter.get_help_record(ctx)) is not None:
@@ -78,27 +65,21 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """The commands, by `COMMANDS`."""
-
     def list_commands(self, ctx: Any) -> list[str]:
-        """Their names, without loading them."""
+        """List the names without loading the commands."""
         return list(COMMANDS)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """What each does, whole."""
+        """Write each command's help without truncating it."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, place.help) for name, place in COMMANDS.items()])
 
 
 class Loaded(Mapping[str, TyperCommand]):
-    """The commands, each loaded when it is asked for."""
+    """The commands, each imported when it is looked up."""
 
     def __getitem__(self, name: str) -> TyperCommand:
-        """Import a command and make its flags.
-
-        Raises:
-            KeyError: there is none of that name.
-        """
+        """Import a command and create its flags."""
         place = COMMANDS[name]
         function = getattr(import_module(f"twofold.cli.{place.module}"), place.function)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -110,16 +91,14 @@ class Loaded(Mapping[str, TyperCommand]):
         return command  # type: ignore[no-any-return] # it is of the class that was asked for
 
     def __iter__(self) -> Iterator[str]:
-        """Their names."""
         return iter(COMMANDS)
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(COMMANDS)
 
 
 def flags_of(command: TyperCommand) -> dict[str, Any]:
-    """The options of a command, by the words of their flags."""
+    """The options of a command by the names of their flags, such as `query_task`."""
     found = (parameter for parameter in command.params if parameter.param_type_name == "option")
     return {_word(parameter): parameter for parameter in found if parameter.name != "help"}
 
@@ -139,10 +118,10 @@ def _as_taken(parameter: Any, value: Any) -> Any:
 
 HELP: dict[Any, Any] = {"help_option_names": ["-h", "--help"]}
 WITHOUT_VARIABLE = ("yes",)
-"""Options that ask for something in this one call."""
+"""Options that can only be given as flags."""
 EPILOG = (
-    "Each option can also be set by a variable (TWOFOLD_MODEL for --model) or in a file: pyproject.toml's "
-    "[tool.twofold], or twofold.toml; a flag comes before a variable, a variable before the file."
+    "You can also set each option with an environment variable (TWOFOLD_MODEL for --model) or in a file: twofold.toml, "
+    "or [tool.twofold] in pyproject.toml. Flags take precedence over variables, and variables over the file."
 )
 
 app = typer.Typer(
@@ -168,7 +147,7 @@ def _say_version(asked: bool) -> None:
 def options_of_all(
     ctx: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(envvar="TWOFOLD_CONFIG", help="A file of options; found by itself if none is given.")
+        Path | None, typer.Option(envvar="TWOFOLD_CONFIG", help="A file with options. Default: the nearest one.")
     ] = None,
     version: Annotated[  # noqa: ARG001 - its callback does it
         bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Show the version and exit.")
@@ -179,7 +158,6 @@ def options_of_all(
 
 
 def command_line() -> TyperGroup:
-    """The whole command line."""
     group: Any = typer.main.get_command(app)
     group.commands = Loaded()
     return group  # type: ignore[no-any-return] # it is of the class that was asked for

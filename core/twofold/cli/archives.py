@@ -1,7 +1,7 @@
-"""The formats of exported collections: JSONL and Parquet, both with the record of the space and every row's vector.
+"""The formats of exported collections: JSONL and Parquet. Both contain the space's record and every row's vector.
 
-JSONL has the record in its first line, `{"twofold": 1, "record": …}`, then a line for each row. Parquet has it in the
-metadata of its schema, under `twofold.record`, and a column for each part of a row. Metadata is JSON in both.
+JSONL has the record in its first line, `{"twofold": 1, "record": …}`, then one line per row. Parquet has the record in
+the metadata of its schema, under `twofold.record`, and a column per field of a row. Metadata is JSON in both.
 """
 
 from __future__ import annotations
@@ -35,28 +35,27 @@ ROWS = 1000
 
 
 class Archive(ABC):
-    """A format: how rows are written to a stream, and read from a file."""
+    """A format: writes rows to a stream and reads them from a file."""
 
     @abstractmethod
     def writing(self, stream: BinaryIO, record: str) -> AbstractContextManager[Write]:
-        """Give what writes rows, after the record."""
+        """Write the record, then yield a function that writes rows."""
 
     @abstractmethod
     def reading(self, file: Path) -> AbstractContextManager[tuple[SpaceRecord, Parts]]:
-        """Give the record, and rows with their vectors in parts that memory holds.
+        """Yield the record and an iterator over parts of the rows, with their vectors.
 
         Raises:
-            InputError: no file that was exported, or one that is damaged.
+            InputError: the file was not exported by Twofold, or is damaged.
             SpaceMismatch: its record cannot be read.
         """
 
 
 class Jsonl(Archive):
-    """A line of JSON for each row; vectors as numbers, for every tool that reads JSON."""
+    """One line of JSON per row, with vectors as lists of numbers."""
 
     @contextmanager
     def writing(self, stream: BinaryIO, record: str) -> Iterator[Write]:
-        """See `Archive.writing`."""
         stream.write(_line({"twofold": VERSION, "record": record}))
 
         def write(rows: Sequence[Stored]) -> None:
@@ -66,22 +65,20 @@ class Jsonl(Archive):
 
     @contextmanager
     def reading(self, file: Path) -> Iterator[tuple[SpaceRecord, Parts]]:
-        """See `Archive.reading`."""
         with file.open("rb") as stream:
             first = _parsed(stream.readline(), file, 1)
             if first.get("twofold") != VERSION or not isinstance(first.get("record"), str):
-                raise InputError(f"{file} was not exported by this version of Twofold: its first line is no record")
+                raise InputError(f"{file} was not exported by this version of Twofold: its first line has no record")
             record = SpaceRecord.from_json(first["record"])
             lines = (_parsed(line, file, number) for number, line in enumerate(stream, 2))
             yield record, _parts(lines, record.space.dimensions, file)
 
 
 class Parquet(Archive):
-    """Columns; vectors as lists of float32."""
+    """One column per field, with vectors as lists of float32."""
 
     @contextmanager
     def writing(self, stream: BinaryIO, record: str) -> Iterator[Write]:
-        """See `Archive.writing`."""
         pa, pq = _pyarrow()
         size = SpaceRecord.from_json(record).space.dimensions
         columns = [(name, pa.string()) for name in ("id", "document", "text")]
@@ -98,7 +95,6 @@ class Parquet(Archive):
 
     @contextmanager
     def reading(self, file: Path) -> Iterator[tuple[SpaceRecord, Parts]]:
-        """See `Archive.reading`."""
         pa, pq = _pyarrow()
         try:
             table = pq.ParquetFile(file)
@@ -107,7 +103,7 @@ class Parquet(Archive):
         with table:
             stored = (table.schema_arrow.metadata or {}).get(RECORD)
             if stored is None:
-                raise InputError(f"{file} was not exported by Twofold: its schema holds no record")
+                raise InputError(f"{file} was not exported by Twofold: its schema has no record")
             record = SpaceRecord.from_json(stored.decode())
             rows = (row for batch in table.iter_batches(ROWS) for row in batch.to_pylist())
             yield record, _parts(rows, record.space.dimensions, file)
@@ -124,7 +120,7 @@ def _pyarrow() -> tuple[Any, Any]:
 
 
 def _fields(row: Row) -> dict[str, Any]:
-    """A row without its vector, flat."""
+    """A row's fields without its vector."""
     start, end = row.span
     own = {"id": row.id, "document": row.document, "text": row.text, "start": start, "end": end, "section": row.section}
     metadata = json.dumps(dict(row.metadata), ensure_ascii=False, sort_keys=True)
@@ -138,7 +134,7 @@ def _parts(raw: Iterable[dict[str, Any]], size: int, file: Path) -> Parts:
         try:
             row, vector = _row(one), np.asarray(one["vector"], np.float32)
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{file}, row {number}: not a row that was exported ({error})") from None
+            raise InputError(f"{file}, row {number}: not an exported row ({error})") from None
         if vector.shape != (size,) or not np.isfinite(vector).all():
             raise InputError(f"{file}, row {number}: its vector is not {size} finite numbers")
         rows.append(row)
@@ -165,7 +161,7 @@ def _row(one: dict[str, Any]) -> Row:
 
 
 def _numbers(vector: FloatArray) -> list[float]:
-    """Numbers with as many digits as a float32 needs."""
+    """Numbers with no more digits than a float32 needs."""
     return [float(str(number)) for number in np.asarray(vector, np.float32)]
 
 
@@ -179,5 +175,5 @@ def _parsed(raw: bytes, file: Path, number: int) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}, line {number} is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise InputError(f"{file}, line {number} is not an object")
+        raise InputError(f"{file}, line {number} is not a JSON object")
     return value

@@ -1,4 +1,4 @@
-"""`--batch`: texts are left with the provider's batch API, and Ctrl-C leaves them there."""
+"""`--batch`: submit texts to the provider's batch API. Ctrl-C leaves submitted texts with the provider."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
     from twofold.embedder import Embedder
 
-GO_ON = "what was submitted stays with the provider: run the same command again to go on with it"
+GO_ON = "submitted texts stay with the provider: run the same command again to continue"
 
 
 def check(embedder: Embedder, *, late_chunking: bool) -> None:
-    """Refuse what a batch API cannot do, before anything is made.
+    """Check that a batch API can do this job.
 
     Raises:
-        InputError: no cache, late chunking, a model without a batch API.
+        InputError: there is no cache, late chunking is on, or the model has no batch API.
     """
     if late_chunking:
-        raise InputError("a batch API has no late chunking: leave out --batch or --late-chunking")
+        raise InputError("batch APIs do not support late chunking: omit --batch or --late-chunking")
     if embedder.settings.cache is None:
-        raise InputError("--batch needs --cache: the folder in which its vectors are kept")
+        raise InputError("--batch needs --cache, a folder that keeps its vectors")
     check_batch(embedder)
 
 
 def leave_with_provider(embedder: Embedder, texts: Iterable[str], stop: Callable[[], bool]) -> None:
-    """Have the vectors of `texts` made, and wait for them.
+    """Submit `texts`, and wait until their vectors are in the cache.
 
     Raises:
         typer.Exit: Ctrl-C was pressed.
@@ -45,8 +45,8 @@ def leave_with_provider(embedder: Embedder, texts: Iterable[str], stop: Callable
         say(GO_ON)
         raise
     if made.stopped:
-        say(f"{made.done:,} texts are in the cache, {made.under_way:,} are under way; {GO_ON}")
+        say(f"{made.done:,} texts are in the cache, {made.under_way:,} are in progress; {GO_ON}")
         raise typer.Exit(INTERRUPTED)
     batches = "1 batch" if made.submitted == 1 else f"{made.submitted:,} batches"
-    aside = f"; {made.refused:,} were refused, and are tried by single requests" if made.refused else ""
-    say(f"{made.done:,} texts by {batches}, {made.there:,} in the cache before{aside}")
+    aside = f"; {made.refused:,} were refused and are sent as single requests" if made.refused else ""
+    say(f"{made.done:,} texts embedded in {batches}, {made.there:,} were already in the cache{aside}")

@@ -1,4 +1,4 @@
-"""What a collection says of itself: its record, and the embedder that its questions want."""
+"""A collection's record, and the embedder that it describes."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ FAKE = "twofold/fake"
 
 @contextmanager
 def found_collection(address: str, name: str) -> Iterator[Store]:
-    """A collection that is there, opened without an embedder.
+    """Open an existing collection without an embedder.
 
     Raises:
-        StoreError: it is not there.
+        StoreError: the collection does not exist.
     """
     store = connect_store(address, name)
     try:
         if not store.find():
-            raise StoreError(f"there is no collection {name!r} in {address}; twofold collections lists those there are")
+            raise StoreError(f"there is no collection {name!r} in {address}: list them with `twofold collections`")
         yield store
     finally:
         store.close()
@@ -42,15 +42,15 @@ def record_of(store: Store) -> SpaceRecord:
     """The record of a collection.
 
     Raises:
-        StoreError: it has none.
+        StoreError: the collection has no record.
     """
     return read_record(store)
 
 
 def space_of(store: Store) -> dict[str, Any]:
-    """What a collection says of its space, by the names that people read."""
+    """A collection's space as names and values for people."""
     if store.record() is None:
-        return {"space": "not said: open it once with adopt=True"}
+        return {"space": "unknown: open the collection once with adopt=True"}
     space = record_of(store).space
     sides = {
         "query task": f"{space.query_task or 'none'} {space.query_prefix!r}",
@@ -67,13 +67,13 @@ def space_of(store: Store) -> dict[str, Any]:
 
 
 def embedder_of(store: Store, given: Given) -> Embedder:
-    """The embedder that a collection's record describes, with the options that were given in their places.
+    """The embedder that a collection's record describes. Given options override the record's.
 
     Raises:
-        InputError: an option that no embedder takes.
-        SpaceMismatch: the options given make another space.
+        InputError: an option is invalid.
+        SpaceMismatch: the given options define a different space.
         StoreError: the collection has no record.
-        ModelError: the model that wrote it cannot be had under its name.
+        ModelError: the model that wrote the collection cannot be found by its name.
     """
     record = record_of(store)
     embedder = Embedder(**{**options_of(record.space), **with_bare_tasks(given)})
@@ -85,14 +85,14 @@ def embedder_of(store: Store, given: Given) -> Embedder:
         if "model" in given:
             raise
         raise ModelError(
-            f"collection {store.name!r} was written with {record.space.model}: name its folder or its hub id by "
+            f"collection {store.name!r} was written with {record.space.model}: give its folder or hub id with "
             f"--model ({error})"
         ) from None
     return embedder
 
 
 def options_of(space: Space) -> Given:
-    """The options of the embedder that a space is of."""
+    """The options of an embedder for a space."""
     name = "fake:" if space.model == FAKE else space.model
     return {
         "model": f"{space.provider}:{space.model}" if space.provider else name,

@@ -1,6 +1,6 @@
-"""Options from a file: `[tool.twofold]` of a pyproject.toml, or a twofold.toml, of this folder or one above it.
+"""Options from a file: twofold.toml, or `[tool.twofold]` in pyproject.toml, in this folder or one above it.
 
-A key of the table is an option of every command that has it, a table in it holds those of one command:
+A key sets an option for every command that has it. A table sets options for one command:
 
     [tool.twofold]
     model = "sentence-transformers/all-MiniLM-L6-v2"
@@ -27,17 +27,17 @@ OWN, SHARED = "twofold.toml", "pyproject.toml"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a file sets: options of all commands that have them, and those of one command, by its name."""
+    """The options in a file: `shared` for all commands that have them, `own` by the name of a command."""
 
     file: Path
     shared: Mapping[str, Any] = field(default_factory=dict)
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def options_of(self, command: str, names: Collection[str], others: Callable[[], Iterable[str]]) -> dict[str, Any]:
-        """What it sets of the options `names` of a command; `others` gives those of all commands.
+        """The file's options for a command that has the options `names`. `others` returns those of all commands.
 
         Raises:
-            InputError: an option that there is not.
+            InputError: the file sets an unknown option.
         """
         own = self.own.get(command, {})
         self._check(own, names, f"an option of {command}")
@@ -53,10 +53,10 @@ class Config:
 
 
 def read_config(path: Path | None, commands: Collection[str]) -> Config | None:
-    """What the file at `path` sets, or the nearest one where none is named; None where there is none.
+    """Read the file at `path`, or the nearest one if `path` is None. Returns None if there is no file.
 
     Raises:
-        InputError: a file that was named and is not there, or one that cannot be read.
+        InputError: the file does not exist or is invalid.
     """
     found = (path, _load(path)) if path is not None else _find(Path.cwd())
     if found is None:
@@ -64,7 +64,7 @@ def read_config(path: Path | None, commands: Collection[str]) -> Config | None:
     file, table = found
     tables = {name: value for name, value in table.items() if isinstance(value, dict)}
     for name in tables.keys() - commands:
-        raise InputError(f"{file}: [{name}] is not a command; the commands are {', '.join(commands)}")
+        raise InputError(f"{file}: [{name}] is not a command. The commands are {', '.join(commands)}")
     own = {name: _named(file, options) for name, options in tables.items()}
     return Config(file, _named(file, {name: table[name] for name in table.keys() - tables}), own)
 
@@ -93,7 +93,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _named(file: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by their names with underscores, whichever way they are written."""
+    """Options with underscores in their names, however the file writes them."""
     for name, value in options.items():
         if not isinstance(value, str | int | float | bool | list):
             raise InputError(f"{file}: {name} is {value!r}; expected a string, a number, true, false or a list")

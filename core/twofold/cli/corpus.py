@@ -1,4 +1,4 @@
-"""A corpus as commands take it that index nothing."""
+"""Reading a corpus in commands that do not index it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def readable(corpus: Corpus) -> Iterator[Item]:
-    """Its documents; blank ones are counted among what it passes over.
+    """The documents of a corpus. Blank ones are skipped and counted.
 
     Raises:
-        InputError: one cannot be read.
+        InputError: a document cannot be read.
     """
     for item in corpus:
         if isinstance(item, Unreadable):
@@ -30,5 +30,5 @@ def readable(corpus: Corpus) -> Iterator[Item]:
 
 
 def left_out(corpus: Corpus) -> str:
-    """What was passed over, in words: `3 .png files, 1 blank documents`; empty where nothing was."""
+    """What was skipped, such as "3 .png files, 1 blank documents"; empty if nothing was."""
     return ", ".join(f"{count:,} {what}" for what, count in corpus.skipped.most_common())

@@ -1,4 +1,4 @@
-"""`twofold demo`: the documentation of Python's standard library, indexed and asked."""
+"""`twofold demo`: index the documentation of Python's standard library and ask it questions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from twofold.demo.doors import Agreement
 
 ANSWERS = 3
-"""How many answers to a question are printed."""
+"""Answers printed per question."""
 ALL = "all"
 NAMES = ", ".join(door_names())
 
@@ -37,14 +37,17 @@ NAMES = ", ".join(door_names())
 @embedder_options(model=MODEL, truncate="end")
 def demo(
     embedder: Embedder,
-    folder: Annotated[Path, typer.Option(help="The folder of the Chroma store.")] = Path("demo-store"),
-    through: Annotated[str | None, typer.Option(help=f"Ask through {NAMES} or {ALL} as well.")] = None,
+    folder: Annotated[Path, typer.Option(help="Folder of the Chroma store.")] = Path("demo-store"),
+    through: Annotated[str | None, typer.Option(help=f"Also ask through an integration: {NAMES}, or {ALL}.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Index the documentation of Python's standard library, ask it questions, measure."""
+    """Index the documentation of Python's standard library and ask it questions.
+
+    A second run only asks the questions.
+    """
     names = door_names()
     if through not in {None, ALL, *names}:
-        raise typer.BadParameter(f"--through {through}: it must be one of {NAMES}, {ALL}")
+        raise typer.BadParameter(f"--through {through}: choose one of {NAMES}, {ALL}")
     embedder = with_bundled_weights(embedder)
     corpus = standard_library()
     with (
@@ -66,11 +69,11 @@ def demo(
 def _index(embedder: Embedder, collection: jobs.Store, corpus: Sequence[Entry], stop: Any) -> None:
     counts = jobs.index(embedder, collection, as_items(corpus), progress=True, stop=stop)
     if counts.stopped:
-        say("the rest is left for the next run")
+        say("stopped: run the same command again to continue")
         raise typer.Exit(INTERRUPTED)
     done = counts.added + counts.updated
     said = (
-        f"{done:,} of {len(corpus):,} documents indexed" if done else f"all {len(corpus):,} documents are there already"
+        f"{done:,} of {len(corpus):,} documents indexed" if done else f"all {len(corpus):,} documents already indexed"
     )
     say(f"{said}: {embedder.space.tag}")
 
@@ -78,7 +81,7 @@ def _index(embedder: Embedder, collection: jobs.Store, corpus: Sequence[Entry], 
 def _ask_doors(
     embedder: Embedder, answered: Sequence[Answered], corpus: Sequence[Entry], doors: Sequence[str]
 ) -> tuple[dict[str, tuple[Agreement, float]], bool]:
-    """What each door answers, against the core's answers, and the seconds that it took; and whether all answered."""
+    """Compare each integration's answers with the core's, with the seconds taken; also whether all answered."""
     agreements, all_answered = {}, True
     for door in doors:
         say(f"asking through {door}")
@@ -86,7 +89,7 @@ def _ask_doors(
         try:
             answers = ask_through(door, embedder, pool(answered, corpus), [one.question.text for one in answered])
         except TwofoldError as error:
-            say(f"{door} was not asked: {error}")
+            say(f"{door} failed: {error}")
             all_answered = False
             continue
         agreements[door] = compare(answered, answers), time.monotonic() - started
@@ -99,12 +102,12 @@ def _print(answered: Sequence[Answered], agreements: dict[str, tuple[Agreement, 
         for one in answered[:SHOWN]
     )
     show.table(("question", "answers"), rows)
-    line(f"{len(answered)} questions, each with the names that answer it:")
+    line(f"{len(answered)} questions with known answers:")
     for name, value in measure(answered).items():
         line(f"{name} {value:.2f}")
     if agreements:
         show.table(
-            ("through", "same answers", "largest difference of a score", "seconds", ""),
+            ("through", "same answers", "largest score difference", "seconds", ""),
             (
                 (
                     door,

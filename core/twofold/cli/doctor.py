@@ -1,4 +1,4 @@
-"""`twofold doctor`: is this model what it says it is, and does it run rightly here?"""
+"""`twofold doctor`: check that a model is what it claims to be and runs correctly here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ MARKS = {True: "ok", False: "WRONG", None: ""}
 
 @embedder_options(model_argument=True)
 def doctor(embedder: Embedder, as_json: JsonOption = False) -> None:
-    """Check a model: files, licence, device, and whether its vectors are the published ones."""
+    """Check a model: files, licence, device, and known vectors.
+
+    The exit code is 1 if a check fails.
+    """
     findings = list(examine(embedder))
     if as_json:
         show.as_json([asdict(finding) for finding in findings])

@@ -1,4 +1,4 @@
-"""`twofold embed`: texts to vectors."""
+"""`twofold embed`."""
 
 from __future__ import annotations
 
@@ -41,37 +41,41 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 SLICE_TOKENS = 32_768
-"""How much is embedded between two looks at Ctrl-C."""
+"""Tokens embedded between two checks for Ctrl-C."""
 
 
 @embedder_options()
 @reading_options
 def embed(
-    texts: Annotated[list[str] | None, typer.Argument(help="Lines of standard input if none are given.")] = None,
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts. Default: the lines of standard input.")] = None,
     *,
     embedder: Embedder,
     reading: Reading,
-    file: Annotated[list[Path] | None, typer.Option(help="A file of texts, or a folder.")] = None,
-    output: Annotated[Path | None, typer.Option(help="A file; standard output if none is given.")] = None,
-    form: Annotated[Literal["jsonl", "npy"] | None, typer.Option("--format", help="By the file's name.")] = None,
-    query: Annotated[bool, typer.Option("--query", help="As queries, not as documents.")] = False,
+    file: Annotated[list[Path] | None, typer.Option(help="Read texts from this file or folder. Repeatable.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
+    form: Annotated[
+        Literal["jsonl", "npy"] | None, typer.Option("--format", help="Output format. Default: by the file's name.")
+    ] = None,
+    query: Annotated[bool, typer.Option("--query", help="Embed as queries instead of documents.")] = False,
     budget: BudgetOption = None,
     budget_tokens: BudgetTokensOption = None,
-    task: Annotated[str | None, typer.Option(help=f"Under this task; '{BARE_MODEL}' is the bare model.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help=f"Embed under this task; '{BARE_MODEL}' for no adapter and no prefix.")
+    ] = None,
 ) -> None:
-    """Embed texts: a line of JSON for each, or one array in NumPy's format.
+    """Embed texts. Write one line of JSON per text, or one NumPy array.
 
-    An output file appears once it is whole. What Ctrl-C or a failure cut short is kept beside it, in a file ending in
-    .unfinished, and the same command continues from there.
+    An output file appears when it is complete. After Ctrl-C or a failure, finished vectors are kept in a file ending in
+    .unfinished, and running the same command again continues from there.
     """
     if query and task is not None:
-        raise typer.BadParameter("--query and --task exclude each other")
+        raise typer.BadParameter("--query and --task cannot be used together")
     form = form or ("npy" if output and output.suffix == ".npy" else "jsonl")
     side = Side(embedder, query, task)
     with stopping() as stop, Texts() as todo:
         skipped = _read(todo, side, _inputs(texts or [], file or [], reading), stop)
         if skipped:
-            say(f"left out: {skipped}")
+            say(f"skipped: {skipped}")
         work = Work(side, todo, stop, jobs.Spending(embedder, budget_of(budget, budget_tokens, ahead=True)))
         if output is None:
             _to_stream(work, form)
@@ -80,43 +84,45 @@ def embed(
 
 
 class Side:
-    """How texts go in: as documents, as queries, or under a task by its name."""
+    """How texts are embedded: as documents, as queries, or under a named task.
+
+    Raises:
+        InputError: the model does not have the task.
+    """
 
     def __init__(self, embedder: Embedder, query: bool, task: str | None) -> None:
-        """Look the task up; it is an `InputError` where the model has none of that name."""
         self.embedder, self.query = embedder, query
         usual = embedder.query_task if query else embedder.document_task
         self.name = usual.name if task is None else embedder.card.task(None if task == BARE_MODEL else task).name
         self._usual = task is None
 
     def embed(self, texts: Sequence[str]) -> FloatArray:
-        """The vectors of texts, shape (n, dimensions)."""
+        """Return vectors of shape (n, dimensions)."""
         if not self._usual:
             return self.embedder.embed(texts, task=self.name)
         return self.embedder.embed_queries(texts) if self.query else self.embedder.embed_documents(texts)
 
     def said(self) -> dict[str, Any]:
-        """What its vectors are, to tell them from others."""
+        """A description that distinguishes its vectors from others."""
         settings = self.embedder.settings
         cut = settings.query_truncate if self.query and settings.query_truncate else settings.truncate
         return {"space": self.embedder.space.tag, "task": self.name, "query": self.query, "truncate": cut}
 
 
 class Work:
-    """Texts, how they go in, and what ends that before all are done."""
+    """Texts to embed, with the side, the budget and the check for Ctrl-C."""
 
     def __init__(self, side: Side, texts: Texts, stop: Callable[[], bool], spending: Spending) -> None:
-        """Nothing is done."""
         self.side, self.texts = side, texts
         self._stop, self._spending = stop, spending
 
     def do(self, kept: Unfinished | None = None) -> Iterator[tuple[list[Text], FloatArray]]:
-        """Embed slices of texts that are not kept yet; of one that a provider failed in, what it gave.
+        """Embed the texts that are not in `kept`, slice by slice. A slice that fails yields its finished texts.
 
         Raises:
             typer.Exit: Ctrl-C was pressed.
             ProviderError: a hosted model failed.
-            BudgetExceeded: they would cost, or have cost, what they may.
+            BudgetExceeded: the budget is, or would be, exceeded.
         """
         if self._spending.limit < inf:
             self._spending.check(sum(text.tokens for text in self._left(kept)))
@@ -139,29 +145,29 @@ class Work:
 
 
 def _inputs(texts: list[str], files: list[Path], reading: Reading) -> tuple[Iterator[Item], Corpus]:
-    """The texts: with numbers from 0 for those typed and for lines that are read, paths and ids for files."""
+    """The texts. Arguments and lines are numbered from 0; texts from files have their paths or ids."""
     corpus = jobs.read_corpus(files, reading)
     typed: Iterable[tuple[int, str]] = enumerate(texts)
     if not texts and not files:
         if is_terminal():
-            raise typer.BadParameter("no texts: give some, or --file, or lines on standard input")
+            raise typer.BadParameter("no texts: give texts, --file, or lines on standard input")
         typed = input_lines(reading.encoding)
     return chain((Item(str(number), text) for number, text in typed), readable(corpus)), corpus
 
 
 def _read(todo: Texts, side: Side, inputs: tuple[Iterator[Item], Corpus], stop: Callable[[], bool]) -> str:
-    """Read, count and keep all texts; what of the files was passed over, in words."""
+    """Read, count and store all texts. Returns what was skipped, in words."""
     items, corpus = inputs
     for _ in todo.read(side.embedder, side.name, items):
         if stop():
             raise typer.Exit(INTERRUPTED)
     if not todo:
-        raise typer.BadParameter("no texts: nothing but blank ones was read")
+        raise typer.BadParameter("no texts: all of them are blank")
     return left_out(corpus)
 
 
 def _to_stream(work: Work, form: str) -> None:
-    """Write to standard output: lines as they come, or one array at the end."""
+    """Write to standard output: lines as they are ready, or one array at the end."""
     stream, count = sys.stdout.buffer, 0
     with Unfinished(None, work.side.said()) as kept:
         try:
@@ -180,16 +186,18 @@ def _to_stream(work: Work, form: str) -> None:
 
 
 def _to_file(work: Work, form: str, output: Path) -> None:
-    """Write a file once it is whole; until then vectors are kept beside it."""
+    """Write a file when it is complete. Until then, its vectors are kept beside it."""
     with whole_file(output) as stream, Unfinished(output, work.side.said()) as kept:
-        # the output is made first, so that what cannot be written is said before any work
+        # the output is created first: if it cannot be written, nothing is embedded
         try:
             for some, vectors in work.do(kept):
                 kept.keep([text.text for text in some], vectors)
             _write(stream, form, kept, work)
         except BaseException:
             if kept.count:
-                say(f"{kept.count:,} of {len(work.texts):,} texts are in {kept.path}: run it again to go on")
+                say(
+                    f"{kept.count:,} of {len(work.texts):,} texts are in {kept.path}: run the command again to continue"
+                )
             else:
                 kept.remove()
             raise
@@ -209,7 +217,7 @@ def _write(stream: BinaryIO, form: str, kept: Unfinished, work: Work) -> None:
 
 
 def _lines(texts: Sequence[Text], vectors: FloatArray) -> Iterator[bytes]:
-    """Lines of JSON; each number has as many digits as a float32 needs."""
+    """Lines of JSON. Numbers have no more digits than a float32 needs."""
     for text, vector in zip(texts, vectors, strict=True):
         numbers = ", ".join(map(str, vector))
         yield f'{{"id": {json.dumps(text.id)}, "embedding": [{numbers}]}}\n'.encode()

@@ -1,4 +1,4 @@
-"""Standard input as lines, and files that appear whole or not at all."""
+"""Reads lines from standard input, and writes files that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 def is_terminal() -> bool:
-    """Whether somebody types what standard input gives."""
+    """Whether standard input is a terminal."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 def input_lines(encoding: str | None = None) -> Iterator[tuple[int, str]]:
-    """The lines of standard input that are not blank, numbered from 0; they end at a line feed and nowhere else.
+    """The numbers (from 0) and texts of the lines of standard input that are not blank. Only a line feed ends a line.
 
     Raises:
-        InputError: it is closed, or a line is not of the encoding; the line is named.
+        InputError: standard input is closed, or a line is not in this encoding.
     """
     if sys.stdin is None or sys.stdin.closed:
-        raise InputError("standard input is closed: give texts as arguments or by --file")
+        raise InputError("standard input is closed: give texts as arguments or with --file")
     encoding = encoding or "utf-8"
     for number, raw in enumerate(sys.stdin.buffer):
         try:
@@ -36,7 +36,7 @@ def input_lines(encoding: str | None = None) -> Iterator[tuple[int, str]]:
         except UnicodeDecodeError as error:
             wrong = f"byte {raw[error.start]:#04x} at offset {error.start}"
             raise InputError(
-                f"line {number + 1} of standard input is not {encoding.upper()}: {wrong}; name its encoding by "
+                f"line {number + 1} of standard input is not {encoding.upper()}: {wrong}; set its encoding with "
                 "--text-encoding"
             ) from None
         line = line.removesuffix("\n").removesuffix("\r")
@@ -47,10 +47,10 @@ def input_lines(encoding: str | None = None) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of `path` once the block has ended well; a pipe or device is written to.
+    """Write to a temporary file that replaces `path` when the block succeeds. Pipes and devices are written directly.
 
     Raises:
-        InputError: the file cannot be made.
+        InputError: the file cannot be created.
     """
     if path.exists() and not path.is_file():
         with _named(path), path.open("wb") as stream:
@@ -60,7 +60,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     with _named(path):
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
     try:
-        with open(handle, "wb") as stream:  # noqa: PTH123 - it is open already
+        with open(handle, "wb") as stream:  # noqa: PTH123 - already open
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

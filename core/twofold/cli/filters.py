@@ -1,4 +1,4 @@
-"""`--filter field=value`: which rows are searched."""
+"""`--filter field=value`: search only some rows."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def parse_filters(given: Sequence[str]) -> Where:
-    """Fields with the values that they may have: `n=9` is the number 9 and the text "9", `ok=true` the truth too.
+    """Map fields to their accepted values. `n=9` accepts the number 9 and the string "9"; `ok=true` also accepts True.
 
     Raises:
-        InputError: one without a field or an equals sign.
+        InputError: a filter has no field or no equals sign.
     """
     fields: dict[str, list[Any]] = {}
     for one in given:
@@ -29,11 +29,7 @@ def parse_filters(given: Sequence[str]) -> Where:
 
 
 def check_limit(limit: int) -> None:
-    """Refuse to show nothing.
-
-    Raises:
-        InputError: a limit under 1.
-    """
+    """Raise InputError if the limit is below 1."""
     if limit < 1:
         raise InputError(f"--limit {limit}: it must be at least 1")
 

@@ -1,4 +1,4 @@
-"""`twofold index`: a corpus into a collection."""
+"""`twofold index`."""
 
 from __future__ import annotations
 
@@ -37,44 +37,45 @@ if TYPE_CHECKING:
 @embedder_options()
 @reading_options
 def index(
-    paths: Annotated[list[Path], typer.Argument(help="Folders and files.", show_default=False)],
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders to index.", show_default=False)],
     *,
     store: StoreOption,
     collection: CollectionOption,
     embedder: Embedder,
     reading: Reading,
-    chunk_tokens: Annotated[int | None, typer.Option(help="Cut documents into chunks of so many tokens.")] = None,
-    late_chunking: Annotated[bool, typer.Option(help="Embed each chunk in its document.")] = False,
+    chunk_tokens: Annotated[int | None, typer.Option(help="Split documents into chunks of this many tokens.")] = None,
+    late_chunking: Annotated[bool, typer.Option(help="Embed each chunk in the context of its document.")] = False,
     on_error: Annotated[
-        Literal["stop", "skip"], typer.Option(help="At a document that cannot be embedded: stop, or set it aside.")
+        Literal["stop", "skip"], typer.Option(help="If a document cannot be embedded: stop, or set it aside.")
     ] = "stop",
-    dead_letters: Annotated[Path | None, typer.Option(help="A file for what is set aside, with the reasons.")] = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Remove what is in the collection and not in the files.")
+    dead_letters: Annotated[Path | None, typer.Option(help="File for documents set aside, with the reasons.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove documents that are no longer in the files.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also write unchanged documents again.")] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Overwrite documents with the same id from another source.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write again what is unchanged, too.")] = False,
-    take_over: Annotated[bool, typer.Option("--take-over", help="Write over what came from another source.")] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Check rows, vectors and the search afterwards.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check rows, vectors and search afterwards.")] = False,
     budget: BudgetOption = None,
     budget_tokens: BudgetTokensOption = None,
     batch: Annotated[
-        bool, typer.Option("--batch", help="Embed by the provider's batch API: for less, within a day. Needs --cache.")
+        bool, typer.Option("--batch", help="Use the provider's batch API: cheaper, takes up to a day. Needs --cache.")
     ] = False,
-    engine: Annotated[Literal["daft"] | None, typer.Option(help="Embed through Daft, on its runners.")] = None,
+    engine: Annotated[Literal["daft"] | None, typer.Option(help="Embed with Daft, on one or many machines.")] = None,
     address: Annotated[
-        str | None,
-        typer.Option(help="The engine's Ray cluster: 'auto', or host:port; this machine alone if none is given."),
+        str | None, typer.Option(help="Ray cluster of the engine: 'auto' or host:port. Default: only this machine.")
     ] = None,
     at_once: Annotated[
-        int | None,
-        typer.Option(help="The engine's batches under way in each process; one for each GPU if none is given."),
+        int | None, typer.Option(help="Concurrent batches of the engine in each process. Default: one per GPU.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, but do nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Index a corpus: what is unchanged is skipped, what changed replaced, a killed run continues."""
+    """Index files into a collection. Unchanged documents are skipped.
+
+    Changed documents are replaced. If a run is interrupted, run the same command again to continue.
+    """
     with stopping() as stop:
-        corpus = jobs.read_corpus(paths, reading)  # all that can be said of the options, before anything is made
+        corpus = jobs.read_corpus(paths, reading)  # options are checked before anything is created
         cutting = jobs.Cutting(chunk_tokens, late_chunking)
         cutting.check(embedder)
         shared: dict[str, Any] = {"chunk_tokens": chunk_tokens, "late_chunking": late_chunking}
@@ -83,11 +84,9 @@ def index(
         if batch:
             batching.check(embedder, late_chunking=late_chunking)
             if engine is not None:
-                raise InputError(
-                    "--batch leaves all texts with the provider, and an engine has nothing to do: leave it out"
-                )
+                raise InputError("--batch submits all texts to the provider, so --engine has no effect: omit it")
         spending = jobs.Spending(embedder, limit, batch=batch)
-        if dry_run or spending.limit < inf:  # before the store is made, for which a few words are embedded
+        if dry_run or spending.limit < inf:  # before the store is created, which embeds a few words
             found = _dry_run(embedder, store, collection, corpus, shared)
             if dry_run:
                 _tell_dry_run(found, corpus, as_json=as_json)
@@ -112,26 +111,26 @@ def index(
 
 
 def made_engine(name: str | None, address: str | None, at_once: int | None) -> Engine | None:
-    """The engine that the flags ask for.
+    """The engine that the flags name.
 
     Raises:
-        InputError: flags of an engine without one.
-        EngineError: its cluster does not answer.
+        InputError: a flag needs --engine.
+        EngineError: the cluster does not answer.
     """
     if name is None:
         if address is not None or at_once is not None:
-            raise InputError("--address and --at-once are an engine's: add --engine daft")
+            raise InputError("--address and --at-once are options of an engine: add --engine daft")
         return None
-    from twofold.jobs.distributed import Engine  # noqa: PLC0415 - only where it is asked for
+    from twofold.jobs.distributed import Engine  # noqa: PLC0415 - only if needed
 
     return Engine(address, at_once=at_once)
 
 
 def said(counts: jobs.Counts) -> str:
-    """What a run did, in a sentence."""
+    """A sentence about what a run did."""
     parts = [f"{counts.added:,} added, {counts.updated:,} updated, {counts.skipped:,} unchanged"]
     for number, what in (
-        (counts.refiled, "with new metadata alone"),
+        (counts.refiled, "with only new metadata"),
         (counts.blank, "blank"),
         (counts.set_aside, "set aside"),
         (counts.pruned, "removed"),
@@ -139,8 +138,8 @@ def said(counts: jobs.Counts) -> str:
         if number:
             parts.append(f"{number:,} {what}")
     if counts.gone and not counts.pruned:
-        parts.append(f"{counts.gone:,} in the collection and no longer in the files (--prune removes them)")
-    return ", ".join(parts) + ("; the rest is left for the next run" if counts.stopped else "")
+        parts.append(f"{counts.gone:,} in the collection but no longer in the files (--prune removes them)")
+    return ", ".join(parts) + ("; stopped: run the same command again to continue" if counts.stopped else "")
 
 
 def _tell(counts: jobs.Counts, corpus: Corpus, verified: Verified | None, *, as_json: bool) -> None:
@@ -149,19 +148,19 @@ def _tell(counts: jobs.Counts, corpus: Corpus, verified: Verified | None, *, as_
         show.as_json({**asdict(counts), "left_out": dict(corpus.skipped), **checked})
         return
     if passed := left_out(corpus):
-        say(f"left out: {passed}")
+        say(f"skipped: {passed}")
     line(said(counts))
     if verified is not None:
         _tell_verified(verified)
 
 
 def _tell_verified(found: Verified) -> None:
-    line(f"{found.documents:,} documents, {found.rows:,} rows; {found.sampled:,} documents were looked at")
+    line(f"{found.documents:,} documents, {found.rows:,} rows; {found.sampled:,} documents were checked")
     tell_faults(found)
 
 
 def _dry_run(embedder: Embedder, address: str, name: str, corpus: Corpus, options: dict[str, Any]) -> DryRun:
-    """What a run would do, with the collection as it is, if it is there."""
+    """What a run would do to the collection, which need not exist."""
     opened: Store = jobs.connect_store(address, name)
     try:
         return jobs.dry_run(embedder, opened if opened.find() else None, corpus, **options)
@@ -175,11 +174,11 @@ def _tell_dry_run(found: DryRun, corpus: Corpus, *, as_json: bool) -> None:
         show.as_json({**asdict(found), **costs, "left_out": dict(corpus.skipped)})
         return
     line(f"{found.embedded:,} documents to embed, as {found.chunks:,} rows of {found.tokens:,} tokens")
-    line(f"{found.skipped:,} unchanged, {found.refiled:,} with new metadata alone, {found.blank:,} blank")
+    line(f"{found.skipped:,} unchanged, {found.refiled:,} with only new metadata, {found.blank:,} blank")
     show.expected(found.seconds, found.cost, found.price)
     if found.price is not None and found.batch_cost is not None:
-        line(f"about ${found.batch_cost:,.2f} by the provider's batch API (--batch), within a day")
+        line(f"about ${found.batch_cost:,.2f} with the provider's batch API (--batch), within a day")
     if passed := left_out(corpus):
-        line(f"left out: {passed}")
+        line(f"skipped: {passed}")
     if found.set_aside:
         line(f"{found.set_aside:,} cannot be indexed; the first: {found.first_refused}")

@@ -1,7 +1,7 @@
-"""Ctrl-C: the first ends the work within two seconds, if it can after the slice in hand; the second at once.
+"""Ctrl-C. The first one ends the work within two seconds, after the current slice if possible; the second at once.
 
-What is written was written whole, and another run continues from it: leaving in the middle of a slice loses nothing
-but that slice.
+Slices are written completely or not at all, and another run continues after them: exiting in the middle of a slice
+loses only that slice.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 FINISHING = 1.0
-"""Seconds that the slice in hand may still take; then `KeyboardInterrupt` is raised where the work is."""
+"""Seconds for the current slice. After them, `KeyboardInterrupt` is raised in the main thread."""
 LEAVING = 0.5
-"""Seconds after that for files and connections to be closed; then the process ends, wherever it is."""
+"""Seconds after that to close files and connections. Then the process exits."""
 
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """Leave at once on Ctrl-C: while libraries are imported, and in commands that write nothing."""
+    """Exit immediately on Ctrl-C: during imports, and in commands that write nothing."""
     with _handling(lambda *_: leave()):
         yield
 
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
-    """Give a function that says whether Ctrl-C was pressed, for work that is done slice by slice.
+    """Yield a function that returns whether Ctrl-C was pressed, for work that is done slice by slice.
 
     Raises:
-        KeyboardInterrupt: the slice in hand took longer than `FINISHING`.
+        KeyboardInterrupt: the current slice took longer than `FINISHING`.
     """
     asked, hurrying, over = threading.Event(), threading.Event(), threading.Event()
 
@@ -49,8 +49,8 @@ def stopping() -> Iterator[Callable[[], bool]]:
             leave()
         asked.set()
         wake.send(bytes([signal.SIGINT]))
-        with suppress(OSError, RuntimeError, AttributeError):  # no standard error, or it was being written to just now
-            sys.stderr.write("\nstopping after the slice in hand; press Ctrl-C again to stop at once\n")
+        with suppress(OSError, RuntimeError, AttributeError):  # standard error is missing, or in use at this moment
+            sys.stderr.write("\nstopping after the current slice; press Ctrl-C again to stop immediately\n")
             sys.stderr.flush()
 
     awake, wake = socket.socketpair()
@@ -64,7 +64,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
 
 
 def leave() -> None:
-    """End the process now, without the tracebacks of whatever was under way."""
+    """Exit now, without tracebacks."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
@@ -72,17 +72,17 @@ def leave() -> None:
 
 
 def leave_soon() -> None:
-    """End the process though threads of a library's should keep it."""
+    """Exit shortly, even if threads of a library are still running."""
     timer = threading.Timer(LEAVING, leave)
     timer.daemon = True
     timer.start()
 
 
 def _watch(awake: socket.socket, hurrying: threading.Event, over: threading.Event) -> None:
-    """Wait for Ctrl-C, then see to it that the process ends.
+    """Wait for Ctrl-C, then make sure that the process exits.
 
-    The handler runs in the main thread, between two of its steps; this thread knows of the signal while the main one
-    is inside of a library.
+    Python runs the signal handler only between two steps of the main thread. This thread notices the signal even while
+    the main thread is inside a library.
     """
     with suppress(OSError):
         while awake.recv(1)[0] != signal.SIGINT:
@@ -98,7 +98,7 @@ def _watch(awake: socket.socket, hurrying: threading.Event, over: threading.Even
 
 @contextmanager
 def _handling(handler: Callable[..., None]) -> Iterator[None]:
-    """Let `handler` see to Ctrl-C; where it is ignored, as in a background job, or off the main thread, it stays so."""
+    """Handle Ctrl-C with `handler`, unless it is ignored (in a background job) or this is not the main thread."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""`twofold collections`, `info` and `drop`: the collections of a store."""
+"""`twofold collections`, `info` and `drop`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def collections(store: StoreOption, as_json: JsonOption = False) -> None:
-    """List the collections of a store, with their models and sizes."""
+    """List the collections of a store with their models and sizes."""
     found = [_described(store, name) for name in collection_names(store)]
     if as_json:
         show.as_json(found)
@@ -32,9 +32,10 @@ def collections(store: StoreOption, as_json: JsonOption = False) -> None:
 
 
 def info(name: CollectionArgument, *, store: StoreOption, as_json: JsonOption = False) -> None:
-    """Show what a collection holds, and whether it is sound.
+    """Show what a collection contains, and check it for faults.
 
-    Sound is a collection whose documents are whole and whose rows are found by their own vectors; no model is needed.
+    Checks that no document misses rows, and that a search with a row's own vector finds the row. Needs no model. The
+    exit code is 1 if there is a fault.
     """
     with found_collection(store, name) as opened:
         found = jobs.verify(None, opened)
@@ -49,8 +50,8 @@ def info(name: CollectionArgument, *, store: StoreOption, as_json: JsonOption = 
 
 
 def tell_faults(found: Verified) -> None:
-    """Say what is wrong with a collection."""
-    for fault in found.faults or ["nothing is wrong"]:
+    """Print the faults of a collection."""
+    for fault in found.faults or ["no faults found"]:
         line(f"WRONG: {fault}" if found.faults else fault)
 
 
@@ -58,22 +59,22 @@ def drop(
     name: CollectionArgument,
     *,
     store: StoreOption,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove a collection, after a question."""
+    """Remove a collection. Asks for confirmation."""
     with found_collection(store, name) as opened:
         rows = opened.count()
         if not yes and not _agreed(name, rows):
             say("nothing was removed")
             raise typer.Exit(FAILED)
         as_catalogue(opened).drop()
-    line(f"{name} is removed, with {rows:,} rows")
+    line(f"removed {name} with {rows:,} rows")
 
 
 def _agreed(name: str, rows: int) -> bool:
     if not is_terminal():
         raise InputError(
-            f"standard input is no terminal, so nobody can be asked: --yes removes {name} without a question"
+            f"standard input is not a terminal, so drop cannot ask for confirmation: add --yes to remove {name}"
         )
     sys.stderr.write(f"remove the collection {name!r} with its {rows:,} rows? [y/N] ")
     sys.stderr.flush()
@@ -81,7 +82,7 @@ def _agreed(name: str, rows: int) -> bool:
 
 
 def _described(address: str, name: str) -> dict[str, Any]:
-    """One line of the list; a collection that cannot be looked at does not hide the others."""
+    """One line of the list. A collection that cannot be opened is listed with its error."""
     try:
         with found_collection(address, name) as opened:
             return {"collection": name, "rows": opened.count(), "space": _tag(opened), "note": ""}

@@ -1,4 +1,4 @@
-"""`twofold migrate`: a collection into the space of another model."""
+"""`twofold migrate`."""
 
 from __future__ import annotations
 
@@ -48,48 +48,57 @@ OF_STEPS = {
     "carry": ("rollback",),
     "yes": ("prune",),
 }
-"""Options that only some steps take."""
+"""Options that only some steps have."""
 
 
 @given_options
 def migrate(
-    step: Annotated[STEPS, typer.Argument(help="What to do; in this order.", show_default=False)],
+    step: Annotated[STEPS, typer.Argument(help="The step, in this order.", show_default=False)],
     name: CollectionArgument,
     *,
     store: StoreOption,
     given: Given,
     old: Annotated[
         list[str] | None,
-        typer.Option("--from", help="A model that may have made the vectors; as their record says if none."),
+        typer.Option(
+            "--from", help="A model that may have made the current vectors. Repeatable. Default: their record's."
+        ),
     ] = None,
     late_chunking: Annotated[
         bool | None,
-        typer.Option("--late-chunking/--chunks-alone", help="How chunks are embedded; as is proved if not said."),
+        typer.Option("--late-chunking/--chunks-alone", help="How chunks are embedded. Default: as in the collection."),
     ] = None,
-    sample: Annotated[int | None, typer.Option(help="Documents to count, or rows to embed again.")] = None,
-    no_trial: Annotated[bool, typer.Option("--no-trial", help="Write no rows to see how long that takes.")] = False,
+    sample: Annotated[
+        int | None, typer.Option(help="Number of documents to count (plan) or rows to embed again (verify).")
+    ] = None,
+    no_trial: Annotated[bool, typer.Option("--no-trial", help="Do not write trial rows to measure the speed.")] = False,
     budget: BudgetOption = None,
     budget_tokens: BudgetTokensOption = None,
     on_error: Annotated[
-        Literal["stop", "skip"] | None, typer.Option(help="At a row that cannot be embedded: stop, or leave it out.")
+        Literal["stop", "skip"] | None, typer.Option(help="If a row cannot be embedded: stop, or set it aside.")
     ] = None,
-    dead_letters: Annotated[Path | None, typer.Option(help="A file for what is left out, with the reasons.")] = None,
+    dead_letters: Annotated[Path | None, typer.Option(help="File for rows set aside, with the reasons.")] = None,
     discard: Annotated[
-        bool, typer.Option("--discard", help="After a rollback, lose what was written since the cutover.")
+        bool, typer.Option("--discard", help="After a rollback, discard rows written since the cutover.")
     ] = False,
     questions: Annotated[
-        Path | None, typer.Option(help='Questions, a line of JSON each: {"text": "…", "answers": ["id", …]}.')
+        Path | None, typer.Option(help='File of questions, one JSON per line: {"text": "…", "answers": ["id", …]}.')
     ] = None,
-    behind: Annotated[int | None, typer.Option(help="Rows that may differ, since somebody is writing.")] = None,
-    carry: Annotated[bool, typer.Option("--carry", help="Take back what was written since the cutover, too.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    behind: Annotated[
+        int | None, typer.Option(help="Number of rows that may differ because the collection is being written.")
+    ] = None,
+    carry: Annotated[
+        bool, typer.Option("--carry", help="Copy rows written since the cutover back to the old vectors.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Move a collection into the space of another model, while it is read and written.
+    """Move a collection to another model while it stays in use.
 
-    plan says what is there, and what it would cost; apply embeds into a collection beside it, as often as you like;
-    verify says GO or NO-GO; cutover lets the new one serve under the name; rollback goes back; prune removes the old
-    vectors. --model and its options name the new space; rollback and prune need none.
+    plan shows what the collection contains and what the move costs. apply embeds the rows into a second collection; it
+    can be repeated. verify prints GO or NO-GO. cutover makes the name serve the new vectors. rollback goes back to the
+    old vectors. prune removes the old vectors. --model and its options define the new space; rollback and prune do not
+    need them.
     """
     options: dict[str, Any] = {
         "from": old,
@@ -101,7 +110,7 @@ def migrate(
     options |= {"dead_letters": dead_letters, "questions": questions, "behind": behind}
     options |= {"discard": discard or None, "carry": carry or None, "yes": yes or None}
     _check_options(step, {key: value for key, value in options.items() if value is not None})
-    from twofold.jobs.migration import Migration  # noqa: PLC0415 - what help does without
+    from twofold.jobs.migration import Migration  # noqa: PLC0415 - not needed for help
 
     embedder = None if step in ("rollback", "prune") else _new(given)
     with stopping() as stop, Migration(store, name, embedder, late_chunking=late_chunking) as migration:
@@ -136,14 +145,14 @@ def _check_options(step: str, given: Mapping[str, Any]) -> None:
 
 def _new(given: Given) -> Embedder:
     if "model" not in given:
-        raise InputError("no model: --model names the one to migrate to")
-    from twofold.embedder import Embedder  # noqa: PLC0415 - not for going back
+        raise InputError("no model: give the model to migrate to with --model")
+    from twofold.embedder import Embedder  # noqa: PLC0415 - rollback and prune do not need it
 
     return Embedder(**with_bare_tasks(given))
 
 
 def _old(migration: Migration, models: list[str]) -> tuple[Embedder, ...]:
-    """What may have made the vectors: those that are named, or else what the record says, if that can be had."""
+    """The embedders that may have made the vectors: the named ones, or else the record's, if it is available."""
     from twofold.cli.collection import options_of  # noqa: PLC0415
     from twofold.demo.asking import MODEL, with_bundled_weights  # noqa: PLC0415
     from twofold.embedder import Embedder  # noqa: PLC0415
@@ -162,7 +171,7 @@ def _old(migration: Migration, models: list[str]) -> tuple[Embedder, ...]:
         embedder.check(record)
         embedder.embed_query("word")
     except TwofoldError as error:
-        say(f"the old model, {record.space.model}, cannot be asked, so that nothing is compared with it: {error}")
+        say(f"the old model, {record.space.model}, is not available, so nothing is compared with it: {error}")
         return ()
     return (embedder,)
 
@@ -183,10 +192,13 @@ def _verify(migration: Migration, questions: Path | None, options: dict[str, Any
 def _prune(migration: Migration, *, yes: bool, as_json: bool) -> None:
     if not yes:
         if not is_terminal():
-            raise InputError("standard input is no terminal, so nobody can be asked: --yes removes the old vectors")
-        say(f"remove the old vectors of {migration.name!r} for good? [y/N]")
+            raise InputError(
+                "standard input is not a terminal, so prune cannot ask for confirmation: add --yes to remove the old "
+                "vectors"
+            )
+        say(f"permanently remove the old vectors of {migration.name!r}? [y/N]")
         if input().strip().lower() not in ("y", "yes"):
             say("nothing was removed")
             raise typer.Exit(FAILED)
     removed = migration.prune()
-    show.as_json({"removed": removed}) if as_json else line(f"the old vectors are removed ({removed})")
+    show.as_json({"removed": removed}) if as_json else line(f"removed the old vectors ({removed})")

@@ -1,4 +1,4 @@
-"""`twofold models`: the cards as a table."""
+"""`twofold models`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COLUMNS = ("model", "width", "tokens", "query task", "document task", "cut to", 
 
 
 def models(as_json: JsonOption = False) -> None:
-    """List the models that Twofold knows; another is known by its checkpoint's files."""
+    """List the known models. Other models are read from their checkpoints."""
     if as_json:
         show.as_json([asdict(card) for card in CARDS.values()])
         return

@@ -1,4 +1,4 @@
-"""Every option of an embedder as a flag of the same word, made from the one list that `twofold.settings` has."""
+"""Options that commands share. Each option of an embedder is a flag, generated from the list in `twofold.settings`."""
 
 from __future__ import annotations
 
@@ -22,37 +22,42 @@ if TYPE_CHECKING:
     from twofold.settings import Option
 
 BARE_MODEL = "none"
-"""The value of `--query-task` and `--document-task` that means no task at all."""
+"""The value of `--query-task` and `--document-task` that means no task."""
 
 TASKS = ("query_task", "document_task")
 
-StoreOption = Annotated[str, typer.Option("--store", help="Where: chroma:./folder, weaviate:http://localhost:8080.")]
-CollectionOption = Annotated[str, typer.Option("--collection", help="The collection in the store.")]
-CollectionArgument = Annotated[str, typer.Argument(help="The collection.", show_default=False)]
-BudgetOption = Annotated[
-    float | None, typer.Option("--budget", help="US dollars that a hosted model may cost, at its list price.")
+StoreOption = Annotated[
+    str, typer.Option("--store", help="Store, such as chroma:./folder or weaviate:http://localhost:8080.")
 ]
-BudgetTokensOption = Annotated[int | None, typer.Option("--budget-tokens", help="Tokens that a hosted model may bill.")]
+CollectionOption = Annotated[str, typer.Option("--collection", help="Name of the collection.")]
+CollectionArgument = Annotated[str, typer.Argument(help="Name of the collection.", show_default=False)]
+BudgetOption = Annotated[
+    float | None,
+    typer.Option("--budget", help="Stop before a hosted model costs more than this, in US dollars at its list price."),
+]
+BudgetTokensOption = Annotated[
+    int | None, typer.Option("--budget-tokens", help="Stop before a hosted model bills more tokens than this.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 READING: dict[str, tuple[Any, str]] = {
-    "include": (list[str], "Read these files of a folder: '*.md', 'guide/*'; all of known kinds if none are given."),
-    "exclude": (list[str], "Leave out these files and folders."),
-    "text_encoding": (str, "The encoding of text; UTF-8 if none is given."),
-    "id_root": (Path, "Ids are paths relative to this folder; the paths as they are given if none is."),
-    "text_field": (str, "The field of a record, or column of a table, that is its text; 'text' if none is given."),
-    "id_field": (str, "The field that is its id; 'id' if none is given."),
+    "include": (list[str], "Only read matching files: '*.md', 'guide/*'. Repeatable. Default: all supported files."),
+    "exclude": (list[str], "Skip matching files and folders. Repeatable."),
+    "text_encoding": (str, "Encoding of text files. Default: UTF-8."),
+    "id_root": (Path, "Make ids relative to this folder. Default: ids are the paths as given."),
+    "text_field": (str, "Field of a record, or column of a table, that holds the text. Default: 'text'."),
+    "id_field": (str, "Field or column that holds the id. Default: 'id'."),
 }
 RENAMED = {"text_encoding": "encoding"}
-"""`--encoding` is an option of embedders."""
+"""`--encoding` already is an option of embedders."""
 
 Given: TypeAlias = dict[str, Any]
-"""Options of an embedder that were given, by a flag, a variable or a file, with their values."""
+"""Options of an embedder that were set by a flag, a variable or a file."""
 
 
 def embedder_options(*, model_argument: bool = False, **defaults: Any) -> Callable[[Callable[..., None]], Any]:
-    """Give a command, which takes an `embedder`, the flags that make one; `defaults` are the command's own.
+    """Replace a command's parameter `embedder` by the flags that define one.
 
-    With `model_argument` the model is an argument of the command, not a flag.
+    `defaults` override the options' defaults. With `model_argument`, the model is an argument instead of a flag.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -71,12 +76,12 @@ def embedder_options(*, model_argument: bool = False, **defaults: Any) -> Callab
 
 
 def several_embedders(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, which takes `embedders`, the flags that make several: `--model` again for each, NAME=MODEL.
+    """Replace a command's parameter `embedders` by flags: `--model` is repeatable, and NAME=MODEL names a model.
 
-    The other options hold for all of them. The command has an `api_key_env` of its own.
+    The other options apply to all models. The command defines its own `api_key_env`.
     """
     flags = {option.name: _parameter(option, {}) for option in options() if option.name != "api_key_env"}
-    several = Annotated[list[str], typer.Option(help=f"{options()[0].help} Again for each; NAME=MODEL names it.")]
+    several = Annotated[list[str], typer.Option(help=f"{options()[0].help} Repeatable; NAME=MODEL sets its name.")]
     flags["model"] = flags["model"].replace(annotation=several)
 
     def run(**given: Any) -> None:
@@ -84,14 +89,14 @@ def several_embedders(command: Callable[..., None]) -> Callable[..., None]:
         models = [_named(model) for model in chosen.pop("model")]
         names = [name for name, _ in models]
         if twice := [name for name in names if names.count(name) > 1]:
-            raise InputError(f"two models are called {twice[0]!r}: name one of them, NAME=MODEL")
+            raise InputError(f"two models are called {twice[0]!r}: rename one with NAME=MODEL")
         command(**given, embedders={name: make_embedder(model=model, **chosen) for name, model in models})
 
     return _with_flags(run, command, "embedders", flags)
 
 
 def _named(model: str) -> tuple[str, str]:
-    """The name and the model of "NAME=MODEL"; where no name is said, the last part of the model."""
+    """Split "NAME=MODEL". Without a name, the name is the last part of the model."""
     name, sign, rest = model.partition("=")
     if sign and name and not {"/", ":"} & set(name):
         return name, rest
@@ -100,7 +105,7 @@ def _named(model: str) -> tuple[str, str]:
 
 
 def given_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, which takes `given`, the same flags, none of them needed: the collection says the rest."""
+    """Replace a command's parameter `given` by the same flags, all optional: the collection defines the rest."""
     flags = {option.name: _parameter(option, {"model": None}, own_defaults=False) for option in options()}
 
     def run(ctx: typer.Context, **values: Any) -> None:
@@ -117,8 +122,8 @@ def _was_given(ctx: typer.Context, name: str) -> bool:
 
 
 def reading_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, which takes `reading`, the flags that say how files are read."""
-    from twofold.jobs.corpus import Reading  # noqa: PLC0415 - what help of other commands does without
+    """Replace a command's parameter `reading` by the flags that define how files are read."""
+    from twofold.jobs.corpus import Reading  # noqa: PLC0415 - not needed by other commands
 
     flags = {
         name: inspect.Parameter(
@@ -139,32 +144,32 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def make_embedder(**chosen: Any) -> Embedder:
-    """The embedder of some flags' values.
+    """Create an embedder from the values of flags.
 
     Raises:
-        InputError: an option that no embedder takes.
+        InputError: an option is invalid.
     """
-    from twofold.embedder import Embedder  # noqa: PLC0415 - NumPy, which help does without
+    from twofold.embedder import Embedder  # noqa: PLC0415 - imports NumPy, which help does not need
 
     return Embedder(**with_bare_tasks(chosen))
 
 
 def budget_of(dollars: float | None, tokens: int | None, *, ahead: bool) -> Budget | None:
-    """What `--budget` and `--budget-tokens` say; None where neither is given."""
-    from twofold.jobs import Budget  # noqa: PLC0415 - NumPy, which help does without
+    """The budget of `--budget` and `--budget-tokens`, or None if neither is given."""
+    from twofold.jobs import Budget  # noqa: PLC0415 - imports NumPy, which help does not need
 
     return None if dollars is None and tokens is None else Budget(dollars=dollars, tokens=tokens, ahead=ahead)
 
 
 def with_bare_tasks(given: Given) -> Given:
-    """The same options, a task that is said to be none being None."""
+    """Replace the task 'none' by None."""
     return given | {side: None for side in TASKS if given.get(side) == BARE_MODEL}
 
 
 def _with_flags(
     run: Callable[..., None], command: Callable[..., None], replaced: str, flags: dict[str, inspect.Parameter]
 ) -> Callable[..., None]:
-    """`run` with the parameters of `command`, but for the one that is replaced by flags, and its name and help."""
+    """Give `run` the name, help and parameters of `command`, with `flags` instead of the parameter `replaced`."""
     own = inspect.signature(command, eval_str=True).parameters
     parameters = [*(parameter for name, parameter in own.items() if name != replaced), *flags.values()]
     run = wraps(command)(run)
@@ -178,7 +183,7 @@ def _parameter(option: Option, defaults: dict[str, Any], *, own_defaults: bool =
     bare = f" ('{BARE_MODEL}' on the command line)" if option.name in TASKS else ""
     flag = typer.Option(
         help=option.help + bare,
-        rich_help_panel="The embedder" if own_defaults else "The embedder, where it is not as the collection says",
+        rich_help_panel="The embedder" if own_defaults else "The embedder (default: as in the collection)",
         show_default=own_defaults and default not in (MISSING, None) and not defaults.get(option.name),
     )
     hint = option.hint if default is not None else option.hint | None

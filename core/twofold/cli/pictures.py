@@ -1,4 +1,4 @@
-"""Pictures, by matplotlib without a display: PNG, SVG, or a page that holds the SVG and says what each point is."""
+"""Pictures drawn with matplotlib, without a display: PNG, SVG, or an HTML page that contains the SVG."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Form: TypeAlias = Literal["png", "svg", "html"]
 FORMS: dict[str, Form] = {".png": "png", ".svg": "svg", ".html": "html", ".htm": "html"}
 COLORS = 10
-"""Values of a field that have a colour of their own; the others share one."""
+"""Values of a field that get their own colour. The others share one."""
 OTHERS = "other"
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -38,7 +38,7 @@ PAGE = """<!DOCTYPE html>
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """What a map shows: vectors with names, and the values of the field that colours them."""
+    """The points of a map: vectors with names, and the values of the field that colours them."""
 
     title: str
     vectors: Sequence[FloatArray]
@@ -48,23 +48,23 @@ class Points:
 
 
 def form_of(output: Path) -> Form:
-    """The format that a file's name says.
+    """The format of a picture, by the ending of its file name.
 
     Raises:
-        InputError: another one.
+        InputError: the ending is not supported.
         MissingExtra: matplotlib is not installed.
     """
     if output.suffix.lower() not in FORMS:
-        raise InputError(f"{output}: a picture is a file ending in {', '.join(FORMS)}")
+        raise InputError(f"{output}: unknown picture format; use a file name ending in {', '.join(FORMS)}")
     with extra("plot"):
-        import matplotlib as mpl  # noqa: F401, PLC0415 - optional; said before any work
+        import matplotlib as mpl  # noqa: F401, PLC0415 - optional; raises before any work is done
     return FORMS[output.suffix.lower()]
 
 
 def flat(vectors: FloatArray) -> tuple[FloatArray, tuple[float, float]]:
-    """The first two principal components, shape (n, 2), and the share of the variance that each has.
+    """The first two principal components, shape (n, 2), and each component's share of the variance.
 
-    The signs are chosen so that the largest part of each direction is positive: the same vectors give the same map.
+    The sign of each direction is chosen so that its largest entry is positive: the same vectors give the same map.
     """
     centred = vectors - vectors.mean(axis=0)
     _, strengths, directions = np.linalg.svd(centred, full_matrices=False)
@@ -78,7 +78,7 @@ def flat(vectors: FloatArray) -> tuple[FloatArray, tuple[float, float]]:
 
 
 def draw_map(points: Points, form: Form) -> bytes:
-    """A point for each vector, where `flat` puts it."""
+    """Draw a point for each vector, at its place by `flat`."""
     places, shares = flat(np.asarray(points.vectors, np.float32))
     with _figure((9, 7)) as (figure, axes):
         if points.values is None:
@@ -95,7 +95,7 @@ def draw_map(points: Points, form: Form) -> bytes:
 
 
 def draw_similarities(vectors: FloatArray, names: Sequence[str], form: Form) -> bytes:
-    """A table of the cosines of texts, coloured."""
+    """Draw a coloured table of the cosines of texts."""
     unit = normalize(vectors)
     cosines = unit @ unit.T
     side = max(5.0, 0.7 * len(names) + 3)
@@ -112,7 +112,7 @@ def draw_similarities(vectors: FloatArray, names: Sequence[str], form: Form) -> 
 
 
 def draw_curves(curves: Mapping[str, Sequence[tuple[float, float]]], labels: tuple[str, str, str], form: Form) -> bytes:
-    """A line through the points of each curve, the first axis in powers; `labels` are the title's and the axes'."""
+    """Draw a line through the points of each curve, with a logarithmic x axis. `labels`: title, x axis, y axis."""
     title, across, upward = labels
     with _figure((9, 6)) as (figure, axes):
         for name, points in curves.items():
@@ -127,7 +127,7 @@ def draw_curves(curves: Mapping[str, Sequence[tuple[float, float]]], labels: tup
 
 
 def _by_value(axes: Any, places: FloatArray, points: Points) -> None:
-    """A colour for each of the commonest values."""
+    """Draw the points with one colour for each of the most common values."""
     values = [OTHERS if value is None else str(value) for value in points.values or ()]
     common = [value for value, _ in Counter(values).most_common(COLORS) if value != OTHERS]
     for value in (*common, OTHERS):
@@ -144,7 +144,7 @@ def _is_number(values: Sequence[Any]) -> bool:
 
 
 def _label(text: str) -> str:
-    """A text as a label: a dollar sign would begin a formula."""
+    """Escape a label: matplotlib reads a dollar sign as the start of a formula."""
     return plain(text).replace("$", r"\$")
 
 

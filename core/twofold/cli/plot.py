@@ -1,4 +1,4 @@
-"""`twofold plot`: a map of a collection, or the similarities of a few texts."""
+"""`twofold plot`."""
 
 from __future__ import annotations
 
@@ -21,34 +21,38 @@ if TYPE_CHECKING:
     from twofold.stores import Store
 
 MOST = 5000
-"""Rows of a map, unless another number is asked for."""
+"""Default number of rows in a map."""
 NAME = 60
-"""Characters of a text that a picture shows."""
+"""Characters of a text in a picture."""
 
 
 @given_options
 def plot(
-    name: Annotated[str | None, typer.Argument(help="The collection; none with --text.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the collection; not needed with --text.", show_default=False)
+    ] = None,
     *,
     given: Given,
-    store: Annotated[str | None, typer.Option("--store", help="Where the collection is.")] = None,
-    output: Annotated[Path, typer.Option(help="A file ending in .png, .svg or .html.")] = Path("plot.png"),
-    color: Annotated[str | None, typer.Option(help="The field of metadata that colours the points.")] = None,
-    rows: Annotated[int, typer.Option(help="How many rows a map shows at most, spread over all.")] = MOST,
-    text: Annotated[list[str] | None, typer.Option(help="Draw the similarities of these texts instead.")] = None,
+    store: Annotated[str | None, typer.Option("--store", help="Store of the collection.")] = None,
+    output: Annotated[Path, typer.Option(help="Picture to write, ending in .png, .svg or .html.")] = Path("plot.png"),
+    color: Annotated[str | None, typer.Option(help="Metadata field that colours the points.")] = None,
+    rows: Annotated[int, typer.Option(help="Maximum number of rows in the map, spread over the collection.")] = MOST,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Draw the similarities of these texts instead. Repeatable.")
+    ] = None,
 ) -> None:
     """Draw a map of a collection, or the similarities of a few texts.
 
-    The map shows the two directions in which the vectors differ most (principal components). With --text it is a table
-    of cosines, of the collection's embedder or of the one that the options make. Needs the extra plot.
+    The map shows the two directions in which the vectors differ most (principal components). With --text, draws a table
+    of cosines, computed by the embedder of the collection or of the options. Needs the extra plot.
     """
     form = form_of(output)
     if rows < 2:
         raise InputError(f"--rows {rows}: it must be at least 2")
     if text and len(text) < 2:
-        raise InputError("--text is there once: give two texts at least, each by its own --text")
+        raise InputError("only one --text was given: repeat --text to give at least two texts")
     if not text and (name is None or store is None):
-        raise InputError("nothing to draw: give a collection and --store, or texts by --text")
+        raise InputError("nothing to draw: give a collection and --store, or texts with --text")
     if text:
         picture = draw_similarities(_embedder(store, name, given).embed_documents(text), _names(text), form)
     else:
@@ -65,22 +69,22 @@ def _embedder(store: str | None, name: str | None, given: Given) -> Embedder:
             return embedder_of(opened, given)
     if "model" not in given:
         raise InputError("no model: give --model, or a collection and --store")
-    from twofold.embedder import Embedder  # noqa: PLC0415 - not for what is drawn of a collection
+    from twofold.embedder import Embedder  # noqa: PLC0415 - a map does not need it
 
     return Embedder(**with_bare_tasks(given))
 
 
 def _points(store: Store, most: int, color: str | None) -> Points:
-    """Rows spread over all of a collection, with the values of the field that colours them."""
+    """Rows spread evenly over a collection, with the values of the field that colours them."""
     count = store.count()
     if count < 2:
-        raise InputError(f"collection {store.name!r} has {count} rows: a map needs two at least")
+        raise InputError(f"collection {store.name!r} has {count} rows, a map needs at least 2")
     step = -(-count // most)
     ids = [row.id for number, row in enumerate(scan_rows(store)) if number % step == 0]
     stored = store.get(ids)
     if color is not None and not any(color in one.row.metadata for one in stored):
         fields = sorted({field for one in stored for field in one.row.metadata})
-        raise InputError(f"no row has a field {color!r}; there are {', '.join(map(repr, fields)) or 'none'}")
+        raise InputError(f"no row has a field {color!r}; the fields are {', '.join(map(repr, fields)) or 'none'}")
     return Points(
         title=f"{store.name}: {len(stored):,} of {count:,} rows",
         vectors=[one.vector for one in stored],

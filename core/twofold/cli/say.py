@@ -1,4 +1,4 @@
-"""Words to people, and data: nothing that a document holds reaches a terminal as a control character."""
+"""Printing messages and data. Control characters in documents never reach the terminal."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ KEPT = "\n\t"
 
 
 def plain(text: str) -> str:
-    """`text` with control characters, and those that turn the direction of writing, as escapes that can be read."""
+    """Replace control characters, and those that change the writing direction, by readable escapes."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(character if _is_harmless(character) else _escaped(character) for character in text)
 
 
 def say(text: str) -> None:
-    """Tell the user something that is no data, on standard error."""
-    with suppress(AttributeError, OSError, ValueError):  # it is closed, or its reader has gone: nobody to tell
+    """Print a message on standard error."""
+    with suppress(AttributeError, OSError, ValueError):  # standard error is closed
         sys.stderr.write(f"{plain(text)}\n")
         sys.stderr.flush()
 
 
 def line(text: str) -> None:
-    """Print a line of data."""
+    """Print a line of data on standard output."""
     sys.stdout.write(f"{plain(text)}\n")
 
 
 def _is_harmless(character: str) -> bool:
-    # U+202A to U+202E and U+2066 to U+2069 turn the direction of what follows them, so that a text shows as another
+    # U+202A to U+202E and U+2066 to U+2069 change the writing direction, so one text could look like another
     code = ord(character)
     if code < 0x20 or 0x7F <= code < 0xA0:
         return character in KEPT
@@ -42,6 +42,6 @@ def _escaped(character: str) -> str:
 
 
 def discard_output() -> None:
-    """Let nobody read what is still to be written to standard output."""
+    """Discard everything that is still to be written to standard output."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

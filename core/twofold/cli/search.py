@@ -1,4 +1,4 @@
-"""`twofold search`: ask a collection."""
+"""`twofold search`."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
     from twofold.stores import Hit
 
 SHOWN = 160
-"""Characters of a found text that the table shows."""
+"""Characters of a text in the table."""
 PROMPT = "question> "
 
 
 @given_options
 def search(
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Questions; without any they are asked for, or read from standard input.")
+        list[str] | None, typer.Argument(help="Questions. Default: asks for them, or reads lines of standard input.")
     ] = None,
     *,
     store: StoreOption,
     collection: CollectionOption,
     given: Given,
-    limit: Annotated[int, typer.Option(help="How many rows.")] = 10,
+    limit: Annotated[int, typer.Option(help="Maximum number of rows per question.")] = 10,
     filter_: Annotated[
         list[str] | None,
-        typer.Option("--filter", help="Rows with this field: field=value; of one given twice, either."),
+        typer.Option("--filter", help="Only rows with field=value. Repeat a field to accept several values."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Search a collection, best first, with the cosine of each row.
+    """Search a collection. The best rows come first, with their cosines.
 
-    The model and its options are those that the collection was written with. JSON is a line for each question.
+    The model and its options are read from the collection. With --json, each question gives one line.
     """
     check_limit(limit)
     where = parse_filters(filter_ or [])
@@ -65,7 +65,7 @@ def search(
 
 
 def _converse(answer: Callable[[str], None]) -> None:
-    """Answer what is typed, question after question; one that cannot be asked does not end it."""
+    """Answer questions one by one. An invalid question prints an error and does not end the loop."""
     for text in _typed() if is_terminal() else (text for _, text in input_lines()):
         try:
             answer(text)
@@ -74,9 +74,9 @@ def _converse(answer: Callable[[str], None]) -> None:
 
 
 def _typed() -> Iterator[str]:
-    """What is typed at a prompt, with the history of the terminal, until its end (Ctrl-D)."""
-    with suppress(ImportError):  # Windows has none
-        import readline  # noqa: F401, PLC0415 - to have it is to use it
+    """Questions typed at a prompt, until Ctrl-D."""
+    with suppress(ImportError):  # not on Windows
+        import readline  # noqa: F401, PLC0415 - importing it gives `input` a history
     while True:
         try:
             text = input(PROMPT)
@@ -93,6 +93,6 @@ def _print(hits: list[Hit]) -> None:
 
 
 def shorten(text: str, most: int = SHOWN) -> str:
-    """The beginning of a text, on one line."""
+    """The beginning of a text on one line."""
     flat = " ".join(text[: 4 * most].split())
     return flat if len(flat) <= most else f"{flat[: most - 1]}…"

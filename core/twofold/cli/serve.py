@@ -1,4 +1,4 @@
-"""`twofold serve`: embedders over HTTP, in the dialects that clients have already."""
+"""`twofold serve`."""
 
 from __future__ import annotations
 
@@ -21,51 +21,54 @@ if TYPE_CHECKING:
 def serve(
     embedders: dict[str, Embedder],
     *,
-    host: Annotated[str, typer.Option(help="The address to listen on; this machine alone by default.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port.", min=0, max=65535)] = 8900,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8900,
     api_key_env: Annotated[
         list[str] | None,
-        typer.Option(help="A variable that holds a key which clients must show; again for each further key."),
+        typer.Option(help="Environment variable with a key that clients must send. Repeatable."),
     ] = None,
-    insecure: Annotated[bool, typer.Option(help="Serve another address without any key.")] = False,
+    insecure: Annotated[bool, typer.Option(help="Allow other machines to connect without a key.")] = False,
     queue_seconds: Annotated[
-        float, typer.Option(help="Work that may wait, in seconds; what comes beyond it is refused by a 429.")
+        float, typer.Option(help="Seconds of work that may wait. Further requests get status 429.")
     ] = 10.0,
 ) -> None:
-    """Serve models over HTTP, in the dialects that clients speak already, with a page to try them."""
-    from twofold.server import Limits, create_app  # noqa: PLC0415 - the extra `server`, which help does without
+    """Serve models over HTTP for existing clients, with a page to try them.
+
+    Clients of Jina, OpenAI, Cohere, text-embeddings-inference and Weaviate work unchanged. Needs the extra server.
+    """
+    from twofold.server import Limits, create_app  # noqa: PLC0415 - the extra `server`, which help does not need
     from twofold.server.running import run  # noqa: PLC0415
 
     keys = read_keys(api_key_env or ())
     if not keys and not insecure and not is_loopback(host):
         raise InputError(
-            f"host {host} can be reached from elsewhere: name the variable that holds a key by --api-key-env, or "
-            "say --insecure"
+            f"other machines can reach host {host}: name a variable that holds a key with --api-key-env, or add "
+            "--insecure"
         )
     app = create_app(embedders, api_keys=keys, limits=Limits(queue_seconds=queue_seconds))
     names = ", ".join(served.name for served in app.state.service.models)
-    say(f"twofold: serving {names} at http://{host}:{port} (Ctrl-C ends it)")
+    say(f"twofold: serving {names} at http://{host}:{port} (stop with Ctrl-C)")
     run(app, host, port)
 
 
 def read_keys(variables: Sequence[str]) -> list[str]:
-    """The keys that some variables hold.
+    """Read keys from environment variables.
 
     Raises:
-        InputError: one that is not set, or is no name of a variable; a value is never shown.
+        InputError: a variable is not set, or its name is invalid. The message never shows a value.
     """
     keys = []
     for variable in variables:
         if not variable.isidentifier():
             raise InputError("--api-key-env takes the name of a variable, not a key")
         if not (key := os.environ.get(variable, "").strip()):
-            raise InputError(f"the variable {variable} is not set, or empty: put the key into it")
+            raise InputError(f"the variable {variable} is not set or empty: set it to the key")
         keys.append(key)
     return keys
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether only this machine can reach an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Tables and JSON on standard output: for eyes on a terminal, at their full width in a pipe."""
+"""Tables and JSON on standard output."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 1000
 _CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What JSON leaves as it is and a terminal, or a reader of lines, does not."""
+"""Characters that JSON does not escape but that affect a terminal or end a line."""
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table, every cell as it is but for control characters."""
-    from rich import box  # noqa: PLC0415 - 0.1 s that help and JSON do without
+    """Print a table, fitted to a terminal or at full width in a pipe. Control characters are escaped."""
+    from rich import box  # noqa: PLC0415 - takes 0.1 s, not needed for help and JSON
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -36,14 +36,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def as_json(value: Any) -> None:
-    """Print a value as JSON on one line; ASCII alone where standard output has not every character."""
+    """Print a value as JSON on one line, in ASCII unless standard output is UTF."""
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
     text = json.dumps(value, ensure_ascii=not encoding.startswith("utf"))
     line(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def expected(seconds: float | None, cost: float | None, price: Price | None) -> None:
-    """How long a run will take, and what it will cost, where that is known."""
+    """Print how long a run will take and what it will cost, if known."""
     if seconds is not None:
         line(f"about {duration(seconds)}")
     if price is not None and cost is not None:
@@ -51,7 +51,7 @@ def expected(seconds: float | None, cost: float | None, price: Price | None) -> 
 
 
 def duration(seconds: float) -> str:
-    """How long something takes, as it is said."""
+    """Seconds as a short text, such as "40 s", "12 min" or "1.5 h"."""
     if seconds < 90:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

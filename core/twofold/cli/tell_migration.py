@@ -1,4 +1,4 @@
-"""What `twofold migrate` says of each step."""
+"""The output of each step of `twofold migrate`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def tell_plan(plan: Plan, *, as_json: bool) -> None:
-    """Say what is there, and what it would cost to move it."""
+    """Print what the collection contains and what the migration would cost."""
     if as_json:
         show.as_json(plan.to_dict())
         return
@@ -31,23 +31,27 @@ def tell_plan(plan: Plan, *, as_json: bool) -> None:
 
 
 def _late(plan: Plan) -> str:
-    said = {True: ", embedded in their documents", False: ", embedded alone", None: ", embedded in a way not known"}
+    said = {
+        True: ", embedded in their documents",
+        False: ", embedded alone",
+        None: "; how they were embedded is unknown",
+    }
     return said[plan.late] if plan.chunks else ""
 
 
 def tell_carried(carried: Carried, *, as_json: bool) -> None:
-    """Say what a run did; raises `Exit` where it was stopped, or left something out."""
+    """Print what a run did. Raises `typer.Exit` if it was stopped or set rows aside."""
     if as_json:
         show.as_json(carried.to_dict())
     else:
-        parts = [f"{carried.embedded:,} rows embedded ({carried.tokens:,} tokens), {carried.unchanged:,} there already"]
+        parts = [f"{carried.embedded:,} rows embedded ({carried.tokens:,} tokens), {carried.unchanged:,} unchanged"]
         for number, what in (
-            (carried.refiled, "with new metadata alone"),
+            (carried.refiled, "with only new metadata"),
             (carried.removed, "removed"),
-            (carried.set_aside, "left out"),
+            (carried.set_aside, "set aside"),
         ):
             parts += [f"{number:,} {what}"] if number else []
-        line(", ".join(parts) + ("; the rest is left for the next run" if carried.stopped else ""))
+        line(", ".join(parts) + ("; stopped: run the same command again to continue" if carried.stopped else ""))
     if carried.stopped:
         raise typer.Exit(INTERRUPTED)
     if carried.set_aside:
@@ -55,20 +59,18 @@ def tell_carried(carried: Carried, *, as_json: bool) -> None:
 
 
 def tell_cutover(name: str, carried: Carried, *, as_json: bool) -> None:
-    """Say that the new vectors serve."""
-    done = f"{name} is served from the new vectors; {carried.changed:,} rows were carried over on the way"
+    done = f"{name} is served from the new vectors; {carried.changed:,} rows were copied during the cutover"
     show.as_json(carried.to_dict()) if as_json else line(done)
 
 
 def tell_back(name: str, back: Carried, *, carry: bool, as_json: bool) -> None:
-    """Say that the old vectors serve again, and what was carried back to them, if that was asked for."""
     done = f"{name} is served from the old vectors"
-    more = f"; {back.changed:,} rows were carried back" if carry else ""
+    more = f"; {back.changed:,} rows were copied back" if carry else ""
     show.as_json({"serving": "old", **back.to_dict()}) if as_json else line(done + more)
 
 
 def tell_verdict(verdict: Verdict) -> None:
-    """Say GO or NO-GO, and why."""
+    """Print GO or NO-GO, with the reasons."""
     line(f"{verdict.rows:,} rows, {verdict.sampled:,} embedded again")
     line(f"search finds {verdict.recall:.1%} of the ten nearest rows, on {verdict.searched:,} questions")
     if verdict.judged is not None:

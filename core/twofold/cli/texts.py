@@ -1,4 +1,4 @@
-"""Texts of a command that takes them all before it embeds the first, in a temporary file: memory does not grow."""
+"""Stores the texts of a command in a temporary file, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Text(NamedTuple):
-    """A text with its id and its length in tokens."""
+    """A text with its id and its number of tokens."""
 
     id: str
     text: str
@@ -24,19 +24,18 @@ class Text(NamedTuple):
 
 
 class Texts:
-    """Texts in their order. What their lengths come to together is in `tokens`."""
+    """Texts in their order. `tokens` is their total number of tokens."""
 
     def __init__(self) -> None:
-        """Make the file."""
         self._db = scratch()
         self._db.execute("CREATE TABLE texts (number INTEGER PRIMARY KEY, id TEXT, text TEXT, tokens INT)")
         self._count = self.tokens = 0
 
     def read(self, embedder: Embedder, task: str | None, items: Iterable[Item]) -> Iterator[None]:
-        """Count and keep, a thousand texts or so at each step.
+        """Count the tokens of all texts and store them, about a thousand at each step.
 
         Raises:
-            InputError: one cannot be embedded, or is longer than the model takes.
+            InputError: a text cannot be embedded, or is too long for the model.
         """
         for look in looks(items):
             ids, texts = [item.id for _, item in look], [item.text for _, item in look]  # type: ignore[union-attr] # all are items
@@ -50,11 +49,9 @@ class Texts:
             yield
 
     def __len__(self) -> int:
-        """How many there are."""
         return self._count
 
     def __iter__(self) -> Iterator[Text]:
-        """Every text."""
         return map(Text._make, self._db.execute("SELECT id, text, tokens FROM texts ORDER BY number"))
 
     def __enter__(self) -> Self:
@@ -65,7 +62,7 @@ class Texts:
 
 
 def slices(texts: Iterable[Text], tokens: int) -> Iterator[list[Text]]:
-    """Runs of texts with about so many tokens each; `texts` is asked for no more than a run needs."""
+    """Group texts into slices of about `tokens` tokens. Reads no more of `texts` than a slice needs."""
     some: list[Text] = []
     held = 0
     for text in texts:

@@ -1,4 +1,4 @@
-"""`twofold export` and `import`: a collection as a file, with its vectors and its record."""
+"""`twofold export` and `import`."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from twofold.stores import Stored
 
 Form: TypeAlias = Literal["jsonl", "parquet"]
-FormOption = Annotated[Form | None, typer.Option("--format", help="By the file's name if none is given.")]
+FormOption = Annotated[Form | None, typer.Option("--format", help="File format. Default: by the file's name.")]
 ROWS = 1000
-"""Rows that are in memory at once."""
+"""Rows in memory at once."""
 
 
 def export(
     name: CollectionArgument,
-    output: Annotated[Path, typer.Argument(help="A file ending in .parquet or .jsonl.", show_default=False)],
+    output: Annotated[Path, typer.Argument(help="File to write, ending in .parquet or .jsonl.", show_default=False)],
     *,
     store: StoreOption,
     form: FormOption = None,
@@ -43,7 +43,7 @@ def export(
 ) -> None:
     """Write a collection to a file, with its vectors and its record.
 
-    The file appears when it is whole. Parquet needs the extra parquet.
+    The file appears when it is complete. Parquet needs the extra parquet.
     """
     archive = _archive(output, form)
     with (
@@ -62,7 +62,7 @@ def export(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="A file that export wrote.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="File written by export.", show_default=False)],
     name: CollectionArgument,
     *,
     store: StoreOption,
@@ -71,11 +71,11 @@ def import_(
 ) -> None:
     """Read an exported file into a collection of the same space.
 
-    The collection is made if it is not there. Rows with the same ids are replaced.
+    The collection is created if it does not exist. Rows with the same ids are replaced.
     """
     archive = _archive(file, form)
     if not file.is_file():
-        raise InputError(f"{file} is not there" if not file.exists() else f"{file} is not a file")
+        raise InputError(f"{file} does not exist" if not file.exists() else f"{file} is not a file")
     with stopping() as stop, archive.reading(file) as (record, parts), _collection_for(store, name, record) as opened:
         count = 0
         for rows, vectors in parts:
@@ -88,10 +88,10 @@ def import_(
 
 @contextmanager
 def _collection_for(address: str, name: str, record: SpaceRecord) -> Iterator[Store]:
-    """A collection that takes vectors of a record's space; made for it where it is not there.
+    """Open a collection for vectors of a record's space. Creates it if it does not exist.
 
     Raises:
-        SpaceMismatch: it is there, in another space.
+        SpaceMismatch: the collection exists and is in another space.
     """
     opened = connect_store(address, name)
     try:
@@ -104,12 +104,9 @@ def _collection_for(address: str, name: str, record: SpaceRecord) -> Iterator[St
 
 
 def _archive(file: Path, form: Form | None) -> Archive:
-    """How a file is written, by its name or by what is said."""
     chosen = form or file.suffix.lower().lstrip(".")
     if chosen not in ARCHIVES:
-        raise InputError(
-            f"{file}: its name says nothing of its format; choose one by --format, {' or '.join(ARCHIVES)}"
-        )
+        raise InputError(f"{file}: its name does not tell its format; choose one with --format {' or '.join(ARCHIVES)}")
     return ARCHIVES[chosen]
 
 

@@ -1,4 +1,4 @@
-"""`twofold tune`: the right size, quantisation, task, chunking and model, measured on a corpus of one's own."""
+"""`twofold tune`."""
 
 from __future__ import annotations
 
@@ -31,29 +31,34 @@ if TYPE_CHECKING:
 @embedder_options()
 @reading_options
 def tune(
-    paths: Annotated[list[Path], typer.Argument(help="Folders and files.", show_default=False)],
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders to measure on.", show_default=False)],
     *,
     embedder: Embedder,
     reading: Reading,
     questions: Annotated[
-        Path | None, typer.Option(help='Questions, a line of JSON each: {"text": "…", "answers": ["id", …]}.')
+        Path | None, typer.Option(help='File of questions, one JSON per line: {"text": "…", "answers": ["id", …]}.')
     ] = None,
-    sizes: Annotated[str | None, typer.Option(help="Dimensions to try, as 768,64; the model's own if none.")] = None,
-    forms: Annotated[str, typer.Option(help="Forms to try.")] = "float,int8,binary",
-    task: Annotated[list[str] | None, typer.Option(help="Try this task for both sides, too.")] = None,
-    against: Annotated[list[str] | None, typer.Option(help="Try this model, too.")] = None,
+    sizes: Annotated[
+        str | None, typer.Option(help="Dimensions to try, such as 768,64. Default: the model's own sizes.")
+    ] = None,
+    forms: Annotated[str, typer.Option(help="Number formats to try.")] = "float,int8,binary",
+    task: Annotated[list[str] | None, typer.Option(help="Also try this task for both sides. Repeatable.")] = None,
+    against: Annotated[list[str] | None, typer.Option(help="Also try this model. Repeatable.")] = None,
     chunk_tokens: Annotated[
-        int | None, typer.Option(help="Cut documents, and try each chunk alone and in its document.")
+        int | None,
+        typer.Option(help="Split documents into chunks of this many tokens; try them with and without late chunking."),
     ] = None,
-    sample: Annotated[int, typer.Option(help="Documents to embed at most.")] = SAMPLE,
-    loss: Annotated[float, typer.Option(help="The share of the best nDCG@10 that a smaller choice may lose.")] = LOSS,
-    output: Annotated[Path | None, typer.Option(help="A picture: .png, .svg or .html; needs the extra plot.")] = None,
+    sample: Annotated[int, typer.Option(help="Maximum number of documents to embed.")] = SAMPLE,
+    loss: Annotated[float, typer.Option(help="Share of the best nDCG@10 that a smaller choice may lose.")] = LOSS,
+    output: Annotated[
+        Path | None, typer.Option(help="Draw the results: .png, .svg or .html. Needs the extra plot.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure on a corpus what sizes, quantisation, tasks, late chunking and models are worth.
+    """Compare dimensions, quantisation, tasks, chunking and models on your documents.
 
-    Without --questions they are made of titles and first sentences, which are then taken out of the documents: good
-    enough to compare choices, not to say how good any of them is. Needs the extra tune.
+    Without --questions, questions are made from titles and first sentences, which are removed from the documents. That
+    is good enough to compare choices, but not to tell how good each choice is. Needs the extra tune.
     """
     form = None if output is None else form_of(output)
     corpus = read_corpus(paths, reading)
@@ -63,8 +68,8 @@ def tune(
     tuned = measure(chosen, corpus, asked, **options, progress=True)  # type: ignore[arg-type] # forms are checked there
     if output is not None and form is not None:
         with whole_file(output) as stream:
-            stream.write(draw_curves(_curves(tuned), ("what is lost", "bytes of a vector", "nDCG@10"), form))
-        say(f"the picture is {output}")
+            stream.write(draw_curves(_curves(tuned), ("quality by size", "bytes per vector", "nDCG@10"), form))
+        say(f"wrote {output}")
     show.as_json(tuned.to_dict()) if as_json else _tell(tuned)
 
 
@@ -97,18 +102,18 @@ def _numbers(given: str | None) -> list[int]:
     try:
         return [int(word) for word in _words(given or "")]
     except ValueError:
-        raise InputError(f"--sizes {given}: expected whole numbers with commas between them") from None
+        raise InputError(f"--sizes {given}: expected whole numbers separated by commas") from None
 
 
 def _tell(tuned: Tuned) -> None:
-    made = ", made of titles and first sentences" if tuned.made else ""
+    made = " made from titles and first sentences" if tuned.made else ""
     line(f"{tuned.documents:,} documents, {tuned.questions:,} questions{made}")
-    columns = ("way", "dimensions", "form", "nDCG@10", "difference", "recall@10", "bytes", "ms a question")
+    columns = ("way", "dimensions", "form", "nDCG@10", "difference", "recall@10", "bytes", "ms per question")
     show.table(columns, (_row(one, chosen=one == tuned.chosen) for one in tuned.results))
     best = tuned.chosen
     line(
         f"smallest within {tuned.loss:.0%} of the best: {best.way}, {best.dimensions} dimensions, {best.form}: "
-        f"{best.bytes:,} bytes a vector, nDCG@10 {best.ndcg:.3f}"
+        f"{best.bytes:,} bytes per vector, nDCG@10 {best.ndcg:.3f}"
     )
 
 

@@ -1,7 +1,7 @@
-"""What an `embed` that was cut short has paid for: vectors by the digests of their texts, in a file beside its output.
+"""The vectors of an interrupted `embed`, in a file beside its output.
 
-The file is SQLite's, through the standard library: what was written survives a kill at any moment. A table of one row
-says what the vectors are, another holds 16 bytes of each text's SHA-256 with its vector as little-endian float32.
+It is an SQLite database: committed vectors survive a kill at any moment. The table `about` has one row that describes
+the vectors. The table `vectors` maps 16 bytes of each text's SHA-256 to its vector as little-endian float32.
 """
 
 from __future__ import annotations
@@ -26,28 +26,27 @@ KEY_BYTES = 16
 
 
 class Unfinished:
-    """The vectors that are there of earlier runs, and those of this one.
+    """The vectors of earlier runs and of this one.
 
     Args:
-        output: the file that will hold them all; None keeps them in a temporary file.
-        said: what these vectors are.
+        output: the final output file; None keeps the vectors in a temporary file.
+        said: a description of the vectors.
 
     Attributes:
-        path: the file, `<output>.unfinished`.
+        path: the file, `<output>.unfinished`, or None.
 
     Raises:
-        InputError: an earlier run left vectors of something else.
+        InputError: the file exists and its vectors have another description.
     """
 
     def __init__(self, output: Path | None, said: dict[str, Any]) -> None:
-        """Open it, and make it where it is not there."""
         self.path = None if output is None else output.with_name(f"{output.name}.unfinished")
         wanted = json.dumps(said, sort_keys=True)
         other = InputError(
-            f"{self.path} is what another model or task left unfinished: finish that embed, or remove the file"
+            f"{self.path} has unfinished vectors of another model or task: finish that run, or remove the file"
         )
         try:
-            self._db = sqlite3.connect(self.path or "", isolation_level=None)  # the empty name is a temporary file's
+            self._db = sqlite3.connect(self.path or "", isolation_level=None)  # an empty name is a temporary file
             self._db.execute("CREATE TABLE IF NOT EXISTS about (said TEXT)")
             self._db.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB UNIQUE, vector BLOB)")
             self._db.execute("INSERT INTO about SELECT ? WHERE NOT EXISTS (SELECT 1 FROM about)", (wanted,))
@@ -59,20 +58,19 @@ class Unfinished:
             raise other
 
     def has(self, text: str) -> bool:
-        """Whether a text has its vector."""
         return self._db.execute("SELECT 1 FROM vectors WHERE key = ?", (_key(text),)).fetchone() is not None
 
     @property
     def count(self) -> int:
-        """How many texts have theirs."""
+        """The number of stored vectors."""
         (count,) = self._db.execute("SELECT COUNT(*) FROM vectors").fetchone()
         return int(count)
 
     def keep(self, texts: Sequence[str], vectors: FloatArray) -> None:
-        """Write vectors down, all of them or none.
+        """Store vectors, all of them or none.
 
         Raises:
-            OSError: the disk is full.
+            OSError: they cannot be written, for example because the disk is full.
         """
         rows = [(_key(text), vector.astype("<f4").tobytes()) for text, vector in zip(texts, vectors, strict=True)]
         with self._named():
@@ -81,13 +79,13 @@ class Unfinished:
             self._db.execute("COMMIT")
 
     def vectors(self, texts: Sequence[str]) -> FloatArray:
-        """The vectors of texts that have theirs, shape (n, dimensions)."""
+        """The vectors of texts that are all stored, shape (n, dimensions)."""
         asked = "SELECT vector FROM vectors WHERE key = ?"
         found = [self._db.execute(asked, (_key(text),)).fetchone()[0] for text in texts]
         return np.frombuffer(b"".join(found), "<f4").reshape(len(texts), -1)
 
     def remove(self) -> None:
-        """Remove the file: the output is whole."""
+        """Remove the file, once the output is complete."""
         self._db.close()
         if self.path is not None:
             self.path.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def embedders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Embedder]:
     """What is served: two sides and three tasks, no sides at all, and v3's five tasks."""
     tiny = v3_original(tmp_path_factory.mktemp("v3"), length=1024).folder
@@ -29,29 +29,35 @@ def embedders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Embedder]:
     return {"fake": FakeEmbedder(), "MiniLM": minilm, "tiny-v3": v3}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def address(embedders: dict[str, Embedder]) -> Iterator[str]:
     with serving(embedders) as url:
         yield url + "/"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module")  # its event loop runs in this thread: tests of other modules need it free
 def browser() -> Iterator[Browser]:
     with chromium() as found:
         yield found
 
 
-@pytest.fixture
-def watched(browser: Browser, address: str) -> Iterator[Watched]:
-    """The page in a window of 1280 pixels, with the first example ranked; nothing may be wrong at the end."""
-    one = Watched(browser, viewport={"width": 1280, "height": 900}, color_scheme="light")
-    one.page.goto(address)
-    settle(one.page)
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[Watched]:
+    """A window that the tests of a module share: a new one starts a process, which costs more than the page."""
+    one = Watched(browser)
     yield one
-    said, asked = list(one.said), list(one.asked)
     one.context.close()
-    assert said == []
-    assert [request for request in asked if f" {address}" not in request] == []
+
+
+@pytest.fixture
+def watched(window: Watched, address: str) -> Iterator[Watched]:
+    """The page, loaded anew, in 1280 pixels, with the first example ranked; nothing may be wrong at the end."""
+    window.reset()
+    window.page.goto(address)
+    settle(window.page)
+    yield window
+    assert window.said == []
+    assert [request for request in window.asked if f" {address}" not in request] == []
 
 
 @pytest.fixture

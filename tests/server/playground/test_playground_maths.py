@@ -13,7 +13,7 @@ from twofold.vectors import finish
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Page
+    from support.browser import Watched
 
     Js = Callable[..., Any]
 
@@ -22,9 +22,11 @@ pytestmark = pytest.mark.slow
 RANDOM = np.random.default_rng(7)
 
 
-@pytest.fixture
-def js(page: Page) -> Js:
-    """`js("maths.cosine", a, b)`: a function of one of the page's modules."""
+@pytest.fixture(scope="module")
+def js(window: Watched, address: str) -> Js:
+    """`js("maths.cosine", a, b)`: a function of one of the page's modules, all of which are pure."""
+    page = window.page
+    page.goto(address)
 
     def call(name: str, *arguments: Any) -> Any:
         module, function = name.split(".")

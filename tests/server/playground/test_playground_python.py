@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DECIMALS = 6e-4
 """What three decimals leave open."""
-WHERE = pytest.mark.parametrize("where", ["here", "server"])
+WHERE = ("here", "server")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::twofold.DimensionsWarning")]
 
 
@@ -62,65 +62,65 @@ def rankings(text: str, passages: list[str]) -> list[tuple[list[int], FloatArray
     return [([item for item, _ in part], np.array([score for _, score in part])) for part in parts]
 
 
-@WHERE
 @pytest.mark.parametrize("model", ["fake", "MiniLM"])
-def test_two_sides(page: Page, open_panel: Open, run: Any, model: str, where: str) -> None:
+def test_two_sides(page: Page, open_panel: Open, run: Any, model: str) -> None:
     open_panel("sides", model)
-    printed = rankings(run(where), lines(page, "passages"))
-    assert len(printed) == (6 if model == "fake" else 3)
-    for which in range(page.locator("#view .ranked").count()):
-        items, scores = ranked(page, which)
-        found, values = printed[3 * which]
-        assert found == items
-        assert near(values, scores, DECIMALS)
+    for where in WHERE:
+        printed = rankings(run(where), lines(page, "passages"))
+        assert len(printed) == (6 if model == "fake" else 3), where
+        for which in range(page.locator("#view .ranked").count()):
+            items, scores = ranked(page, which)
+            found, values = printed[3 * which]
+            assert found == items, where
+            assert near(values, scores, DECIMALS), where
 
 
-@WHERE
-def test_tasks(page: Page, open_panel: Open, run: Any, where: str) -> None:
+def test_tasks(page: Page, open_panel: Open, run: Any) -> None:
     open_panel("tasks", "tiny-v3")
-    printed = rankings(run(where), lines(page, "passages"))
-    shown = table(page, "#view .tasks")
-    assert len(printed) == 3 * shown.shape[1]
-    for column, (_, values) in zip(shown.T, printed[::3], strict=True):
-        assert near(values, np.sort(column)[::-1], DECIMALS)
+    for where in WHERE:
+        printed = rankings(run(where), lines(page, "passages"))
+        shown = table(page, "#view .tasks")
+        assert len(printed) == 3 * shown.shape[1], where
+        for column, (_, values) in zip(shown.T, printed[::3], strict=True):
+            assert near(values, np.sort(column)[::-1], DECIMALS), where
 
 
-@WHERE
-def test_dimensions(page: Page, open_panel: Open, run: Any, where: str) -> None:
+def test_dimensions(page: Page, open_panel: Open, run: Any) -> None:
     open_panel("dimensions")
     page.fill("#size-exact", "24")
     items, scores = ranked(page, 1)
-    found, values = rankings(run(where), lines(page, "passages"))[0]
-    assert found == items
-    assert near(values, scores, DECIMALS)
+    for where in WHERE:
+        found, values = rankings(run(where), lines(page, "passages"))[0]
+        assert found == items, where
+        assert near(values, scores, DECIMALS), where
 
 
-@WHERE
 @pytest.mark.parametrize("model", ["fake", "tiny-v3"])
-def test_late_chunking(page: Page, open_panel: Open, run: Any, model: str, where: str) -> None:
+def test_late_chunking(page: Page, open_panel: Open, run: Any, model: str) -> None:
     open_panel("late", model, "birthday")
     values = page.locator("#view .measure .value").evaluate_all("all => all.map(one => Number(one.dataset.score))")
-    assert near(numbers(run(where)), values, DECIMALS)
+    for where in WHERE:
+        assert near(numbers(run(where)), values, DECIMALS), where
 
 
-@WHERE
-@pytest.mark.parametrize("what", ["across", "all"])
-def test_the_heat_map(page: Page, open_panel: Open, run: Any, what: str, where: str) -> None:
+def test_the_heat_map(page: Page, open_panel: Open, run: Any) -> None:
     open_panel("heat", "MiniLM", "entities")
-    page.get_by_label("Show", exact=True).select_option(what)
-    settle(page)
-    assert near(numbers(run(where)), table(page, "#view .heatmap").ravel(), DECIMALS)
+    for what in ("across", "all"):
+        page.get_by_label("Show", exact=True).select_option(what)
+        settle(page)
+        for where in WHERE:
+            assert near(numbers(run(where)), table(page, "#view .heatmap").ravel(), DECIMALS), (what, where)
 
 
-@WHERE
 @pytest.mark.parametrize("questions", [True, False])
-def test_the_map(page: Page, open_panel: Open, run: Any, where: str, *, questions: bool) -> None:
+def test_the_map(page: Page, open_panel: Open, run: Any, *, questions: bool) -> None:
     open_panel("map", "tiny-v3", "reviews")
     if not questions:
         page.fill("#questions", "")
     page.get_by_label("Embedded", exact=True).select_option("classification")
     settle(page)
-    assert near(numbers(run(where)), table(page, "#view .points", "value").ravel(), DECIMALS)
+    for where in WHERE:
+        assert near(numbers(run(where)), table(page, "#view .points", "value").ravel(), DECIMALS), where
 
 
 def test_the_code_is_of_what_is_shown_and_not_of_what_was_typed_since(page: Page, open_panel: Open, run: Any) -> None:

@@ -160,11 +160,11 @@ def test_an_address_opens_its_panel(page: Page, address: str) -> None:
     expect(page.locator("#view .heatmap")).to_be_visible()
 
 
-@pytest.mark.parametrize("panel", PANELS)
-def test_every_control_has_a_name(page: Page, open_panel: Open, panel: str) -> None:
-    open_panel(panel, "tiny-v3")
+def test_every_control_has_a_name(page: Page, open_panel: Open) -> None:
     nameless = """() => [...document.querySelectorAll("input, select, textarea, button, summary")].filter(
         (node) => !(node.labels?.length || node.ariaLabel || node.textContent.trim())).map((node) => node.outerHTML)"""
-    assert page.evaluate(nameless) == []
-    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((node) => node.id)")
-    assert len(ids) == len(set(ids))
+    for panel in PANELS:
+        open_panel(panel, "tiny-v3")
+        assert page.evaluate(nameless) == [], panel
+        ids = page.evaluate("[...document.querySelectorAll('[id]')].map((node) => node.id)")
+        assert len(ids) == len(set(ids)), panel
