@@ -33,7 +33,7 @@ def run(*arguments: str, encoding: str = "utf-8", **options: object) -> subproce
 
 
 def test_nothing_that_controls_a_terminal_is_left() -> None:
-    every = [chr(code) for code in range(sys.maxunicode + 1)]
+    every = [*map(chr, range(0x10000)), "\U00010000", chr(sys.maxunicode)]
     for text in ("".join(every), *every[:256]):  # ASCII alone takes a shorter way
         shown = plain(text)
         assert not any((ord(one) < 32 and one not in "\n\t") or 127 <= ord(one) < 160 for one in set(shown))
@@ -79,8 +79,8 @@ def test_a_console_of_few_characters_gets_escapes(twofold: Run, tmp_path: Path, 
 
 
 def test_a_process_takes_the_encoding_of_its_console() -> None:
-    ran = run("search", "→", "--store", "chroma:nowhere", "--collection", "東京", encoding="ascii")
-    assert (ran.returncode, b"Traceback" in ran.stderr) == (1, False)
+    ran = run("embed", "--model", "fake:", "--file", "東京", encoding="ascii")
+    assert (ran.returncode, b"Traceback" in ran.stderr) == (2, False)
     assert rb"\u6771\u4eac" in ran.stderr
 
 

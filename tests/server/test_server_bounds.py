@@ -219,7 +219,7 @@ def test_a_chunk_without_a_token_is_not_quoted() -> None:
     with serving(embedder) as url:
         body = {"input": ["a", SECRET], "late_chunking": True}
         answer = http.post(f"{url}/v1/embeddings", json=body)
-    assert answer.json()["detail"] == "chunk 1 has no token of its own: join it with its neighbour"
+    assert answer.json()["detail"] == "chunk 1 contains no token: join it with its neighbour"
 
 
 def test_a_model_that_gives_nonsense_is_a_fault_of_the_server() -> None:

@@ -39,7 +39,8 @@ def tune(
         Path | None, typer.Option(help='File of questions, one JSON per line: {"text": "…", "answers": ["id", …]}.')
     ] = None,
     sizes: Annotated[
-        str | None, typer.Option(help="Dimensions to try, such as 768,64. Default: the model's own sizes.")
+        str | None,
+        typer.Option(help="Dimensions to try, such as 768,64. Default: trained sizes, or halves of the width."),
     ] = None,
     forms: Annotated[str, typer.Option(help="Number formats to try.")] = "float,int8,binary",
     task: Annotated[list[str] | None, typer.Option(help="Also try this task for both sides. Repeatable.")] = None,

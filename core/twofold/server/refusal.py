@@ -52,5 +52,5 @@ def refusal_of(error: Exception) -> Refusal:
 def _without_text(error: InputError) -> str:
     """Return the error's message. The message about a span without a token quotes it, so it is replaced."""
     if error.spans:
-        return f"chunk {error.spans[0]} has no token of its own: join it with its neighbour"
+        return f"chunk {error.spans[0]} contains no token: join it with its neighbour"
     return str(error)
