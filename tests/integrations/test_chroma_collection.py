@@ -10,7 +10,7 @@ from chromadb.api.types import Schema
 
 from chroma_twofold import TwofoldEmbeddingFunction, aadd_documents, add_documents, aopen_collection, open_collection
 from chroma_twofold.embedding import RECORD
-from support.chroma_server import HOST, chroma_server
+from support.chroma_server import HOST, forget_record
 from twofold import Document, Embedder, InputError, SpaceMismatch, StoreError
 from twofold.adapters import DOCUMENT, END, START
 from twofold.testing import FakeEmbedder
@@ -49,18 +49,12 @@ TEXTS = ["The keeper counts ships.", "Fog came in at nine.", "Nobody answers the
 IDS = ["a", "b", "c"]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with chroma_server(tmp_path_factory.mktemp("chroma")) as port:
-        yield port
-
-
 @pytest.fixture(params=["folder", "server"])
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     if request.param == "folder":
         opened: Any = chromadb.PersistentClient(tmp_path)
     else:
-        opened = chromadb.HttpClient(HOST, request.getfixturevalue("server"))
+        opened = chromadb.HttpClient(HOST, request.getfixturevalue("chroma_port"))
         for collection in opened.list_collections():
             opened.delete_collection(collection.name)
     yield opened
@@ -68,8 +62,8 @@ def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-async def async_client(server: int) -> AsyncIterator[Any]:
-    opened: Any = await chromadb.AsyncHttpClient(HOST, server)
+async def async_client(chroma_port: int) -> AsyncIterator[Any]:
+    opened: Any = await chromadb.AsyncHttpClient(HOST, chroma_port)
     yield opened
     await opened._server._cleanup()
 
@@ -190,7 +184,7 @@ def test_late_chunks_of_a_lost_record_are_adopted_as_late_chunks(client: Any, em
     text = "Fog came in.\n\nIt left at nine. Nobody saw it."
     late = Document.from_spans(text, [(0, 12), (14, 30), (31, 45)])
     add_documents(collection, ids=["log", "note"], documents=[late, "A whole one."])
-    collection.modify(metadata={"owner": "us"})
+    forget_record(client, "docs", dimensions=32)
     with pytest.raises(StoreError, match="adopt=True"):
         open_collection(client, "docs", embedder)
     with pytest.raises(SpaceMismatch, match="was not written by this embedder"):
@@ -250,7 +244,7 @@ def test_more_documents_than_the_store_takes_at_once(
     count = client.get_max_batch_size() + 7
     texts = [f"text {number % 50}" for number in range(count)]
     monkeypatch.setattr("twofold.stores.writing.SLICE", count)
-    monkeypatch.setattr("chroma_twofold.moving.MAX_BATCH", count)
+    monkeypatch.setattr("chroma_twofold.store.MAX_BATCH", count)
     add_documents(collection, ids=[str(number) for number in range(count)], documents=texts)
     assert collection.count() == count
 
