@@ -7,4 +7,4 @@ settings.register_profile("shared", deadline=None, suppress_health_check=[Health
 settings.register_profile("soak", settings.get_profile("shared"), max_examples=2000)
 settings.load_profile("shared")  # unless --hypothesis-profile names the other one
 
-pytest_plugins = ["support.weaviate_server"]
+pytest_plugins = ["support.chroma_server", "support.weaviate_server"]

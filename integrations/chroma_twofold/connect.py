@@ -1,14 +1,20 @@
-"""Where a Chroma store is, as one string: a folder, or the address of a server; and what goes wrong there."""
+"""Where a Chroma store is: a folder, which one process opens at a time, or a server; and Chroma's errors as ours.
+
+Chroma's local files are not made for two processes: rows get lost and processes crash without a message.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import sys
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
-from chroma_twofold.locking import lock, unlock
 from twofold import InputError, StoreError
 from twofold.adapters import extra
 
@@ -18,6 +24,7 @@ with extra("chroma"):
     from chromadb.api.client import Client
     from chromadb.config import Settings
     from chromadb.errors import ChromaError, NotFoundError
+    from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,10 +35,10 @@ HOST_AND_PORT = re.compile(r"[\w.-]+:\d+")
 
 
 def check_address(address: str) -> str:
-    """Return `address`, or say what is wrong with it; nothing is opened.
+    """Return `address` if it is valid. Opens nothing.
 
     Raises:
-        InputError: an address that cannot be one.
+        InputError: an invalid address.
     """
     if "://" in address:
         _server(address)
@@ -42,18 +49,18 @@ def check_address(address: str) -> str:
     return address
 
 
-def is_there(address: str) -> bool:
-    """Whether the folder has a store; a server is taken to be there."""
+def folder_exists(address: str) -> bool:
+    """Return whether the folder has a store; True for every server."""
     return "://" in address or (_folder(address) / "chroma.sqlite3").is_file()
 
 
 def connect(address: str) -> Client:
-    """A client of the server at `address`, or of the folder, which is made where it is not there.
+    """Return a client of the server or the folder at `address`; a missing folder is created.
 
-    Other processes of ours cannot open a folder until the client is closed.
+    Until the client is closed, no other process can open the folder through Twofold.
 
     Raises:
-        InputError: an address that cannot be one.
+        InputError: an invalid address.
         StoreError: another process has the folder open, it cannot be opened, or no server answers.
     """
     check_address(address)
@@ -66,15 +73,14 @@ def connect(address: str) -> Client:
 
 
 class FolderClient(Client):
-    """Chroma's client of a folder, which other processes cannot open until this one is closed."""
+    """Chroma's client of a locked folder."""
 
     def __init__(self, folder: Path, held: BaseFileLock) -> None:
-        """Open `folder`, whose lock is `held`."""
         self._lock: BaseFileLock | None = held
         super().__init__(settings=Settings(persist_directory=str(folder), is_persistent=True))
 
     def close(self) -> None:
-        """Close it, and let others open the folder."""
+        """Close the client and unlock the folder."""
         super().close()
         if self._lock is not None:
             unlock(self._lock)
@@ -99,7 +105,7 @@ def _open(folder: Path) -> Client:
 
 
 def _is_chromas(error: BaseException) -> bool:
-    """Whether Chroma failed: by its own errors, by those that it lets through, or by a panic of its Rust part."""
+    """Return whether Chroma raised this: its own errors, those it passes on, and panics of its Rust part."""
     ours = isinstance(error, ChromaError | ValueError | OSError | RuntimeError)
     return ours or type(error).__name__ == "PanicException"
 
@@ -109,11 +115,11 @@ def _folder(address: str) -> Path:
 
 
 def _server(address: str) -> dict[str, Any]:
-    """What Chroma's client takes."""
-    shown = address.rpartition("@")[2]  # what stands before may be a password
+    """Return the arguments of Chroma's client."""
+    shown = address.rpartition("@")[2]  # the part before may be a password
     wrong = InputError(
         f"{shown!r} is not the address of a Chroma server: write http://host:port, "
-        "with ?tenant=… and &database=… where these are not the default ones"
+        "with ?tenant=… and &database=… if these are not the defaults"
     )
     try:
         url = urlsplit(address)
@@ -130,7 +136,7 @@ def _server(address: str) -> dict[str, Any]:
 
 
 def close(client: Client) -> None:
-    """Close a client and its connections, which Chroma leaves open."""
+    """Close a client, and the connections that Chroma leaves open."""
     client.close()
     for server in (client._server, getattr(client._admin_client, "_server", None)):  # noqa: SLF001 - see above
         session = getattr(server, "_session", None)
@@ -139,24 +145,82 @@ def close(client: Client) -> None:
 
 
 CUT_SHORT = "Error deserializing pickle file"
-MEND = (
-    "; a process ended while Chroma wrote its search structure: remove the folders that stand beside chroma.sqlite3, "
-    "which has the texts, and index again with force"
+REPAIR = (
+    "; a process ended while Chroma wrote its search structure: remove the folders beside chroma.sqlite3, which holds "
+    "the texts, and index again with force"
 )
-"""The way out where Chroma was killed at the one moment that it does not survive; it fails at everything after that."""
+"""What to do if Chroma was killed at the one moment that it does not survive: every later call fails."""
 
 
 @contextmanager
-def asking(what: str = "Chroma failed", ids: Sequence[str] = ()) -> Iterator[None]:
-    """Turn an error of Chroma's, or of the way to it, into ours; `ids` are the rows that are not written then.
+def chroma_errors(what: str, ids: Sequence[str] = ()) -> Iterator[None]:
+    """Turn the errors of Chroma and of the connection into ours; `ids` are the rows that are not written then.
 
     Raises:
-        StoreError: Chroma refused what it was asked inside the block, or did not answer.
+        StoreError: Chroma rejected the call inside the block, or did not answer. `what` begins the message.
     """
     try:
         yield
-    except (NotFoundError, InputError):
+    except InputError:
         raise
-    except (ChromaError, ValueError, httpx.HTTPError) as error:  # bad metadata is a ValueError
-        way_out = MEND if CUT_SHORT in str(error) else ""
-        raise StoreError(f"{what}: {error}{way_out}", failed=dict.fromkeys(ids, str(error))) from error
+    except (ChromaError, ValueError, httpx.HTTPError) as error:  # Chroma reports bad metadata as a ValueError
+        reason = "it no longer exists" if isinstance(error, NotFoundError) else str(error)
+        way_out = REPAIR if CUT_SHORT in reason else ""
+        raise StoreError(f"{what}: {reason}{way_out}", failed=dict.fromkeys(ids, reason)) from error
+
+
+# -- one folder, one process ------------------------------------------------------------------------------------------
+
+LOCK, HOLDER = "twofold.lock", "twofold.holder"
+"""The locked file, and beside it the note that names the process."""
+
+
+def lock(folder: Path) -> BaseFileLock:
+    """Lock an existing folder until `unlock`. One process can lock it any number of times.
+
+    Only Twofold respects the lock: it does not see a program that opens the folder through Chroma alone.
+
+    Raises:
+        StoreError: another process holds it (the message names it and the ways out), or no file can be locked there.
+    """
+    found = FileLock(
+        str(folder.resolve() / LOCK), timeout=0, thread_local=False, is_singleton=True, fallback_to_soft=False
+    )
+    try:
+        found.acquire()
+        if found.lock_counter == 1:
+            (folder / HOLDER).write_text(json.dumps(_this_process()), encoding="utf-8")
+    except Timeout:
+        raise StoreError(
+            f"the Chroma folder {str(folder)!r} is open in another process ({_holder(folder)}), and it is for one at a "
+            f"time: wait for that one, or serve the folder (chroma run --path {folder}) and give both the server's "
+            "address (chroma:http://localhost:8000)"
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        if found.is_locked:
+            found.release()
+        raise StoreError(f"the Chroma folder {str(folder)!r} cannot be locked: {error}") from None
+    return found
+
+
+def unlock(held: BaseFileLock) -> None:
+    """Unlock a folder. Other processes can open it after as many calls as there were of `lock`."""
+    if held.lock_counter == 1:
+        Path(held.lock_file).with_name(HOLDER).unlink(missing_ok=True)
+    held.release()
+
+
+def _this_process() -> dict[str, object]:
+    """Describe the process that holds the folder. Of the command only the name: arguments may be secrets."""
+    name = Path(sys.argv[0]).name
+    ours = name in ("twofold", "__main__.py") and len(sys.argv) > 1
+    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    return {"pid": os.getpid(), "command": f"twofold {sys.argv[1]}" if ours else name or "python", "since": since}
+
+
+def _holder(folder: Path) -> str:
+    try:
+        note = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        return f"pid {note['pid']}, {note['command']}, since {note['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "it left no name"

@@ -1,4 +1,4 @@
-"""What `twofold demo --through chroma` asks: a collection on disk that embeds by itself."""
+"""`twofold demo --through chroma`: a collection on disk that embeds by itself."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from twofold import Embedder
 
 ANSWERS = 10
-"""How many entries are found for each question."""
+"""Entries found for each question."""
 
 
 def ask(embedder: Embedder, entries: Sequence[Any], questions: Sequence[str]) -> list[list[tuple[str, float]]]:
-    """The names of the best entries for each question, with their scores."""
+    """Return the names and scores of the best entries for each question."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         client = connect(folder)
         try:

@@ -1,26 +1,508 @@
-"""Opening collections, and adding documents to them, by Chroma's own client and collection objects."""
+"""`ChromaStore`, a Chroma collection as Twofold's store, and what users call: `open_collection`, `add_documents`.
+
+The store works over Chroma's synchronous and asynchronous clients. The record of a collection stands in its metadata
+and in the stored configuration of its function; see `chroma_twofold.embedding`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+import copy
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, cast
 
-from chroma_twofold.embedding import TwofoldEmbeddingFunction
-from chroma_twofold.rows import ChromaStore
-from twofold import InputError, StoreError, adapters
-from twofold.adapters import as_embedder
+import numpy as np
 
-AnyCollection = TypeVar("AnyCollection", bound="CollectionCommon[Any]")
+from chroma_twofold.connect import check_address, chroma_errors, close, connect, folder_exists
+from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction, check_stored, stored_config, stored_record
+from twofold import InputError, SpaceMismatch, StoreError, adapters
+from twofold.adapters import (
+    DOCUMENT,
+    HOPS,
+    MIGRATION,
+    MOVED,
+    Held,
+    Hit,
+    Original,
+    Row,
+    Stored,
+    as_embedder,
+    check_marks,
+    check_not_closed,
+    extra,
+    moved_to,
+    resolve,
+    takes_over,
+)
+
+with extra("chroma"):
+    from chromadb.api.models.CollectionCommon import CollectionCommon
+    from chromadb.api.types import VectorIndexConfig
+    from chromadb.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from chromadb.api import AsyncClientAPI, ClientAPI
     from chromadb.api.models.AsyncCollection import AsyncCollection
     from chromadb.api.models.Collection import Collection
-    from chromadb.api.models.CollectionCommon import CollectionCommon
 
     from twofold import Embedder
-    from twofold.adapters import Given, Metadatas, Model
+    from twofold.adapters import FloatArray, Given, Metadatas, Model, Where
+
+AnyCollection = TypeVar("AnyCollection", bound="CollectionCommon[Any]")
+
+HNSW_SPACE = "hnsw:space"
+"""Collections of older Chroma versions hold their distance here too. Chroma refuses to set this field again."""
+
+MAX_BATCH = 1000
+"""Rows in one call. Chroma's own limit is some thousands, but a server also limits the bytes of a request."""
+
+MOST_FOUND = 10_000
+"""Rows asked for in one call by their document: Chroma's SQL fails if it finds 32,767 rows at once."""
+
+RACES = 5
+"""How often vectors are read again: Chroma fails if another writer removes a row while it looks that row up."""
+RACE = "Error finding id"
+
+COMPATIBLE_FUNCTIONS = (None, "default", TwofoldEmbeddingFunction.name())
+"""Stored functions that Chroma allows ours to replace; "default" is stored if the creator named none."""
+
+MARKS = {mark: f"twofold_{mark}" for mark in (MOVED, MIGRATION)}
+"""The metadata fields of the marks of a migration."""
+
+OWN_FIELDS = (RECORD, HNSW_SPACE, *MARKS.values())
+
+
+class ChromaStore:
+    """A Chroma collection as `twofold.stores.Store`. It can also be moved and listed.
+
+    Args:
+        client: any Chroma client; None if `collection` is given.
+        name: the collection's name.
+        metadata, configuration, schema: for a new collection; see `NewCollection`.
+        collection: an open collection.
+        exact: do not follow a collection that has moved.
+    """
+
+    keeps_lists = True
+
+    def __init__(
+        self,
+        client: Any,
+        name: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        configuration: Mapping[str, Any] | None = None,
+        schema: Any = None,
+        collection: Any = None,
+        exact: bool = False,
+    ) -> None:
+        self.client, self.name, self.collection = client, name, collection
+        self._metadata, self._configuration, self._schema = metadata, configuration, schema
+        self._exact = exact
+        self._address: str | None = None
+
+    @classmethod
+    def connect(cls, address: str, name: str) -> Self:
+        """A folder, or `http://host:port` with optional `?tenant=…&database=…`. Opens nothing yet."""
+        store = cls(None, name)
+        store._address = check_address(address)
+        return store
+
+    @classmethod
+    def over(cls, native: Any, name: str | None = None, **options: Any) -> Self | None:
+        """The store of an open collection, or of the collection `name` at a Chroma client."""
+        if name is not None:
+            return cls(native, name, **options)
+        return cls(None, native.name, collection=native) if isinstance(native, CollectionCommon) else None
+
+    # -- the collection -----------------------------------------------------------------------------------------------
+
+    def find(self) -> bool:
+        """Return whether it exists.
+
+        Raises:
+            StoreError: it was made for another embedding function.
+        """
+        if self.collection is None:
+            if not self._connect(create=False) or (found := self._follow()) is None:
+                return False
+            self.collection, self.name = found, found.name
+        stored = (self.collection.configuration_json.get("embedding_function") or {}).get("name")
+        if stored not in COMPATIBLE_FUNCTIONS and not self._exact:
+            raise StoreError(
+                f"collection {self.name!r} was made for Chroma's embedding function {stored!r}, which cannot be "
+                "changed: embed its documents into a new collection, by twofold migrate"
+            )
+        return True
+
+    def make(self, record: str, embedder: Embedder) -> None:
+        """Create it. It compares by cosine unless the user's configuration names another distance."""
+        self._connect(create=True)
+        function = TwofoldEmbeddingFunction.with_record(embedder, record)
+        options: dict[str, Any] = {"metadata": {**(self._metadata or {}), RECORD: record}}
+        if self._schema is not None:
+            options |= {"schema": _with_function(self._schema, function), "embedding_function": None}
+        else:
+            options |= {"configuration": self._configuration, "embedding_function": function}
+        with self._errors("cannot be made"):
+            # if another client has made it by now, Chroma returns that one unchanged, with its record
+            resolve(self.client.get_or_create_collection(self.name, **options))
+            self.collection = resolve(self.client.get_collection(self.name, embedding_function=None))
+
+    def record(self) -> str | None:
+        """Return the record in the metadata, or else in the stored configuration.
+
+        Raises:
+            SpaceMismatch: there are two records of different spaces.
+        """
+        with self._errors():
+            model = self._model()
+        try:
+            return stored_record(model.metadata, model.configuration_json)
+        except SpaceMismatch as mismatch:
+            raise SpaceMismatch(f"collection {self.name!r}: {mismatch}") from None
+
+    def stamp(self, record: str, embedder: Embedder) -> None:
+        """Add the record to the metadata, and to the stored configuration if that is of our function.
+
+        Raises:
+            SpaceMismatch: the stored configuration is of an embedder of another space.
+        """
+        with self._errors():
+            model = self._model()
+        config, more = stored_config(model.configuration_json), {}
+        if config and RECORD not in config:
+            try:
+                check_stored(embedder, None, model.configuration_json)
+            except SpaceMismatch as mismatch:
+                raise SpaceMismatch(f"collection {self.name!r}: {mismatch}") from None
+            function = TwofoldEmbeddingFunction.build_from_config({**config, RECORD: record})
+            more = {"configuration": {"embedding_function": function}}
+        self._set_fields({RECORD: record}, **more)
+
+    def names(self) -> list[str]:
+        """Return all collections of the tenant and database. A missing folder has none and is not created."""
+        if not self._connect(create=False):
+            return []
+        with chroma_errors("Chroma cannot list its collections"):
+            found = resolve(self.client.list_collections())
+        return sorted(one if isinstance(one, str) else one.name for one in found)
+
+    def drop(self) -> None:
+        with self._errors("cannot be removed"):
+            resolve(self.client.delete_collection(self.name))
+
+    def close(self) -> None:
+        """Close the client if the store opened it from an address."""
+        if self._address is not None and self.client is not None:
+            close(self.client)
+
+    def _connect(self, *, create: bool) -> bool:
+        """Open the address, if there is one. Returns False for a missing folder that is not to be created."""
+        if self.client is None and self._address is not None:
+            if not create and not folder_exists(self._address):
+                return False
+            self.client = connect(self._address)
+        return True
+
+    def _follow(self) -> Any:
+        """Return the collection of this name or the one that replaced it; None if both are missing."""
+        name = self.name
+        for _ in range(HOPS):
+            with self._errors():
+                try:
+                    found = resolve(self.client.get_collection(name, embedding_function=None))
+                except NotFoundError:
+                    return None if self._exact else self._successor(name)
+            to = moved_to(_marks(found.metadata))
+            if self._exact or to is None:
+                return found
+            name = to
+        raise StoreError(f"collection {self.name!r} has moved in a circle, by way of {name!r}: roll one of these back")
+
+    def _successor(self, name: str) -> Any:
+        """Return the collection that an interrupted prune has not renamed to `name` yet."""
+        for one in resolve(self.client.list_collections()):
+            if not isinstance(one, str) and takes_over(_marks(one.metadata), name):
+                return resolve(self.client.get_collection(one.name, embedding_function=None))
+        return None
+
+    def _model(self) -> Any:
+        """Return the collection as the server has it now, found by its id: it may have another name by now."""
+        own = self.collection
+        # the client that a collection holds does not know its tenant and database
+        return resolve(
+            own._client.get_collection_by_id(own.id, tenant=own.tenant, database=own.database)  # noqa: SLF001
+        )
+
+    def _set_fields(self, changes: Mapping[str, Any], **more: Any) -> None:
+        """Change fields of the metadata in one call; None removes one."""
+        with self._errors():
+            fields = {**(self._model().metadata or {}), **changes}
+            kept = {key: value for key, value in fields.items() if key != HNSW_SPACE and value is not None}
+            kept = kept or {MARKS[MOVED]: ""}  # Chroma rejects metadata without a field
+            resolve(self.collection.modify(metadata=kept, **more))
+
+    def _errors(self, otherwise: str = "is not available", ids: Sequence[str] = ()) -> AbstractContextManager[None]:
+        return chroma_errors(f"Chroma's collection {self.name!r} {otherwise}", ids)
+
+    # -- rows ---------------------------------------------------------------------------------------------------------
+
+    def held(self, documents: Sequence[str]) -> list[Held]:
+        """Rows that name the documents, and rows with the documents' own ids that name none."""
+        found: dict[str, Held] = {}
+        for keys in self._slices(documents):
+            with self._errors():
+                alone = resolve(self.collection.get(ids=keys, include=["metadatas"]))
+            rows = [*self._naming(keys), *(row for row in _held(alone) if row.document == row.id)]
+            found.update((row.id, row) for row in rows)
+        return list(found.values())
+
+    def _naming(self, documents: Sequence[str]) -> list[Held]:
+        found: list[Held] = []
+        where = {DOCUMENT: {"$in": list(documents)}}
+        while True:
+            with self._errors():
+                get = self.collection.get
+                got = resolve(get(where=where, limit=MOST_FOUND, offset=len(found), include=["metadatas"]))
+            found += _held(got)
+            if len(got["ids"]) < MOST_FOUND:
+                return found
+
+    def page(self, cursor: Any, limit: int) -> tuple[list[Held], Any]:
+        """Rows in Chroma's own order; the cursor is an offset."""
+        offset = cursor or 0
+        with self._errors():
+            rows = _held(resolve(self.collection.get(limit=limit, offset=offset, include=["metadatas"])))
+        return rows, offset + limit if len(rows) == limit else None
+
+    def get(self, ids: Sequence[str]) -> list[Stored]:
+        return [
+            Stored(Row.from_fields(key, text or "", fields or {}), np.asarray(vector, np.float32))
+            for got in self._read(ids, ["documents", "metadatas", "embeddings"])
+            for key, text, fields, vector in zip(
+                got["ids"], got["documents"], got["metadatas"], got["embeddings"], strict=True
+            )
+        ]
+
+    def _read(self, ids: Sequence[str], include: list[str]) -> Iterator[Any]:
+        for keys in self._slices(ids):
+            for left in reversed(range(RACES)):
+                try:
+                    with self._errors():
+                        got = resolve(self.collection.get(ids=keys, include=include))
+                    break
+                except StoreError as error:
+                    if RACE not in str(error) or not left:
+                        raise
+            yield got
+
+    def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
+        """Write rows. Their metadata replaces the old, where Chroma by itself merges the two."""
+        self._write(
+            [row.id for row in rows],
+            vectors,
+            [row.text for row in rows],
+            [row.fields() for row in rows],
+        )
+
+    def _write(
+        self,
+        ids: Sequence[str],
+        vectors: FloatArray,
+        texts: Sequence[Any],
+        fields: Sequence[Mapping[str, Any]],
+        *,
+        closed: bool = False,
+        **more: Sequence[Any],
+    ) -> None:
+        for some in self._ranges(len(ids)):
+            keys = list(ids[some])
+            with chroma_errors(f"Chroma did not take row {keys[0]!r} or one after it", ids[some.start :]):
+                old = resolve(self.collection.get(ids=keys, include=["metadatas"]))
+                before = dict(zip(old["ids"], old["metadatas"] or (), strict=True))
+                pairs = zip(keys, fields[some], strict=True)
+                # Chroma merges metadata; a field that is None is removed
+                new = [{**dict.fromkeys(before.get(key) or ()), **own} for key, own in pairs]
+                if not closed:
+                    check_marks(_marks(self._model().metadata), self.name)
+                resolve(
+                    self.collection.upsert(
+                        ids=keys,
+                        embeddings=vectors[some],
+                        documents=list(texts[some]),
+                        metadatas=[own or None for own in new],
+                        **{name: list(values[some]) for name, values in more.items()},
+                    )
+                )
+
+    def delete(self, ids: Sequence[str]) -> None:
+        check_not_closed(self)
+        self.take_out(ids)
+
+    def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
+        """The nearest rows. Chroma's distances are 1 - cosine, 1 - dot product, or the squared L2 of unit vectors."""
+        include = ["documents", "metadatas", "distances"]
+        with self._errors("cannot be searched"):
+            ask = {"query_embeddings": [vector.tolist()], "n_results": limit, "where": _filter(where)}
+            found = resolve(self.collection.query(include=include, **ask))
+        space = (self.collection.configuration_json.get("hnsw") or {}).get("space", "cosine")
+        columns = (found[name][0] for name in ("ids", *include))
+        return [
+            Hit(Row.from_fields(key, text or "", fields or {}), 1 - (distance / 2 if space == "l2" else distance))
+            for key, text, fields, distance in zip(*columns, strict=True)
+        ]
+
+    def count(self) -> int:
+        with self._errors():
+            return int(resolve(self.collection.count()))
+
+    def _ranges(self, count: int) -> list[slice]:
+        """Split `count` rows into slices that the server accepts in one call."""
+        with self._errors():
+            limit = resolve(self.collection._client.get_max_batch_size())  # noqa: SLF001 - only the client knows it
+        size = min(limit, MAX_BATCH)
+        return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+    def _slices(self, ids: Sequence[str]) -> Iterator[list[str]]:
+        return (list(ids[some]) for some in self._ranges(len(ids)))
+
+    # -- moving: `twofold.adapters.Movable` ---------------------------------------------------------------------------
+
+    def beside(self, name: str) -> Self:
+        """A collection of the same client, which is opened if it is not open yet.
+
+        Raises:
+            StoreError: the folder is missing, or the server does not answer.
+        """
+        if not self._connect(create=False):
+            raise StoreError(f"there is no Chroma store at {self._address}")
+        return type(self)(self.client, name, exact=True)
+
+    def marks(self) -> dict[str, str]:
+        with self._errors():
+            return _marks(self._model().metadata)
+
+    def mark(self, changes: Mapping[str, str | None]) -> None:
+        self._set_fields({MARKS[mark]: value for mark, value in changes.items()})
+
+    def make_like(self, source: Self, record: str, embedder: Embedder, marks: Mapping[str, str]) -> None:
+        """Copy the metadata, and the index with every option but the distance, which is cosine."""
+        own = source.collection
+        fields = {key: value for key, value in (own.metadata or {}).items() if key not in OWN_FIELDS}
+        index = {kind: dict(own.configuration_json.get(kind) or {}) for kind in ("hnsw", "spann")}
+        configuration = {kind: {**options, "space": "cosine"} for kind, options in index.items() if options}
+        with self._errors("cannot be made"):
+            self.collection = resolve(
+                self.client.create_collection(
+                    self.name,
+                    metadata={**fields, RECORD: record, **{MARKS[mark]: value for mark, value in marks.items()}},
+                    configuration=configuration or None,
+                    embedding_function=TwofoldEmbeddingFunction.with_record(embedder, record),
+                )
+            )
+
+    def match(self, source: Self) -> None:
+        """Chroma's collections have no schema."""
+
+    def originals(self, ids: Sequence[str], *, vectors: bool = False) -> list[Original]:
+        """Rows as Chroma keeps them: text, metadata and, if any, a URI."""
+        include = ["documents", "metadatas", "uris", *(["embeddings"] if vectors else [])]
+        found: list[Original] = []
+        for got in self._read(ids, include):
+            nothing = [None] * len(got["ids"])
+            columns = [nothing if got.get(name) is None else got[name] for name in ("documents", "metadatas", "uris")]
+            arrays = nothing if got.get("embeddings") is None else got["embeddings"]
+            for key, text, fields, uri, vector in zip(got["ids"], *columns, arrays, strict=True):
+                kept = {"text": text, "metadata": dict(fields or {}), "uri": uri}
+                own = () if vector is None else (np.asarray(vector, np.float32),)
+                found.append(Original(Row.from_fields(key, text or "", fields or {}), (text or "",), kept, own))
+        return found
+
+    def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> None:
+        """Write rows as they were. Fields that a row has now and did not have then are removed."""
+        kept = [one.kept for one in rows]
+        uris = {"uris": [one["uri"] for one in kept]} if rows and kept[0]["uri"] else {}
+        texts, fields = [one["text"] for one in kept], [one["metadata"] for one in kept]
+        joined = np.concatenate(vectors) if rows else np.empty((0, 0), np.float32)
+        self._write([one.row.id for one in rows], joined, texts, fields, closed=True, **uris)
+
+    def take_out(self, ids: Sequence[str]) -> None:
+        """Remove rows, even from a closed collection."""
+        for keys in self._slices(ids):
+            with self._errors():
+                resolve(self.collection.delete(ids=keys))
+
+    def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> list[tuple[str, float]]:
+        """Chroma's rows have one vector each."""
+        if which:
+            raise InputError(f"collection {self.name!r} has one vector a row, not {which + 1}")
+        return [(hit.row.id, hit.score) for hit in self.search(vector, limit)]
+
+    def repoint(self, name: str, to: str) -> None:
+        """Chroma has no aliases; `find` follows the mark."""
+
+    def take_over(self, name: str) -> None:
+        """Take the name, and remove the mark, in one call."""
+        self._set_fields({MARKS[MIGRATION]: None}, name=name)
+        self.name = name
+
+
+def _held(got: Mapping[str, Any]) -> list[Held]:
+    return [Held.from_fields(key, fields or {}) for key, fields in zip(got["ids"], got["metadatas"] or (), strict=True)]
+
+
+def _marks(metadata: Mapping[str, Any] | None) -> dict[str, str]:
+    return {mark: str(metadata[field]) for mark, field in MARKS.items() if metadata and field in metadata}
+
+
+def _filter(where: Where | None) -> dict[str, Any] | None:
+    """Translate the filter of `Store.search` into Chroma's; None if it matches every row."""
+    fields = [
+        _joined("$or", [clause for value in values for clause in _clauses(name, value)])
+        for name, values in (where or {}).items()
+    ]
+    return _joined("$and", fields) if fields else None
+
+
+def _clauses(name: str, value: Any) -> Iterator[dict[str, Any]]:
+    """Match a field that is `value`, or a list that contains it. In lists, Chroma distinguishes 3 from 3.0."""
+    yield {name: {"$eq": value}}
+    yield {name: {"$contains": value}}
+    if isinstance(value, float) and value.is_integer():
+        yield {name: {"$contains": int(value)}}
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield {name: {"$contains": float(value)}}
+
+
+def _joined(word: str, clauses: list[dict[str, Any]]) -> dict[str, Any]:
+    """Join clauses by Chroma's `$and` or `$or`, which need at least two."""
+    return {word: clauses} if len(clauses) > 1 else clauses[0]
+
+
+def _with_function(schema: Any, function: TwofoldEmbeddingFunction) -> Any:
+    """Copy the user's schema with our function, comparing by cosine unless it names another distance."""
+    own = schema.defaults.float_list.vector_index.config
+    config = VectorIndexConfig(space=own.space or "cosine", embedding_function=function, hnsw=own.hnsw, spann=own.spann)
+    return copy.deepcopy(schema).create_index(config=config)
+
+
+# -- what users call --------------------------------------------------------------------------------------------------
+
+
+class NewCollection(TypedDict, total=False):
+    """Options of a new collection, as Chroma's `create_collection` takes them.
+
+    Attributes:
+        metadata: fields of its metadata.
+        configuration: its configuration; the distance is cosine unless it names another.
+        schema: its schema, instead of `configuration`.
+    """
+
+    metadata: Mapping[str, Any] | None
+    configuration: Mapping[str, Any] | None
+    schema: Any
 
 
 def open_collection(
@@ -30,34 +512,30 @@ def open_collection(
     *,
     create: bool = True,
     adopt: bool = False,
-    metadata: Mapping[str, Any] | None = None,
-    configuration: Mapping[str, Any] | None = None,
-    schema: Any = None,
+    **options: Unpack[NewCollection],
 ) -> Collection:
-    """Open a collection for `embedder`, or make it, with the embedder's space stored in it.
+    """Open a collection for `embedder`, or create it, with the embedder's space stored in it.
 
-    The collection that comes back embeds by itself: `add` and `upsert` on the document side, `query` on the query side.
+    The returned collection embeds by itself: `add` and `upsert` on the document side, `query` on the query side.
 
     Args:
-        where: any synchronous client of Chroma's.
-        name: the collection's.
-        embedder: what writes and searches it: an `Embedder`, what holds one, or a model's name.
-        create: make it where it is not there.
-        adopt: take in a collection that has vectors but no record of their space, once some of its documents, embedded
-            again, give the vectors that are stored.
-        metadata: more fields for a new collection.
-        configuration: of a new collection, as Chroma takes it; its distance is cosine where it says no other.
-        schema: of a new collection, in place of `configuration`.
+        where: any synchronous Chroma client.
+        name: the collection's name.
+        embedder: what writes and searches it: an `Embedder`, an object that holds one, or the name of a model.
+        create: create the collection if it is missing.
+        adopt: accept a collection that has vectors but no record of their space, if some of its documents, embedded
+            again, give the stored vectors.
+        options: for a new collection; see `NewCollection`.
 
     Raises:
-        SpaceMismatch: its vectors are of another space; the message names both and what differs.
-        StoreError: no such collection and not `create`; a name that Chroma does not take; or one with vectors and no
-            record, and not `adopt`.
+        SpaceMismatch: its vectors are of another space; the message names both spaces and what differs.
+        StoreError: the collection is missing and `create` is false; Chroma rejects the name; or it has vectors and no
+            record, and `adopt` is false.
     """
     made = as_embedder(embedder)
-    store = _store(where, name, metadata=metadata, configuration=configuration, schema=schema)
+    store = _store(where, name, options)
     adapters.open_collection(store, made, create=create, adopt=adopt)
-    return _bound(where.get_collection(store.name, embedding_function=None), made)
+    return _bind(where.get_collection(store.name, embedding_function=None), made)
 
 
 async def aopen_collection(
@@ -67,19 +545,17 @@ async def aopen_collection(
     *,
     create: bool = True,
     adopt: bool = False,
-    metadata: Mapping[str, Any] | None = None,
-    configuration: Mapping[str, Any] | None = None,
-    schema: Any = None,
+    **options: Unpack[NewCollection],
 ) -> AsyncCollection:
     """`open_collection` with an asynchronous client.
 
-    Search it with `await collection.query(query_embeddings=[(await embedder.aembed_query(text)).tolist()])`: given
-    texts, Chroma would hold up the event loop while they are embedded.
+    Search it with `await collection.query(query_embeddings=[(await embedder.aembed_query(text)).tolist()])`. With
+    `query_texts`, Chroma would block the event loop while it embeds them.
     """
     made = as_embedder(embedder)
-    store = _store(where, name, metadata=metadata, configuration=configuration, schema=schema)
+    store = _store(where, name, options)
     await adapters.aopen_collection(store, made, create=create, adopt=adopt)
-    return _bound(await where.get_collection(store.name, embedding_function=None), made)
+    return _bind(await where.get_collection(store.name, embedding_function=None), made)
 
 
 def add_documents(
@@ -91,25 +567,26 @@ def add_documents(
     embedder: Model | None = None,
     progress: bool = False,
 ) -> list[str]:
-    """Embed documents and write them, in place of those with the same ids; returns the ids of the rows written.
+    """Embed documents and write them, replacing those with the same ids; return the ids of the written rows.
 
-    A string is a whole document, one row with its id. A list of consecutive chunks, white space between them kept in
-    them, or a `Document`, is late-chunked: each chunk becomes a row whose vector knows the whole document, with the id
-    "<document id>#<number>". With its metadata each row has `twofold_document`, `twofold_start` and `twofold_end`, in
-    characters. A blank document has no row; a warning names it.
+    A string is a whole document: one row with its id. A list of consecutive chunks (which include the white space
+    between them) or a `Document` is late-chunked: each chunk becomes a row whose vector knows the whole document, with
+    the id "<document id>#<number>". Each row has its metadata and `twofold_document`, `twofold_start` and
+    `twofold_end`, in characters. A blank document has no row; a warning names it.
 
     Args:
-        collection: what `open_collection` gave.
-        ids: of the documents, no two alike.
-        documents: see above; both kinds may be in one call.
+        collection: what `open_collection` returned.
+        ids: the documents' ids, all different.
+        documents: strings, lists of chunks and `Document` objects, in any mixture.
         metadatas: fields of each document, or a list of the fields of each of its chunks.
-        embedder: what embeds; None is the one that the collection was opened with.
+        embedder: what embeds; None is the embedder that the collection was opened with.
         progress: draw a bar.
 
     Raises:
-        InputError: lists of unlike lengths, an id twice, a document that cannot be embedded; before any work.
+        InputError: lists of different lengths, a repeated id, or a document that cannot be embedded; before any work.
         SpaceMismatch: the collection's vectors are of another space.
-        StoreError: Chroma refused a slice, or is gone; `failed` has the documents from that slice on.
+        StoreError: Chroma rejected a slice, or does not answer, or the collection no longer exists; `failed` has the
+            documents from that slice on.
         ProviderError: a hosted model failed; every document that has its vectors is written.
     """
     store, made = ChromaStore(None, collection.name, collection=collection), _embedder(collection, embedder)
@@ -125,28 +602,30 @@ async def aadd_documents(
     embedder: Model | None = None,
     progress: bool = False,
 ) -> list[str]:
-    """`add_documents` to an asynchronous collection. Cancelled, it leaves whole slices written."""
+    """`add_documents` to an asynchronous collection. If it is cancelled, only whole slices are written."""
     store, made = ChromaStore(None, collection.name, collection=collection), _embedder(collection, embedder)
     return await adapters.aadd_documents(
         store, made, ids=ids, documents=documents, metadatas=metadatas, progress=progress
     )
 
 
-def _store(where: Any, name: str, **options: Any) -> ChromaStore:
-    if "embedding_function" in (options["configuration"] or {}):
-        raise InputError("configuration names an embedding_function: the embedder is given as such")
-    if options["schema"] is not None and options["configuration"] is not None:
-        raise InputError("configuration and schema exclude each other in Chroma: give one of them")
+def _store(where: ClientAPI | AsyncClientAPI, name: str, options: NewCollection) -> ChromaStore:
+    if "embedding_function" in (options.get("configuration") or {}):
+        raise InputError("configuration names an embedding_function: pass the embedder as the third argument instead")
+    if options.get("schema") is not None and options.get("configuration") is not None:
+        raise InputError("configuration and schema exclude each other in Chroma: pass one of them")
     return ChromaStore(where, name, **options)
 
 
-def _bound(collection: AnyCollection, embedder: Embedder) -> AnyCollection:
-    """The collection, embedding by `embedder`.
+def _bind(collection: AnyCollection, embedder: Embedder) -> AnyCollection:
+    """Let the collection embed by `embedder`, with a function that holds its record.
 
-    Chroma refuses to be given our function where the collection was made without one, since its own default is
-    persisted then; what it looks at when it embeds is this attribute.
+    Chroma's `get_collection` rejects our function if the collection was made without one, since Chroma then stores its
+    own default. When it embeds, it uses this attribute.
     """
-    collection._embedding_function = cast("Any", TwofoldEmbeddingFunction(embedder))  # noqa: SLF001 - see above
+    record = stored_record(collection.metadata, collection.configuration_json)
+    function = TwofoldEmbeddingFunction.with_record(embedder, record)
+    collection._embedding_function = cast("Any", function)  # noqa: SLF001 - see above
     return collection
 
 

@@ -11,9 +11,8 @@ vectorizer.near_text(articles, "a question", limit=3)
 
 from weaviate_twofold.connect import connect
 from weaviate_twofold.embedding import TwofoldVectorizer
-from weaviate_twofold.rows import WeaviateStore
 from weaviate_twofold.server_side import server_side
-from weaviate_twofold.store import aadd_documents, add_documents, aopen_collection, open_collection
+from weaviate_twofold.store import WeaviateStore, aadd_documents, add_documents, aopen_collection, open_collection
 
 __all__ = [
     "TwofoldVectorizer",

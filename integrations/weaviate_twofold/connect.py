@@ -1,32 +1,45 @@
-"""Where a server is, as one string, what a collection is called there, and which there are."""
+"""Where a server is, what a collection is called there, and Weaviate's errors as ours."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from twofold import InputError
-from twofold.adapters import extra, resolve
-from weaviate_twofold.objects import refusals
+from twofold import InputError, StoreError
+from twofold.adapters import extra
 
 with extra("weaviate"):
     import weaviate
     from weaviate.classes.init import Auth
+    from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateBaseError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from weaviate import WeaviateClient
 
 KEY = "WEAVIATE_API_KEY"
-"""The environment variable that holds the server's key, where it wants one."""
+"""The environment variable with the server's key, if it needs one."""
 
 GRPC_PORT = 50051
 
 
+@contextmanager
+def weaviate_errors(what: str) -> Iterator[None]:
+    """Turn what Weaviate raises into a `StoreError` whose message begins with `what`."""
+    try:
+        yield
+    except WeaviateBaseError as error:
+        missing = isinstance(error, UnexpectedStatusCodeError) and error.status_code == 404
+        raise StoreError(f"{what}: {'there is none of that name' if missing else error}") from error
+
+
 def class_name(collection: str) -> str:
-    """A name that Weaviate takes: `collection` itself, or one made of it, which no other name gives."""
+    """Return a name that Weaviate accepts: `collection` itself, or a unique one made from it."""
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", collection):
         return collection
     digest = hashlib.sha256(collection.encode()).hexdigest()[:8]
@@ -34,12 +47,12 @@ def class_name(collection: str) -> str:
 
 
 def connect(address: str) -> WeaviateClient:
-    """A client of the server at `address`; its key, if it wants one, is in WEAVIATE_API_KEY.
+    """Return a client of the server at `address`; its key, if it needs one, is in WEAVIATE_API_KEY.
 
-    The address can end in `?grpc_port=…` and `&grpc_host=…`, where these are not 50051 and the same host.
+    The address can end in `?grpc_port=…` and `&grpc_host=…` if these are not 50051 and the same host.
 
     Raises:
-        InputError: not an http or https address, or one with a key in it.
+        InputError: not an http or https address, or one that contains a key.
         StoreError: no server answers there.
     """
     try:
@@ -58,7 +71,7 @@ def connect(address: str) -> WeaviateClient:
         raise InputError(f"port {port} cannot be the server's gRPC port, too: name that one as ?grpc_port=…")
     secure, key = parts.scheme == "https", os.environ.get(KEY)
     where = f"{parts.hostname}, gRPC port {grpc_port} (another is named as ?grpc_port=…)"
-    with refusals(f"no Weaviate server answers at {where}"):
+    with weaviate_errors(f"no Weaviate server answers at {where}"):
         return weaviate.connect_to_custom(
             http_host=parts.hostname,
             http_port=port or (443 if secure else 8080),
@@ -68,20 +81,3 @@ def connect(address: str) -> WeaviateClient:
             grpc_secure=secure,
             auth_credentials=Auth.api_key(key) if key else None,
         )
-
-
-class Catalogue:
-    """What a store can do beyond one collection; see `twofold.stores.catalogue`."""
-
-    name: str
-    _client: Any
-
-    def names(self) -> list[str]:
-        """Every collection of the server, of whoever made it."""
-        with refusals("collections cannot be listed"):
-            return sorted(resolve(self._client.collections.list_all(simple=True)))
-
-    def drop(self) -> None:
-        """Remove the collection from its server."""
-        with refusals(f"collection {self.name!r} was not removed"):
-            resolve(self._client.collections.delete(self.name))

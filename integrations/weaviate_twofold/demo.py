@@ -1,4 +1,4 @@
-"""What `twofold demo --through weaviate` asks: a collection of the server at WEAVIATE_URL, removed afterwards."""
+"""`twofold demo --through weaviate`: a collection of the server at WEAVIATE_URL, removed afterwards."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from twofold import Embedder
 
 DEPTH = 10
-"""How many answers are looked at."""
+"""Answers requested for each question."""
 
 
 def ask(embedder: Embedder, entries: Sequence[Any], questions: Sequence[str]) -> list[list[tuple[str, float]]]:
-    """The names and cosines of the entries nearest to each question, best first.
+    """Return the names and cosines of the entries nearest to each question, best first.
 
     Raises:
         InputError: WEAVIATE_URL is not set.
@@ -30,7 +30,7 @@ def ask(embedder: Embedder, entries: Sequence[Any], questions: Sequence[str]) ->
     url = os.environ.get("WEAVIATE_URL")
     if not url:
         raise InputError(
-            "--through weaviate needs a server: set WEAVIATE_URL, to http://localhost:8080?grpc_port=50051 say"
+            "--through weaviate needs a server: set WEAVIATE_URL, for example to http://localhost:8080?grpc_port=50051"
         )
     vectorizer, name = TwofoldVectorizer(embedder), f"TwofoldDemo{uuid4().hex}"
     with connect(url) as client:

@@ -1,71 +1,131 @@
-"""Objects on their way into a collection: their ids, the pieces they go in, and what became of each.
+"""Objects on their way into a collection: their ids, their batches, and which of them were rejected.
 
-Weaviate refuses single objects of a batch and carries on; its client says so in a result that is easily overlooked.
-Here every refusal is collected, and raised as one `StoreError` once all that could be written is.
+Weaviate rejects single objects of a batch and goes on; its client reports that in a result that is easily overlooked.
+Here every rejection is collected, and raised in one `StoreError` after everything else has been written.
+
+Rows of documents are objects too; `object_of` and `row_of` translate them.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+import re
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+import numpy as np
+
 from twofold import Document, InputError, StoreError
-from twofold.adapters import SLICE, Entry, check_cancelled, check_lengths, embed_entries, extra, reporting, resolve
+from twofold.adapters import (
+    DIGEST,
+    DOCUMENT,
+    END,
+    OWN_PREFIX,
+    ROWS,
+    SECTION,
+    SLICE,
+    SOURCE,
+    START,
+    Entry,
+    Held,
+    Row,
+    check_cancelled,
+    check_lengths,
+    embed_entries,
+    extra,
+    reporting,
+    resolve,
+)
+from weaviate_twofold.connect import weaviate_errors
 
 with extra("weaviate"):
+    from weaviate.classes.config import DataType, Property, Tokenization
     from weaviate.exceptions import (
         UnexpectedStatusCodeError,
         WeaviateBaseError,
         WeaviateInsertInvalidPropertyError,
         WeaviateInsertManyAllFailedError,
+        WeaviateInvalidInputError,
     )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from weaviate.classes.data import DataObject
 
     from twofold import Embedder
+    from twofold.adapters import Metadata
     from weaviate_twofold.record import Layout
 
 PIECE = 128
-"""Objects that are sent at a time: some megabytes at most, a tenth of what a server takes."""
+"""Objects sent at a time: some megabytes at most, a tenth of what a server accepts."""
 
+INVALID = (WeaviateInsertInvalidPropertyError, WeaviateInvalidInputError, TypeError, ValueError)
+"""Raised by the client, before it sends anything, because of one value in one object of a batch."""
 
-def pieces(ids: Sequence[str]) -> Iterator[list[str]]:
-    """Ids that are asked for at a time."""
-    return (list(ids[start : start + PIECE]) for start in range(0, len(ids), PIECE))
-
-
-REFUSED = (
-    WeaviateInsertManyAllFailedError,
-    WeaviateInsertInvalidPropertyError,
-    UnexpectedStatusCodeError,
-    TypeError,
-    ValueError,
-)
-"""What is wrong with a piece alone, the last two with a value in it; after anything else the server is in doubt."""
+REJECTED = (*INVALID, WeaviateInsertManyAllFailedError, UnexpectedStatusCodeError)
+"""The batch is at fault. After any other error the server is considered gone."""
 
 NAMESPACE = uuid5(NAMESPACE_URL, "twofold")
 
+ID = f"{OWN_PREFIX}id"
+"""The property with a row's own id, from which the object's UUID is made."""
+
+MORE = f"{OWN_PREFIX}more"
+"""The property with the metadata, as JSON, that Weaviate does not accept or would change."""
+
+EXACT = 2**53
+"""Whole numbers up to this survive as floats."""
+
+HELD = (ID, DOCUMENT, DIGEST, ROWS, SOURCE)
+"""The properties to read to learn which rows exist."""
+
+_TEXTS, _NUMBERS = (ID, DOCUMENT, DIGEST, MORE, SOURCE), (START, END, ROWS, SECTION)
+_NAME = re.compile(r"[a-z_][A-Za-z0-9_]{0,230}")
+_RESERVED = ("id", "vector", "_id", "_additional")
+
+
+def pieces(ids: Sequence[str]) -> Iterator[list[str]]:
+    """Split ids into those asked for at a time."""
+    return (list(ids[start : start + PIECE]) for start in range(0, len(ids), PIECE))
+
 
 def object_id(name: str) -> UUID:
-    """The UUID of an object: `name` itself where it is one, else always the same one for the same name."""
+    """Return the UUID of an object: `name` itself if it is one, or else one made from it."""
     try:
         return UUID(name)
     except ValueError:
         return uuid5(NAMESPACE, name)
 
 
-def checked_ids(ids: Sequence[str | UUID] | None, objects: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One id for each object: those given, or made of what the objects say, so that the same one replaces itself."""
+def check_objects(objects: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the objects with Python's numbers in place of numpy's, which Weaviate's client rejects.
+
+    Raises:
+        InputError: a single object instead of a list.
+    """
     if isinstance(objects, str) or hasattr(objects, "keys"):
         raise InputError("expected a list of objects, each with its properties, got one: pass [object]")
+    return [_plain(one) for one in objects]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def check_ids(ids: Sequence[str | UUID] | None, objects: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return an id for each object: the given ones, or ids made from the objects' properties.
+
+    Raises:
+        InputError: another number of ids, or an id that is empty or repeated.
+    """
     if ids is None:
         return [str(uuid5(NAMESPACE, json.dumps(one, sort_keys=True, default=str))) for one in objects]
     if isinstance(ids, str) or len(ids) != len(objects):
@@ -79,23 +139,14 @@ def checked_ids(ids: Sequence[str | UUID] | None, objects: Sequence[Mapping[str,
     return texts
 
 
-@contextmanager
-def refusals(doing: str) -> Iterator[None]:
-    """Turn what Weaviate raises into a `StoreError` that says what was being resolve."""
-    try:
-        yield
-    except WeaviateBaseError as error:
-        missing = isinstance(error, UnexpectedStatusCodeError) and error.status_code == 404
-        raise StoreError(f"{doing}: {'there is none of that name' if missing else error}") from error
-
-
 @dataclass
 class Sending:
-    """Objects that go into a collection, in the order of their `ids`, and those that it refused.
+    """A call's objects, in the order of their `ids`, and those that were rejected.
 
     Attributes:
-        allow: asked before each piece, if given; it raises where nothing may be written any more.
-        lost: whether the server did not answer, or allows no more; nothing is sent then.
+        allow: called before each piece, if given; raises if the collection accepts no more writes.
+        failed: the reason for each id that was not written.
+        lost: the server did not answer, or the collection accepts no more. Nothing more is sent then.
     """
 
     collection: Any
@@ -105,36 +156,46 @@ class Sending:
     lost: bool = False
 
     def insert(self, places: Sequence[int], objects: Sequence[DataObject[Any, Any]]) -> None:
-        """Write those at `places`, in place of others with the same ids, in pieces."""
+        """Write the objects at `places`, replacing others with the same ids."""
         for start in range(0, len(places), PIECE):
-            some = places[start : start + PIECE]
-            self._trying(some, partial(self.collection.data.insert_many, [objects[index] for index in some]))
+            self._insert(places[start : start + PIECE], objects)
+
+    def _insert(self, places: Sequence[int], objects: Sequence[DataObject[Any, Any]]) -> None:
+        write = partial(self.collection.data.insert_many, [objects[index] for index in places])
+        if not self._try(places, write, alone=len(places) == 1):
+            half = len(places) // 2
+            self._insert(places[:half], objects)
+            self._insert(places[half:], objects)
 
     def update(self, places: Sequence[int], objects: Sequence[DataObject[Any, Any]]) -> None:
-        """Change those at `places`, which are there, one by one; what an object does not say stays as it is."""
+        """Change the existing objects at `places`, one by one. Properties that an object does not name stay."""
         for index in places:
             one = objects[index]
             change = partial(self.collection.data.update, one.uuid, one.properties, one.references, one.vector)
-            self._trying([index], change)
+            self._try([index], change)
 
-    def _trying(self, places: Sequence[int], write: Callable[[], Any]) -> None:
+    def _try(self, places: Sequence[int], write: Callable[[], Any], *, alone: bool = True) -> bool:
+        """Write, and note what was rejected. Returns False if one of several objects is invalid, unknown which."""
         if self.lost:
-            return
+            return True
         errors: Mapping[int, str] = {}
         try:
             if self.allow is not None:
                 self.allow()
             result = resolve(write())
             errors = {index: error.message for index, error in result.errors.items()} if result is not None else {}
-        except REFUSED as error:
+        except REJECTED as error:
+            if isinstance(error, INVALID) and not alone:
+                return False
             errors = dict.fromkeys(range(len(places)), str(error))
         except (WeaviateBaseError, StoreError) as error:
             self.lost = True
             self.failed.update(dict.fromkeys(self.ids[places[0] :], str(error)))
         self.failed.update((self.ids[places[number]], reason) for number, reason in errors.items())
+        return True
 
     def finish(self) -> None:
-        """Raise what failed as one `StoreError`, which has each id and the server's reason."""
+        """Raise the failures, if any, as one `StoreError` with each id and its reason."""
         if self.failed:
             key, reason = next(iter(self.failed.items()))
             raise StoreError(
@@ -144,12 +205,12 @@ class Sending:
             )
 
 
-def properties_of(collection: Any, uuids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
-    """The properties of those objects that are there."""
+def read_properties(collection: Any, uuids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
+    """Return the properties of the existing objects among `uuids`."""
     found: dict[UUID, Mapping[str, Any]] = {}
     for start in range(0, len(uuids), PIECE):
         some = uuids[start : start + PIECE]
-        with refusals(f"collection {collection.name!r} cannot be read"):
+        with weaviate_errors(f"collection {collection.name!r} cannot be read"):
             answer = resolve(collection.query.fetch_objects_by_ids(some, limit=len(some)))
         found.update((one.uuid, one.properties) for one in answer.objects)
     return found
@@ -158,10 +219,10 @@ def properties_of(collection: Any, uuids: Sequence[UUID]) -> dict[UUID, Mapping[
 def entries_of(
     embedder: Embedder, layout: Layout, ids: Sequence[str], objects: Mapping[int, Mapping[str, Any]]
 ) -> dict[int, Entry]:
-    """What is to be embedded of each object, by its number: one text for each vector.
+    """Return what to embed of each object, by its number: one text for each vector.
 
     Raises:
-        InputError: nothing to embed, or a text that cannot be embedded, or one too long; the object is named.
+        InputError: no text, one that cannot be embedded, or one too long; the message names the object.
     """
     texts = {index: layout.texts(properties, index) for index, properties in objects.items()}
     places = [index for index, own in texts.items() for _ in own]
@@ -189,10 +250,10 @@ def write_objects(
     update: bool = False,
     progress: bool = False,
 ) -> list[str]:
-    """Embed `entries` slice by slice, give the objects of these numbers their vectors, and write all; their UUIDs.
+    """Embed `entries` slice by slice, give the objects of these numbers their vectors, write all; return the UUIDs.
 
     Raises:
-        StoreError: objects that the server refused; all others are written.
+        StoreError: rejected objects; all others are written.
         ProviderError: a hosted model failed; objects that have their vectors are written.
     """
     write = sending.update if update else sending.insert
@@ -219,3 +280,66 @@ def write_objects(
                 break
     sending.finish()
     return [str(one.uuid) for one in objects]
+
+
+# -- rows of documents as objects -------------------------------------------------------------------------------------
+
+
+def properties_for(metadatas: Iterable[Metadata], text: str) -> list[Property]:
+    """Return the properties to declare for rows with these fields; `text` is the property with the rows' text.
+
+    Otherwise Weaviate guesses: ids become text that is found by any of its words, texts that look like dates dates.
+    """
+    fields = {name: value for metadata in metadatas for name, value in metadata.items() if _native(name, value, text)}
+    own = [
+        Property(
+            name=name,
+            data_type=DataType.TEXT,
+            tokenization=Tokenization.FIELD,
+            index_searchable=False,
+            skip_vectorization=True,
+        )
+        for name in _TEXTS
+    ]
+    own += [Property(name=name, data_type=DataType.INT) for name in _NUMBERS]
+    return own + [Property(name=name, data_type=_type(value)) for name, value in fields.items()]
+
+
+def object_of(row: Row, text: str) -> dict[str, Any]:
+    """Return the properties of a row; `text` is the property with the rows' text."""
+    more = {name: value for name, value in row.metadata.items() if not _native(name, value, text)}
+    fields = {name: value for name, value in row.fields().items() if name not in more}
+    return {**fields, ID: row.id, text: row.text, **({MORE: json.dumps(more)} if more else {})}
+
+
+def row_of(uuid: Any, properties: Mapping[str, Any], layout: Layout, vector: str) -> Row:
+    """Return the row that `object_of` stored. Any other object is a row with the text that `vector` is made from."""
+    fields = {name: value for name, value in properties.items() if value is not None}
+    names = layout.vectors[vector]
+    text = layout.joined(names, fields)
+    if len(names) == 1:
+        fields.pop(names[0], None)
+    return Row.from_fields(str(fields.pop(ID, uuid)), text, {**json.loads(fields.pop(MORE, "{}")), **fields})
+
+
+def held_of(one: Any) -> Held:
+    """Return which document an object belongs to."""
+    fields = {name: value for name, value in one.properties.items() if value is not None}
+    return Held.from_fields(str(fields.get(ID, one.uuid)), fields)
+
+
+def _type(value: object) -> DataType:
+    several = isinstance(value, list | tuple)
+    one = value[0] if isinstance(value, list | tuple) else value
+    if isinstance(one, bool):
+        return DataType.BOOL_ARRAY if several else DataType.BOOL
+    if isinstance(one, str):
+        return DataType.TEXT_ARRAY if several else DataType.TEXT
+    return DataType.NUMBER_ARRAY if several else DataType.NUMBER
+
+
+def _native(name: str, value: object, text: str) -> bool:
+    """Return whether Weaviate accepts the property and keeps the value. Its numbers are floats."""
+    values = value if isinstance(value, list | tuple) else [value]
+    exact = all(not isinstance(one, int) or abs(one) <= EXACT for one in values)
+    return exact and bool(_NAME.fullmatch(name)) and name not in (*_RESERVED, text)

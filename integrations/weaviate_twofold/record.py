@@ -1,8 +1,9 @@
-"""What is stored with a collection: the record of its vectors' space, and the properties that they are made of.
+"""A collection's configuration: how it is created, and what is stored in it.
 
-It is a line of JSON at the end of the description of the first of these properties. So it goes where the collection
-goes: into backups and exports, to all of its tenants, and away with it. Objects show nothing of it, and the description
-of the collection is its user's. Where somebody replaces the property's description, `adopt=True` brings it back.
+A collection stores the record of its vectors' space, and the properties that they are made from, as a line of JSON at
+the end of the description of the first of these properties. The record is therefore part of backups and exports, valid
+for all tenants, and removed with the collection. It does not show in objects, and the description of the collection
+stays the user's. If somebody replaces the property's description, `adopt=True` restores it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from twofold import InputError, StoreError
 from twofold.adapters import OWN_PREFIX, check_text, extra
 
 with extra("weaviate"):
-    from weaviate.classes.config import DataType, VectorDistances
+    from weaviate.classes.config import Configure, DataType, Property, VectorDistances
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ Vectorize: TypeAlias = "str | Sequence[str] | Mapping[str, str | Sequence[str]]"
 
 MARK = "twofold: "
 DEFAULT = "default"
-"""The name that Weaviate gives to a vector that was given none."""
+"""Weaviate's own name for a vector without a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +38,40 @@ class Layout:
     """How objects become vectors.
 
     Attributes:
-        vectors: each vector's name -> the properties that it is made of, in the order in which they are joined.
-        separator: what stands between two of them.
+        vectors: each vector's name -> the properties that it is made from, in the order in which they are joined.
+        separator: the text between two of them.
     """
 
     vectors: Mapping[str, tuple[str, ...]]
     separator: str = "\n"
 
     def __str__(self) -> str:
-        """As `open_collection` takes it."""
+        """The options of `open_collection`."""
         vectorize = {name: list(names) for name, names in self.vectors.items()}
         return f"vectorize={vectorize}, separator={self.separator!r}"
 
     @classmethod
     def usual(cls) -> Layout:
-        """One vector, of the property `text`."""
+        """One vector, made from the property `text`."""
         return cls({DEFAULT: ("text",)})
 
     @property
     def carrier(self) -> str:
-        """The property in whose description this is kept."""
+        """The property whose description holds the record."""
         return next(iter(self.vectors.values()))[0]
 
     def joined(self, names: Sequence[str], properties: Mapping[str, Any], index: int | None = None) -> str:
-        """The text of these properties; those that the object lacks are left out, lists of strings joined alike."""
+        """Join these properties. Missing ones are left out; lists of strings are joined in the same way."""
         return self.separator.join(
             part for name in names for part in _strings(properties.get(name), name, index) if part
         )
 
     def texts(self, properties: Mapping[str, Any], index: int) -> list[str]:
-        """What each vector of the object numbered `index` is made from, in the order of `vectors`."""
+        """Return the text of each vector, in the order of `vectors`.
+
+        Raises:
+            InputError: a vector has no text, or one that cannot be embedded; `index` names the object.
+        """
         texts = [self.joined(names, properties, index) for names in self.vectors.values()]
         for text, (vector, names) in zip(texts, self.vectors.items(), strict=True):
             if not text.strip():
@@ -76,13 +81,17 @@ class Layout:
         return texts
 
     def named(self, rows: FloatArray) -> Any:
-        """The vectors of one object, shape (vectors, dimensions), as Weaviate's client takes them."""
+        """Return the vectors of one object, shape (vectors, dimensions), as Weaviate's client takes them."""
         if list(self.vectors) == [DEFAULT]:
             return np.asarray(rows[0])
         return dict(zip(self.vectors, rows, strict=True))
 
     def ready(self, vectors: Any, count: int, dimensions: int) -> list[Any]:
-        """Vectors that were given, for `count` objects: an array, or one for each named vector."""
+        """Return given vectors for each of `count` objects: from one array, or an array for each named vector.
+
+        Raises:
+            InputError: another shape, or values that are not finite.
+        """
         given = vectors if hasattr(vectors, "keys") else dict.fromkeys(self.vectors, vectors)
         if set(given) != set(self.vectors) or (given is not vectors and len(given) > 1):
             raise InputError(f"vectors: expected an array for each of {_listed(self.vectors)}")
@@ -94,7 +103,11 @@ class Layout:
         return [self.named(rows) for rows in np.stack(arrays, axis=1)]
 
     def target(self, wanted: Any) -> Any:
-        """The vector to search: the only one, or the one, or several, that are `wanted`."""
+        """Return the vector to search: the only one, or the one or several that are `wanted`.
+
+        Raises:
+            InputError: an unknown vector, or none of several.
+        """
         if wanted is None and len(self.vectors) == 1:
             return None if DEFAULT in self.vectors else next(iter(self.vectors))
         names = [wanted] if isinstance(wanted, str) else wanted
@@ -103,17 +116,21 @@ class Layout:
         return wanted
 
     def text_property(self, collection: str) -> str:
-        """The one property that rows of documents are made of."""
+        """Return the one property that holds the rows' text.
+
+        Raises:
+            InputError: several vectors or properties, so that documents cannot be stored here.
+        """
         names = {name for own in self.vectors.values() for name in own}
         if len(names) != 1 or len(self.vectors) != 1:
             raise InputError(
                 f"collection {collection!r} makes {len(self.vectors)} vectors of {_listed(sorted(names))}: "
-                "documents need a collection that is made with vectorize='text', or another single property"
+                "documents need a collection that was made with vectorize='text', or another single property"
             )
         return names.pop()
 
     def renamed(self, names: Iterable[str]) -> Layout:
-        """The same for a collection whose vectors have these names: a lone vector needs none."""
+        """Use the collection's own name for a single vector that was not named."""
         (own, properties), *more = self.vectors.items()
         name, *others = names
         return self if more or others or own != DEFAULT else Layout({name: properties}, self.separator)
@@ -121,9 +138,9 @@ class Layout:
     def describe(
         self, record: str | None, description: str | None, marks: Mapping[str, str | None] | None = None
     ) -> str:
-        """The carrier's description, with this layout and the record in its last line.
+        """Return the carrier's description with this layout and the record in its last line.
 
-        Marks of moving that stand there are kept, but for those that are given; None removes one.
+        Existing marks of a migration are kept, except for those in `marks`; None removes one.
         """
         own, _, before = _read(description)
         kept = {name: mark for name, mark in {**before, **(marks or {})}.items() if mark is not None}
@@ -132,7 +149,7 @@ class Layout:
 
 
 def kept_in(config: Any) -> tuple[Layout | None, str | None]:
-    """The layout and the record in a collection's configuration; None where it has none."""
+    """Return the layout and the record in a collection's configuration; None for what is missing."""
     for one in config.properties:
         _, kept, _ = _read(one.description)
         if kept is not None:
@@ -141,17 +158,12 @@ def kept_in(config: Any) -> tuple[Layout | None, str | None]:
 
 
 def marks_in(config: Any) -> dict[str, str]:
-    """The marks of moving in a collection's configuration; see `twofold.adapters.Movable`."""
+    """Return the marks of a migration in a collection's configuration."""
     return {name: mark for one in config.properties for name, mark in _read(one.description)[2].items()}
 
 
-def described(description: str | None) -> str:
-    """A description without the line that `Layout.describe` adds."""
-    return _read(description)[0]
-
-
 def _read(description: str | None) -> tuple[str, tuple[Layout, str | None] | None, dict[str, str]]:
-    """A description without the line that `Layout.describe` adds, and what this line says."""
+    """Return a description without the line that `Layout.describe` adds, and the content of this line."""
     own, _, text = (description or "").rpartition(MARK)
     try:
         raw = json.loads(text)
@@ -163,11 +175,11 @@ def _read(description: str | None) -> tuple[str, tuple[Layout, str | None] | Non
 
 
 def guessed(config: Any, asked: Layout | None) -> Layout:
-    """How the objects of a collection that does not say it became vectors: as was `asked`, or as is usual.
+    """Return the layout of a collection without one: the one `asked` for, or the usual one.
 
     Raises:
-        InputError: it cannot be guessed, or what was asked has other vectors.
-        StoreError: vectors that are not compared by cosine.
+        InputError: it cannot be guessed, or the collection has other vectors.
+        StoreError: a vector is not compared by cosine.
     """
     named = config.vector_config or {DEFAULT: config}
     for name, one in named.items():
@@ -185,7 +197,7 @@ def guessed(config: Any, asked: Layout | None) -> Layout:
 
 
 def _usual(config: Any, named: Mapping[str, Any]) -> Layout:
-    """What a server makes vectors of by itself; else the property `text`, or the only one that is a text."""
+    """What the server itself vectorises; otherwise the property `text`, or the only text property."""
     kinds = (DataType.TEXT, DataType.TEXT_ARRAY)
     texts = [one.name for one in config.properties if one.data_type in kinds and not one.name.startswith(OWN_PREFIX)]
     modules = {name: getattr(one, "vectorizer", None) for name, one in named.items()}
@@ -199,13 +211,17 @@ def _usual(config: Any, named: Mapping[str, Any]) -> Layout:
     if not vectors or not all(vectors.values()):
         raise InputError(
             f"collection {config.name!r} has the vectors {_listed(named)} and the texts {_listed(texts) or 'none'}: "
-            "say what vectors are made of, as vectorize=…"
+            "say what vectors are made from, as vectorize=…"
         )
     return Layout(vectors, " " if by_server else "\n")
 
 
 def asked(vectorize: Vectorize | None, separator: str = "\n") -> Layout | None:
-    """The layout that a user asks for; None where nothing is said of it."""
+    """Return the layout that a user asks for; None if they did not ask.
+
+    Raises:
+        InputError: a vector without properties, or with one twice.
+    """
     if vectorize is None:
         return None if separator == "\n" else Layout(Layout.usual().vectors, separator)
     named = cast("Mapping[str, Any]", vectorize if hasattr(vectorize, "items") else {DEFAULT: vectorize})
@@ -214,7 +230,7 @@ def asked(vectorize: Vectorize | None, separator: str = "\n") -> Layout | None:
         if not names or len(set(names)) < len(names) or not all(isinstance(one, str) and one for one in names):
             raise InputError(f"vectorize: vector {name!r} needs the names of its properties, each once, not {names!r}")
     if not vectors:
-        raise InputError("vectorize is empty: name the properties that vectors are made of")
+        raise InputError("vectorize is empty: name the properties that vectors are made from")
     return Layout(vectors, separator)
 
 
@@ -230,3 +246,88 @@ def _strings(value: object, name: str, index: int | None) -> list[str]:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names))
+
+
+# -- creating a collection --------------------------------------------------------------------------------------------
+
+
+def arguments(
+    layout: Layout,
+    record: str,
+    *,
+    properties: Sequence[Property] = (),
+    quantizer: Any = None,
+    vector_index_config: Any = None,
+    tenants: bool = False,
+    **options: Any,
+) -> dict[str, Any]:
+    """Turn options of `open_collection` into those of `client.collections.create`; `tenants` are created when used.
+
+    Raises:
+        InputError: an option that Twofold decides, or an index that does not compare by cosine.
+    """
+    for option in ("vector_config", "vectorizer_config"):
+        if option in options:
+            raise InputError(
+                f"{option} is decided here: pass vectorize, quantizer and vector_index_config; if the server should "
+                "embed, create the collection with server_side, then open it"
+            )
+    if tenants:
+        options["multi_tenancy_config"] = Configure.multi_tenancy(
+            enabled=True, auto_tenant_creation=True, auto_tenant_activation=True
+        )
+    each = {"quantizer": quantizer, "vector_index_config": cosine_index(vector_index_config)}
+    declared = {one.name: one for one in properties}
+    for name in (name for names in layout.vectors.values() for name in names):
+        declared.setdefault(name, Property(name=name, data_type=DataType.TEXT))
+    carrier = declared[layout.carrier]
+    described = {"description": layout.describe(record, carrier.description)}
+    declared[carrier.name] = carrier.model_copy(update=described)
+    vectors = [Configure.Vectors.self_provided(name=name, **each) for name in layout.vectors]
+    return {"properties": list(declared.values()), "vector_config": vectors, **options}
+
+
+def cosine_index(given: Any = None) -> Any:
+    """Return the given index, or Weaviate's default one, comparing by cosine.
+
+    Raises:
+        InputError: it compares by another distance.
+    """
+    index = Configure.VectorIndex.hnsw() if given is None else given
+    metric = index.distance or VectorDistances.COSINE
+    if metric != VectorDistances.COSINE:
+        raise InputError(
+            f"vector_index_config compares by {metric.value}: an embedder's vectors are compared by cosine"
+        )
+    return index.model_copy(update={"distance": metric})
+
+
+def schema_like(config: Any, layout: Layout, record: str, marks: Mapping[str, str]) -> dict[str, Any]:
+    """Copy a collection's schema as JSON, for vectors that come with the objects and are compared by cosine.
+
+    Raises:
+        StoreError: a part of it cannot be copied; the message names it.
+    """
+    lost = [f"the blobs of {one.name!r}" for one in config.properties if one.data_type == DataType.BLOB]
+    lost += [f"the vector {name!r}" for name in sorted(set(config.vector_config or ()) - set(layout.vectors))]
+    if lost:
+        raise StoreError(f"collection {config.name!r} has {', '.join(lost)}, which a migration does not copy")
+    schema: dict[str, Any] = config.to_dict()
+    indexes = schema.pop("vectorConfig", None) or dict.fromkeys(layout.vectors, schema)
+    vectors = {name: _given_vectors(index) for name, index in indexes.items()}
+    schema = {name: own for name, own in schema.items() if name not in _BY_SERVER} | {"vectorConfig": vectors}
+    for one in schema["properties"]:
+        one.pop("moduleConfig", None)
+        one["description"] = _read(one.get("description"))[0]
+        if one["name"] == layout.carrier:
+            one["description"] = layout.describe(record, one["description"], marks)
+    return schema
+
+
+_BY_SERVER = ("vectorizer", "vectorIndexConfig", "vectorIndexType", "moduleConfig")
+
+
+def _given_vectors(index: Mapping[str, Any]) -> dict[str, Any]:
+    own = {name: index[name] for name in ("vectorIndexConfig", "vectorIndexType") if name in index}
+    settings = {**own.get("vectorIndexConfig", {}), "distance": "cosine"}
+    return {"vectorizer": {"none": {}}, **own, "vectorIndexConfig": settings}

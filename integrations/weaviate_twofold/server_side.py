@@ -1,13 +1,13 @@
-"""Vectors that the Weaviate server asks an embedding server for by itself.
+"""Vectors for which the Weaviate server calls an embedding server itself.
 
-- `text2vec-transformers` has a URL for each side, so that old Weaviate servers, which do not say the side, keep them
-  apart too; it needs no key, and sends one text a request.
-- `text2vec-jinaai` speaks Jina's API, in batches. It says the side only for models that have "v3" in their name, and
-  always as v3's retrieval tasks; the server wants some key in JINAAI_APIKEY.
-- `text2vec-cohere` speaks Cohere's API, in batches of 96: the fastest way in. It says the side whatever the model is,
-  and always allows that the end of a text is cut; the server wants some key in COHERE_APIKEY.
-- All join an object's text properties by a space, in alphabetical order. `open_collection` knows that: it puts the
-  record into a collection that was made so, and what `add_objects` embeds there is joined alike.
+- `text2vec-transformers` has a URL for each side, which also separates the sides for old Weaviate servers that do not
+  send the side. It needs no key, and sends one text per request.
+- `text2vec-jinaai` speaks Jina's API, in batches. It sends the side only for models that have "v3" in their name, and
+  always as v3's retrieval tasks. The server requires some key in JINAAI_APIKEY.
+- `text2vec-cohere` speaks Cohere's API, in batches of 96, and is the fastest. It sends the side for every model, and
+  always allows long texts to be cut. The server requires some key in COHERE_APIKEY.
+- All of them join an object's text properties by a space, in alphabetical order. `open_collection` accounts for that:
+  it gives such a collection its record, and `add_objects` joins properties there in the same way.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from twofold import InputError
 from twofold.adapters import extra
-from weaviate_twofold.making import cosine_index
+from weaviate_twofold.record import cosine_index
 
 with extra("weaviate"):
     from weaviate.classes.config import Configure
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from twofold import Embedder
 
 PASSAGE, QUERY = "/passage", "/query"
-"""Where an embedding server answers for each side: Weaviate puts `/vectors` behind it."""
+"""The paths of an embedding server for each side; Weaviate appends `/vectors`."""
 
 SIDES = ("retrieval.query", "retrieval.passage")
-"""What text2vec-jinaai says, whatever the embedder's tasks are."""
+"""The tasks that text2vec-jinaai sends, whatever the embedder's tasks are."""
 
 
 def server_side(
@@ -44,24 +44,25 @@ def server_side(
     quantizer: Any = None,
     vector_index_config: Any = None,
 ) -> Any:
-    """The `vector_config` of a collection for which Weaviate calls the embedding server at `url`.
+    """Return the `vector_config` of a collection for which Weaviate calls the embedding server at `url`.
 
     Args:
-        embedder: the one that the embedding server serves; it gives the dimensions.
-        url: the server's, as Weaviate reaches it. Weaviate cannot change it later.
-        module: which of Weaviate's modules calls it.
-        model: the name that the embedding server has for it; that of its card. `text2vec-transformers` says none.
-        name: of the vector.
-        properties: those that are vectorised; None is every text property.
-        quantizer: Weaviate's.
-        vector_index_config: Weaviate's, for cosine.
+        embedder: what the embedding server serves; its dimensions are used.
+        url: the server's URL, as Weaviate reaches it. Weaviate cannot change it later.
+        module: the Weaviate module that calls it.
+        model: the embedding server's name for the model; by default that of its card. `text2vec-transformers` sends
+            none.
+        name: the vector's name.
+        properties: the properties to vectorise; None is every text property.
+        quantizer: Weaviate's quantizer.
+        vector_index_config: Weaviate's index, for cosine.
 
     Raises:
-        InputError: a URL or module that is none, or an embedder whose sides the module would lose.
+        InputError: an invalid URL, an unknown module, or an embedder whose sides the module would lose.
     """
     if not url.startswith(("http://", "https://")):
         raise InputError(f"url={url!r}: the embedding server's URL starts with http:// or https://")
-    base: Any = url.rstrip("/")  # a string, which the client takes as a URL of its own type
+    base: Any = url.rstrip("/")  # the client declares its own URL type and accepts a string
     shared: dict[str, Any] = {
         "name": name,
         "dimensions": embedder.dimensions,
@@ -89,7 +90,7 @@ def _jina_model(embedder: Embedder, model: str | None) -> str:
     tasks = (embedder.query_task.name, embedder.document_task.name)
     if tasks[0] != tasks[1] and ("v3" not in name or tasks != SIDES):
         raise InputError(
-            f"text2vec-jinaai would lose the sides of {name}, {tasks[0]!r} and {tasks[1]!r}: it says a task only for "
-            f"models with 'v3' in their name, and then {SIDES[0]!r} or {SIDES[1]!r}; take 'text2vec-transformers'"
+            f"text2vec-jinaai would lose the sides of {name}, {tasks[0]!r} and {tasks[1]!r}: it sends a task only "
+            f"for models with 'v3' in their name, and then {SIDES[0]!r} or {SIDES[1]!r}; use 'text2vec-transformers'"
         )
     return name

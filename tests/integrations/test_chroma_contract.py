@@ -10,7 +10,7 @@ import pytest
 
 from chroma_twofold import ChromaStore
 from chroma_twofold.connect import close
-from support.chroma_server import HOST, chroma_server
+from support.chroma_server import HOST, forget_record
 from twofold.testing import StoreContract, StoreDoor
 
 if TYPE_CHECKING:
@@ -21,13 +21,9 @@ def door(name: str, client: Any, **more: Any) -> StoreDoor:
     return StoreDoor(
         name=name,
         store=lambda collection: ChromaStore(client, collection),
-        forget=lambda collection: forget(client, collection),
+        forget=lambda collection: forget_record(client, collection),
         **more,
     )
-
-
-def forget(client: Any, name: str) -> None:
-    client.get_collection(name, embedding_function=None).modify(metadata={"owner": "us"})
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +34,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreDoor]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreDoor]:
-    with chroma_server(tmp_path_factory.mktemp("chroma")) as port:
-        client: Any = chromadb.HttpClient(HOST, port)
+def server(chroma_port: int) -> Iterator[StoreDoor]:
+    client: Any = chromadb.HttpClient(HOST, chroma_port)
 
-        @asynccontextmanager
-        async def astore(name: str) -> AsyncIterator[ChromaStore]:
-            opened: Any = await chromadb.AsyncHttpClient(HOST, port)
-            yield ChromaStore(opened, name)
-            await opened._server._cleanup()
+    @asynccontextmanager
+    async def astore(name: str) -> AsyncIterator[ChromaStore]:
+        opened: Any = await chromadb.AsyncHttpClient(HOST, chroma_port)
+        yield ChromaStore(opened, name)
+        await opened._server._cleanup()
 
-        yield door("chroma, server", client, astore=astore)
-        close(client)
+    yield door("chroma, server", client, astore=astore)
+    close(client)
 
 
 class TestChroma(StoreContract):

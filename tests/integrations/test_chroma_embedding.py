@@ -140,7 +140,7 @@ def test_a_url_is_neither_stored_nor_taken_from_what_is_stored(client: Any) -> N
     assert "127.0.0.1" not in str(config)
     collection = client.create_collection("docs", embedding_function=function)
     collection.add(ids=["a"], embeddings=[[1.0, 2.0]])
-    with pytest.raises(InputError, match="has a base_url, and Chroma stores none"):
+    with pytest.raises(InputError, match="has a base_url, which Chroma does not store"):
         client.get_collection("docs").query(query_texts=["x"])
     rebuilt = TwofoldEmbeddingFunction.build_from_config(config)
     assert rebuilt.get_config() == config

@@ -192,7 +192,8 @@ def test_a_blank_document_has_no_nodes(store: Any) -> None:
 def test_the_record_is_compared_before_anything_is_written(store: Any) -> None:
     calls = store._guard.embedder.calls
     before = len(calls)
-    store._guard.store.stamp(FakeEmbedder(document_task="topic").record().to_json())
+    other = FakeEmbedder(document_task="topic")
+    store._guard.store.stamp(other.record().to_json(), other)
     with pytest.raises(SpaceMismatch, match="document task"):
         add_documents(store, ["a"], ids=["a"])
     assert store.client.count() == 0

@@ -336,3 +336,49 @@ async def test_the_async_client_does_the_same(weaviate_server: WeaviateServer, w
             await aopen_collection(client, weaviate_name + "Missing", vectorizer, create=False)
         with pytest.raises(RuntimeError, match="use its async twin"):
             vectorizer.near_text(articles, "bread")  # type: ignore[arg-type]
+
+
+def test_a_collection_made_again_or_an_alias_switched_is_refused_at_the_next_search(
+    client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
+) -> None:
+    other, alias = FakeEmbedder(document_task="topic"), weaviate_name + "Alias"
+    articles = open_collection(client, weaviate_name, vectorizer, vectorize="body")
+    vectorizer.add_objects(articles, ARTICLES)
+    client.alias.create(alias_name=alias, target_collection=weaviate_name)
+    aliased = client.collections.use(alias)
+    assert len(vectorizer.near_text(aliased, "ships", limit=1).objects) == 1
+    try:
+        open_collection(client, weaviate_name + "Other", other)
+        client.alias.update(alias_name=alias, new_target_collection=weaviate_name + "Other")
+        with pytest.raises(SpaceMismatch, match="document task: 'topic' and 'document'"):
+            vectorizer.near_text(aliased, "ships")
+        assert len(vectorizer.near_text(articles, "ships", limit=1).objects) == 1
+    finally:
+        client.alias.delete(alias_name=alias)
+        client.collections.delete(weaviate_name + "Other")
+    client.collections.delete(weaviate_name)
+    with pytest.raises(StoreError, match="there is none of that name"):
+        vectorizer.near_text(articles, "ships")
+    open_collection(client, weaviate_name, other)
+    with pytest.raises(SpaceMismatch, match="document task: 'topic' and 'document'"):
+        vectorizer.hybrid(articles, "ships")
+
+
+def test_one_invalid_value_keeps_no_other_object_from_being_written(
+    client: WeaviateClient, weaviate_name: str, vectorizer: TwofoldVectorizer
+) -> None:
+    articles = open_collection(client, weaviate_name, vectorizer, vectorize="body")
+    objects: list[dict[str, Any]] = [{"body": f"Ship {number}."} for number in range(130)]
+    objects[3] |= {"count": np.int64(3), "share": np.float32(0.5), "open": np.array([True])[0]}
+    objects[5]["tags"] = {"a", "set"}
+    ids = [f"n{number}" for number in range(130)]
+    with pytest.raises(StoreError, match=r"1 of 130 objects were not written .*; the first, 'n5'") as error:
+        vectorizer.add_objects(articles, objects, ids=ids)
+    assert list(error.value.failed) == ["n5"]
+    stored = {one.properties["body"]: one.properties for one in all_objects(articles).values()}
+    assert len(stored) == 129
+    assert {name: stored["Ship 3."][name] for name in ("count", "share", "open")} == {
+        "count": 3,
+        "share": 0.5,
+        "open": True,
+    }

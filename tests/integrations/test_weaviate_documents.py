@@ -103,7 +103,7 @@ def test_documents_that_cannot_be_written_are_named(client: WeaviateClient, weav
     for given, said in cases:
         with pytest.raises(InputError, match=said):
             add_documents(chat, embedder, **given)
-    with pytest.raises(InputError, match="documents need a collection that is made with vectorize='text'"):
+    with pytest.raises(InputError, match="documents need a collection that was made with vectorize='text'"):
         add_documents(several, embedder, ids=["a"], documents=["b"])
     assert embedder.calls == []
     add_documents(chat, embedder, ids=["a"], documents=["b"], metadatas=[{"page": 1}])
@@ -126,7 +126,7 @@ def test_a_row_of_a_document_is_not_updated_alone(client: WeaviateClient, weavia
 def test_a_document_may_have_more_rows_than_one_query_gives(
     client: WeaviateClient, weaviate_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("weaviate_twofold.rows.MOST", 4)  # a server's own limit is 10,000
+    monkeypatch.setattr("weaviate_twofold.store.MOST", 4)  # a server's own limit is 10,000
     embedder = FakeEmbedder()
     chat = open_collection(client, weaviate_name, embedder)
     long = [f"chunk {number}. " for number in range(9)]

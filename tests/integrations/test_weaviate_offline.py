@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import weaviate
 from weaviate.classes.config import Configure, DataType, Property, VectorDistances
-from weaviate.collections.classes.batch import BatchObjectReturn, ErrorObject
+from weaviate.collections.batch.grpc_batch import _BatchGRPC
+from weaviate.collections.classes.batch import BatchObjectReturn, ErrorObject, _BatchObject
 from weaviate.connect import ConnectionParams
 from weaviate.exceptions import WeaviateBaseError, WeaviateInsertManyAllFailedError
+from weaviate.util import _ServerVersion
 
 from support.weaviate_stand_in import StandInClient
 from twofold import Embedder, InputError, ProviderUnavailable, SpaceMismatch, SpaceRecord, StoreError
@@ -33,10 +35,8 @@ from weaviate_twofold import (
     open_collection,
     server_side,
 )
-from weaviate_twofold.making import arguments
-from weaviate_twofold.objects import checked_ids, object_id
-from weaviate_twofold.properties import object_of, row_of
-from weaviate_twofold.record import Layout, asked, guessed, kept_in
+from weaviate_twofold.objects import check_ids, object_id, object_of, row_of
+from weaviate_twofold.record import Layout, arguments, asked, guessed, kept_in
 
 PARAMETERS = ConnectionParams.from_url("http://127.0.0.1:9", grpc_port=10)
 RECORD = FakeEmbedder().record().to_json()
@@ -64,6 +64,7 @@ class Collection:
         self.asked.append((name, arguments, named))
         answer = self._answers.get(name)
         answer = answer.pop(0) if isinstance(answer, list) else answer
+        answer = answer(*arguments) if callable(answer) else answer
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -177,7 +178,7 @@ def test_the_properties_of_foreign_vectors_are_guessed() -> None:
     assert guessed(bare, None) == Layout({"mine": ("text",)})
     module.source_properties, bare.vector_config = None, {"mine": theirs}
     for unclear in (config(a=ours, b=ours), bare):
-        with pytest.raises(InputError, match="say what vectors are made of"):
+        with pytest.raises(InputError, match="say what vectors are made from"):
             guessed(unclear, None)
     with pytest.raises(InputError, match="vectorize names the vectors 'a', 'b'"):
         guessed(config(mine=ours), asked({"a": "text", "b": "text"}))
@@ -220,7 +221,6 @@ def test_objects_go_in_pieces_and_their_refusals_are_collected() -> None:
     for answers, failed in (
         ([refused(3), refused(1)], {"n3": "no 3", "n129": "no 1"}),
         ([WeaviateInsertManyAllFailedError("all"), refused()], set(ids[:128])),
-        ([refused(5), ValueError("Unexpected type")], {"n5", *ids[128:]}),
         ([refused(5), WeaviateBaseError("gone")], {"n5", *ids[128:]}),
         ([WeaviateBaseError("gone")], set(ids)),
     ):
@@ -230,6 +230,70 @@ def test_objects_go_in_pieces_and_their_refusals_are_collected() -> None:
         assert set(error.value.failed) == set(failed)
         if isinstance(failed, dict):
             assert error.value.failed == failed
+
+
+def test_one_invalid_value_keeps_no_other_object_from_being_written() -> None:
+    def insert(objects: Any) -> BatchObjectReturn:
+        _BatchGRPC(_ServerVersion(1, 38, 0), None, None).grpc_objects([as_sent(one) for one in objects])
+        written.extend(one.properties["text"] for one in objects)
+        return refused()
+
+    def as_sent(one: Any) -> Any:
+        vector = np.asarray(one.vector).tolist()
+        return _BatchObject("Articles", vector, str(one.uuid), one.properties, None, {}, index=0)
+
+    written: list[str] = []
+    objects: list[dict[str, Any]] = [{"text": f"Ship {number}"} for number in range(200)]
+    values = [np.int64(1), np.float32(0.5), np.array([True])[0], [np.int64(2)], {"deep": np.int64(3)}]
+    for number, value in enumerate(values):
+        objects[number]["value"] = value
+    articles: Any = Collection({"data.insert_many": insert})
+    TwofoldVectorizer("fake:").add_objects(articles, objects)
+    assert written == [one["text"] for one in objects]
+    sent = [one.properties.get("value") for one in articles.named("data.insert_many")[0][:5]]
+    assert sent == [1, 0.5, True, [2], {"deep": 3}]
+    assert [type(one) for one in sent[:3]] == [int, float, bool]
+
+    written.clear()
+    ids = [f"n{number}" for number in range(200)]
+    objects[7]["value"], objects[100]["value"], objects[150]["id"] = {"a", "set"}, object(), "reserved"
+    articles = Collection({"data.insert_many": insert})
+    with pytest.raises(StoreError, match="3 of 200 objects were not written to 'Articles'; the first, 'n7'") as error:
+        TwofoldVectorizer("fake:").add_objects(articles, objects, ids=ids)
+    assert list(error.value.failed) == ["n7", "n100", "n150"]
+    assert written == [one["text"] for number, one in enumerate(objects) if number not in (7, 100, 150)]
+
+
+def test_a_collection_made_again_for_another_space_is_refused_at_the_next_search(stand_in: Any) -> None:
+    vectorizer, other = TwofoldVectorizer(FakeEmbedder()), FakeEmbedder(document_task="topic")
+    towns = open_collection(stand_in, "Towns", vectorizer)
+    vectorizer.add_objects(towns, [{"text": "Bern"}])
+    assert len(vectorizer.near_text(towns, "Bern", limit=1).objects) == 1
+    stand_in.delete("Towns")
+    with pytest.raises(StoreError, match="collection 'Towns' cannot be opened: there is none of that name"):
+        vectorizer.near_text(towns, "Bern")
+    open_collection(stand_in, "Towns", other)
+    for search in (vectorizer.near_text, vectorizer.hybrid):
+        with pytest.raises(SpaceMismatch, match="document task: 'topic' and 'document'"):
+            search(towns, "Bern")
+    for asearch in (vectorizer.anear_text, vectorizer.ahybrid):
+        with pytest.raises(SpaceMismatch, match="document task: 'topic' and 'document'"):
+            asyncio.run(asearch(towns, "Bern"))
+
+
+def test_an_alias_that_is_switched_is_refused_at_the_next_search(stand_in: Any) -> None:
+    vectorizer, other = TwofoldVectorizer(FakeEmbedder()), FakeEmbedder(document_task="topic")
+    old = open_collection(stand_in, "Old", vectorizer)
+    vectorizer.add_objects(old, [{"text": "Bern"}])
+    open_collection(stand_in, "New", other)
+    stand_in.aliases["Towns"] = "Old"
+    alias = stand_in.use("Towns")
+    assert len(vectorizer.near_text(alias, "Bern", limit=1).objects) == 1
+    opened = open_collection(stand_in, "Towns", vectorizer)
+    stand_in.aliases["Towns"] = "New"
+    with pytest.raises(SpaceMismatch, match="collection 'New': the stored vectors are fake-64d-"):
+        vectorizer.near_text(alias, "Bern")
+    assert len(vectorizer.near_text(opened, "Bern", limit=1).objects) == 1  # it is the old collection's
 
 
 @pytest.fixture
@@ -251,7 +315,7 @@ def test_objects_are_written_changed_and_found(stand_in: Any) -> None:
     assert np.array_equal([bern.vector["a"], bern.vector["b"], lima.vector["a"], lima.vector["b"]], wanted)
     (found,) = vectorizer.near_text(towns, ["Lima", "Sea"], target_vector="b", limit=1).objects
     assert found.properties["title"] == "Lima"
-    with pytest.raises(InputError, match="expected a text to look for"):
+    with pytest.raises(InputError, match="expected a text to search for"):
         vectorizer.near_text(towns, [], target_vector="b")
     with pytest.raises(InputError, match="name one of 'a', 'b'"):
         vectorizer.near_text(towns, "Lima")
@@ -328,7 +392,7 @@ def test_a_collection_of_another_making_is_adopted(stand_in: Any) -> None:
 
 
 def test_a_document_may_have_more_rows_than_one_query_gives(stand_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weaviate_twofold.rows.MOST", 4)
+    monkeypatch.setattr("weaviate_twofold.store.MOST", 4)
     chat, long = open_collection(stand_in, "Chat", "fake:"), [f"chunk {number}. " for number in range(9)]
     add_documents(chat, "fake:", ids=["a", "b"], documents=[long, long[:3]])
     add_documents(chat, "fake:", ids=["a", "b"], documents=[long[:1], "whole"])
@@ -340,8 +404,12 @@ def test_queries_go_to_the_vector_that_is_named() -> None:
     vectorizer, vector = TwofoldVectorizer("fake:"), FakeEmbedder().embed_query("fog")
     vectorizer.near_text(articles, "fog", limit=3)
     vectorizer.hybrid(articles, "fog", target_vector="default", alpha=0.2)
-    read, near, hybrid = articles.asked
-    assert (read[0], near[0], hybrid[0]) == ("config.get", "query.near_vector", "query.hybrid")  # checked once
+    one, near, other, hybrid = articles.asked  # the record is read at each search
+    assert (one[0], near[0], other[0], hybrid[0]) == (
+        *["config.get", "query.near_vector"],
+        "config.get",
+        "query.hybrid",
+    )
     assert np.array_equal(near[1][0], vector)
     assert near[2] == {"target_vector": None, "limit": 3}
     assert hybrid[1] == ("fog",)
@@ -414,7 +482,7 @@ def test_ids_are_uuids_or_made_into_them() -> None:
     assert str(object_id(own)) == own
     assert object_id("chat#0") == object_id("chat#0") != object_id("chat#1")
     objects: list[dict[str, Any]] = [{"a": 1, "b": [2]}, {"b": [2], "a": 1}, {"a": 2}]
-    one, same, other = checked_ids(None, objects)
+    one, same, other = check_ids(None, objects)
     assert one == same != other
 
 
@@ -430,7 +498,7 @@ def test_ids_are_uuids_or_made_into_them() -> None:
 )
 def test_ids_that_lose_an_object_are_refused(ids: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        checked_ids(ids, [{"a": 1}, {"a": 2}])
+        check_ids(ids, [{"a": 1}, {"a": 2}])
 
 
 # -- the vectorizer ---------------------------------------------------------------------------------------------------
@@ -496,7 +564,7 @@ def test_the_jina_module_gets_a_base_url_and_a_model_that_keeps_the_sides() -> N
 
 @pytest.mark.parametrize("embedder", [FakeEmbedder(), JinaV3(query_task="classification")])
 def test_the_jina_module_is_refused_where_it_loses_the_sides(embedder: Embedder) -> None:
-    with pytest.raises(InputError, match=r"would lose the sides .* take 'text2vec-transformers'"):
+    with pytest.raises(InputError, match=r"would lose the sides .* use 'text2vec-transformers'"):
         server_side(embedder, "http://127.0.0.1:9000", module="text2vec-jinaai")
 
 

@@ -256,7 +256,7 @@ def test_a_document_of_which_a_chunk_is_missing_is_written_again(embedder: FakeE
 def test_more_rows_than_chroma_finds_at_once_are_found(
     embedder: FakeEmbedder, store: Store, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr("chroma_twofold.rows.MOST_FOUND", most)
+    monkeypatch.setattr("chroma_twofold.store.MOST_FOUND", most)
     rows = index(embedder, store, [Item("book", TEXT), Item("tea", "Tea.")], chunk_tokens=12).rows
     assert len({row.id for row in store.held(["book", "tea"])}) == rows == store.count()
 

@@ -40,7 +40,7 @@ class Forgetful(MemoryStore):
 
     def make(self, record: str, embedder: Any) -> None:
         super().make(record, embedder)
-        self.stamp("null")
+        self.stamp("null", embedder)
 
 
 class AlwaysThere(MemoryStore):

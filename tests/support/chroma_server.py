@@ -10,7 +10,11 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chroma_twofold import TwofoldEmbeddingFunction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,3 +49,22 @@ def _wait(port: int, server: subprocess.Popen[bytes]) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise RuntimeError("the Chroma server did not start")
+
+
+@pytest.fixture(scope="session")
+def chroma_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a server that tests share; each uses collections of its own."""
+    with chroma_server(tmp_path_factory.mktemp("chroma")) as port:
+        yield port
+
+
+def forget_record(client: Any, name: str, **options: Any) -> None:
+    """Leave the collection as its users make one natively with our function of `options`: it has no record."""
+    own = client.get_collection(name, embedding_function=None)
+    own._client._modify(
+        id=own.id,
+        new_metadata={"owner": "us"},
+        new_configuration={"embedding_function": TwofoldEmbeddingFunction("fake:", **options)},
+        tenant=own.tenant,
+        database=own.database,
+    )

@@ -5,6 +5,7 @@ What a server does is tested on a real one; this one lets the adapter's own flow
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,49 +24,81 @@ COSINE = SimpleNamespace(distance_metric=VectorDistances.COSINE)
 
 
 class StandInClient:
-    """`collections.use`, `list_all` and `create`."""
+    """`collections.use`, `list_all`, `create` and `delete`; `aliases` name collections by other names."""
 
     def __init__(self) -> None:
         self.collections = self
         self.known: dict[str, StandIn] = {}
+        self.aliases: dict[str, str] = {}
+        self.states: dict[str, State] = {}
 
     def use(self, name: str) -> StandIn:
-        return self.known.setdefault(name, StandIn(name))
+        return self.known.setdefault(name, StandIn(self, name))
 
     def list_all(self, *, simple: bool) -> dict[str, Any]:
         assert not simple, "only the whole configuration has descriptions"
-        return {name: own.get() for name, own in self.known.items() if own.there}
+        return {name: own.get() for name, own in self.known.items() if own.exists() and name not in self.aliases}
 
     def create(self, name: str, *, vector_config: Any, properties: Any = (), description: Any = None) -> StandIn:
         made = self.use(name)
-        if made.there:
+        if made.exists():
             raise _refusal(422)
-        made.there, made.vectors = True, [one.name for one in vector_config]
+        self.states[name] = State([one.name for one in vector_config])
         for one in properties:
             made.add_property(one)
         return made
 
+    def delete(self, name: str) -> None:
+        del self.states[name]
+
+
+@dataclass
+class State:
+    """What the server keeps of a collection."""
+
+    vectors: list[str]
+    properties: list[Any] = field(default_factory=list)
+    objects: dict[UUID, Any] = field(default_factory=dict)
+
 
 class StandIn:
-    """A collection; its groups of methods are itself."""
+    """A collection, by its name or an alias; its groups of methods are itself."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, client: StandInClient, name: str, *_options: Any) -> None:
         self.config = self.data = self.query = self.aggregate = self
-        self.name, self.there = name, False
-        self.properties: list[Any] = []
-        self.vectors: list[str] = []
-        self.objects: dict[UUID, Any] = {}
+        self.name, self._connection = name, client
+        self._validate_arguments = self.consistency_level = self.tenant = None
+
+    @property
+    def _real(self) -> str:
+        return self._connection.aliases.get(self.name, self.name)
+
+    @property
+    def _state(self) -> State:
+        if not self.exists():
+            raise _refusal(404)
+        return self._connection.states[self._real]
+
+    @property
+    def vectors(self) -> list[str]:
+        return self._state.vectors
+
+    @property
+    def properties(self) -> list[Any]:
+        return self._state.properties
+
+    @property
+    def objects(self) -> dict[UUID, Any]:
+        return self._state.objects
 
     # -- its configuration --------------------------------------------------------------------------------------------
 
     def exists(self) -> bool:
-        return self.there
+        return self._real in self._connection.states
 
     def get(self) -> Any:
-        if not self.there:
-            raise _refusal(404)
         vectors = {name: SimpleNamespace(vectorizer=None, vector_index_config=COSINE) for name in self.vectors}
-        return SimpleNamespace(name=self.name, properties=self.properties, vector_config=vectors)
+        return SimpleNamespace(name=self._real, properties=self.properties, vector_config=vectors)
 
     def add_property(self, one: Any) -> None:
         if one.name in [own.name for own in self.properties]:

@@ -74,7 +74,7 @@ def open_collection(store: Store, embedder: Embedder, *, create: bool = True, ad
         store.make(invoke(embedder, "record").to_json(), embedder)
     if store.record() is None:
         _prove(store, embedder, adopt=adopt)
-        store.stamp(invoke(embedder, "record").to_json())
+        store.stamp(invoke(embedder, "record").to_json(), embedder)
     check_record(store, embedder)
 
 

@@ -71,8 +71,12 @@ class Store(Protocol):
     def record(self) -> str | None:
         """Return the collection's record, read from the store at each call; None if it has none."""
 
-    def stamp(self, record: str) -> None:
-        """Store a record with the existing collection."""
+    def stamp(self, record: str, embedder: Embedder) -> None:
+        """Store the record of `embedder` with the existing collection.
+
+        Raises:
+            SpaceMismatch: the collection names another embedder in some other way.
+        """
 
     def held(self, documents: Sequence[str]) -> Sequence[Held]:
         """Return all rows of these documents, in any order. A row that names no document belongs to its own id."""

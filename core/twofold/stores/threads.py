@@ -17,7 +17,7 @@ from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ def resolve(value: Any) -> Any:
     caller = _caller()
     if caller is None:
         if iscoroutine(value):
-            value.close()
+            _discard(value)
         raise RuntimeError("an asynchronous client was given to a synchronous function: use its async twin")
     return caller.wait(value)
 
@@ -131,6 +131,15 @@ def _caller() -> _Caller | None:
     except RuntimeError:
         return caller
     return None
+
+
+def _discard(value: Coroutine[Any, Any, Any]) -> None:
+    """Close a coroutine that nobody will await, and those that it was given, so that Python does not warn of them."""
+    frame = value.cr_frame  # type: ignore[attr-defined] # a coroutine, not an object that acts like one
+    given = [one for one in frame.f_locals.values() if iscoroutine(one)] if frame is not None else []
+    value.close()
+    for one in given:
+        _discard(one)
 
 
 async def _await(value: Awaitable[T]) -> T:

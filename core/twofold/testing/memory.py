@@ -55,7 +55,7 @@ class MemoryStore:
         stored: str | None = self.places[self.key]["record"]
         return stored
 
-    def stamp(self, record: str) -> None:
+    def stamp(self, record: str, embedder: Embedder) -> None:
         """Store a record."""
         self.places[self.key]["record"] = record
 

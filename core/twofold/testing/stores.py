@@ -83,7 +83,7 @@ class StoreContract(FilterContract):
         """Someone else may have made the collection anew."""
         _, store, embedder = self._new()
         other = FakeEmbedder(document_task="topic")
-        store.stamp(other.record().to_json())
+        store.stamp(other.record().to_json(), other)
         refuses(SpaceMismatch, self._add, store, embedder)
         check(store.count() == 0, "rows of one space stand under the record of another")
 
