@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -164,8 +166,8 @@ class SpansOverTokens:
             right = count if window[1] == count else window[1] - end
             return min(left, right)
 
-        holding = [window for window in windows if window[0] <= start and end <= window[1]]
-        if holding:
+        first, behind = bisect_left(windows, end, key=itemgetter(1)), bisect_right(windows, start, key=itemgetter(0))
+        if holding := windows[first:behind]:
             return max(holding, key=context)
         left = min(max(0, (start + end - room) // 2), count - room)
         return left, left + room
