@@ -1,4 +1,4 @@
-"""The embedder over local weights: vectors, order, bad input, sharing, memory."""
+"""The embedder with local weights: vectors, order, bad input, sharing, memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TEXTS = [
 
 
 def reference(made: Made, text: str, adapter: str | None, instruction: str = "") -> np.ndarray:
-    """Mean over all tokens, instruction and special ones too, then unit length: the original's own way."""
+    """The mean over all tokens, including instruction and special tokens, scaled to unit length, as in the original."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(made.folder / "tokenizer.json"))
@@ -113,7 +113,7 @@ def test_more_dimensions_than_the_model_has_names_its_width(embedder: Callable[.
 
 
 class NoForward:
-    """Fails the test if the encoder runs."""
+    """Replaces the encoder and fails the test if it runs."""
 
     def __call__(self, *_: object) -> None:
         pytest.fail("a forward pass was made for bad input")
@@ -160,7 +160,7 @@ def test_an_unknown_task_lists_those_that_the_model_has(embedder: Callable[..., 
 
 
 def test_a_device_that_is_not_there(embedder: Callable[..., Embedder]) -> None:
-    with pytest.raises(DeviceError, match=r"'cuda:63' is not there: this machine has cpu"):
+    with pytest.raises(DeviceError, match=r"'cuda:63' does not exist: this machine has cpu"):
         embedder("bert", device="cuda:63").embed_query("fog")
 
 
@@ -182,7 +182,7 @@ def test_out_of_memory_with_one_sequence_is_an_error(
 
 
 def small_memory(monkeypatch: pytest.MonkeyPatch, tokens: int) -> list[int]:
-    """Let the encoder run out of memory over `tokens`, as torch does; returns the sizes that were refused."""
+    """Let the encoder run out of memory beyond `tokens`, as torch would. Returns the refused sizes."""
     from twofold.local.encoder import Encoder
 
     real, refused = Encoder.__call__, []
