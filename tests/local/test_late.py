@@ -258,7 +258,7 @@ def test_a_book_of_two_hundred_thousand_tokens(made: Callable[..., Made], monkey
     monkeypatch.setattr(Encoder, "__call__", watched)
     document, chunks = long_document(42_000, 12)
     v3 = made("jina-v3", split=True, length=512).folder
-    model = Embedder(v3, dtype="float32", device="cpu", batch_tokens=2048)
+    model = Embedder(v3, dtype="float32", device="cpu", batch_tokens=2048, late_window=256, late_overlap=32)
     assert model.count_tokens([document.text])[0] > 200_000
     vectors = model.embed_late([document])[0]
     assert vectors.shape == (len(chunks), 48)
