@@ -8,8 +8,8 @@ The model is `fake:5ms`, a hash that sleeps like a model on its own processor, s
 on few cores. Each line is a separate process. "loop" is `embed_documents` in batches of 64, for comparison. "twofold"
 lines are `index` into a store that keeps only ids: with daft on Daft's native runner, with ray on its Ray runner, on a
 cluster of one or two nodes of one core on this machine. The lines "daft alone" and "ray data" map the same documents
-with the same embedder and write Parquet, with their own checkpoints. "of ideal" is relative to the sleeping time. Memory is
-that of the process and its children, without a cluster's nodes. Startup is not counted.
+with the same embedder and write Parquet, with their own checkpoints. "of ideal" is relative to the sleeping time.
+Memory is that of the process and its children, without a cluster's nodes. Startup is not counted.
 
 Then each is killed (-9) when half of the documents are embedded, and run again. "again" is the number of documents that
 were embedded twice. Each embedding appends a byte to a file, in whichever process it runs.

