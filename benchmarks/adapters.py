@@ -1,8 +1,8 @@
-"""What the adapters cost: their own time over the time of embedding the same 1,000 passages with the MiniLM.
+"""The overhead of the adapters, relative to the time of embedding the same 1,000 passages with MiniLM.
 
     python benchmarks/adapters.py
 
-The embedder's own time is taken inside the call, so that one run gives both parts of the ratio.
+The embedder's own time is measured inside the adapter's call, so that one run gives both parts of the ratio.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROUNDS = 5
 
 
 class Stopwatch:
-    """Seconds spent inside the embedder."""
+    """Measures the seconds spent inside the embedder."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -47,7 +47,7 @@ class Stopwatch:
 
 
 def doors(model: str) -> dict[str, Callable[[], object]]:
-    """Each host's own call for a thousand texts."""
+    """Each host's call to embed a thousand texts."""
     from chroma_twofold import TwofoldEmbeddingFunction
     from langchain_twofold import TwofoldEmbeddings
     from llama_index_twofold import TwofoldEmbedding

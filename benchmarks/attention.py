@@ -2,11 +2,17 @@
 
     python benchmarks/attention.py [--dtype bfloat16] [--lengths 16,64,256] [--widths 32,64] [--alibi] [--quick]
 
-Each cell attends `--tokens` tokens in `--heads` heads as sequences of one length, as the engine does with a run of
-equal lengths. Ways: `sdpa` is `F.scaled_dot_product_attention`; `products` multiplies, takes the softmax in place and
-multiplies; `softmax32` takes it in float32; `exp` takes the exponential alone, under a bound of each row, and a
-column of ones beside v gives the sums to divide by; `engine` is what Twofold itself runs. Scores are held for as many
-queries at once as `--scores` elements hold, whatever the length. Ways take turns; the best of several rounds counts.
+Each cell computes attention over `--tokens` tokens in `--heads` heads, as sequences of one length, like the engine with
+a run of equal lengths. The methods are:
+
+- `sdpa`: `F.scaled_dot_product_attention`
+- `products`: a product, softmax in place, and a product
+- `softmax32`: the same with softmax in float32
+- `exp`: only the exponential, below a bound for each row; a column of ones beside v gives the sums to divide by
+- `engine`: the code that Twofold runs
+
+Scores are computed for as many queries at once as fit in `--scores` elements. Methods take turns, and the best of
+several rounds counts.
 """
 
 from __future__ import annotations
@@ -31,12 +37,11 @@ Way: TypeAlias = "Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]"
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Torch's own choice of kernel; q, k, v (B, N, S, D), bias (1, N, rows, S)."""
+    """Torch's choice of kernel; q, k, v are (B, N, S, D), bias is (1, N, rows, S)."""
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
 
 
 def products(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, float32: bool = False) -> Tensor:
-    """Scores, their softmax, and the product with v."""
     scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2))
     if bias is not None:
         scores += bias
@@ -47,9 +52,9 @@ def products(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, float32: b
 
 
 def exponentials(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Exp under a bound: no score of a row is above the norm of its q times the largest norm of k (Cauchy-Schwarz).
+    """Exp below a bound: no score of a row exceeds the norm of its q times the largest norm of k (Cauchy-Schwarz).
 
-    A row whose scores all lie some 88 below its bound would underflow to 0 / 0: an engine has to look out for that.
+    A row whose scores are all about 88 below its bound underflows to 0 / 0. An engine must handle that.
     """
     scaled = q * q.shape[-1] ** -0.5
     largest = torch.linalg.vector_norm(k, dim=-1, dtype=torch.float32).amax(-1)[..., None, None]
@@ -69,7 +74,7 @@ WAYS: dict[str, Way] = {
 
 
 def blocks(way: Way, qkv: tuple[Tensor, Tensor, Tensor], slopes: Tensor | None, most: int) -> Tensor:
-    """Attend by blocks of sequences, and of queries where one sequence's scores are too many: `most` at once."""
+    """Compute attention by blocks of at most `most` scores: of sequences, or of queries if one sequence has more."""
     q, k, v = qkv
     heads, length = q.shape[1:3]
     together = max(1, most // (heads * length * length))
@@ -85,7 +90,7 @@ def blocks(way: Way, qkv: tuple[Tensor, Tensor, Tensor], slopes: Tensor | None, 
 
 
 def engine(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor | None) -> Callable[[], Tensor]:
-    """What Twofold runs, from the packed form that its products give: q, k, v (B, N, S, D)."""
+    """Twofold's own attention, on the packed form of q, k, v (B, N, S, D)."""
     count, heads, length, width = q.shape
     qkv = torch.stack((q, k, v)).permute(1, 3, 0, 2, 4).reshape(-1, 3, heads, width)
     batch = Batch(torch.zeros(len(qkv), dtype=torch.long), [length] * count)
@@ -98,7 +103,7 @@ def engine(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor | None) -> Callable[[
 
 
 def cell(length: int, width: int, options: argparse.Namespace) -> tuple[dict[str, float], dict[str, float]]:
-    """Seconds of each way's best round, and its largest error against float64, over the largest value."""
+    """Each method's best round in seconds, and its largest error relative to the largest value in float64."""
     count = max(1, options.tokens // length)
     dtype = getattr(torch, options.dtype)
     q, k, v = torch.randn(3, count, options.heads, length, width, dtype=dtype)
@@ -130,8 +135,8 @@ def main() -> None:
     parser.add_argument("--lengths", type=numbers, default=[8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192])
     parser.add_argument("--widths", type=numbers, default=[32, 64], help="of a head")
     parser.add_argument("--heads", type=int, default=12)
-    parser.add_argument("--tokens", type=int, default=1536, help="in a call; one longer sequence goes alone")
-    parser.add_argument("--scores", type=int, default=2**22, help="elements of scores that are held at once")
+    parser.add_argument("--tokens", type=int, default=1536, help="tokens per call; a longer sequence has its own call")
+    parser.add_argument("--scores", type=int, default=2**22, help="elements of scores in memory at once")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--alibi", action="store_true", help="with JinaBERT v2's biases")
     parser.add_argument("--quick", action="store_true", help="few lengths and rounds")

@@ -1,7 +1,7 @@
-"""Clients of a hosted API against the same loopback server with 50 ms of latency: requests, bytes, CPU, wall time.
+"""Clients of a hosted API with the same loopback server and 50 ms of latency: requests, bytes, CPU, wall time.
 
-Each client is run as its users get it; the peers' addresses are pointed at the loopback server. Clients that are not
-installed are left out. Run: python benchmarks/hosted_clients.py [texts]
+Each client runs with its default settings, except that its address is the loopback server. Clients that are not
+installed are skipped. Run: python benchmarks/hosted_clients.py [texts]
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MODEL, KEY = "jina-embeddings-v3", "not-a-key"
 
 
 def serve(pipe: Connection) -> None:
-    """Answer in the encoding that is asked for; tell requests and bytes over the pipe whenever it is asked."""
+    """Answer in the requested encoding, and report the numbers of requests and bytes when the pipe asks for them."""
     vector = np.random.default_rng(0).standard_normal(WIDTH).astype("<f4")
     vector /= np.linalg.norm(vector)
     said = {"float": json.dumps(vector.tolist()), "base64": f'"{base64.b64encode(vector.tobytes()).decode()}"'}
@@ -77,7 +77,7 @@ def twofold(url: str) -> Callable[[list[str]], Any]:
 
 
 def by_512(embed: Callable[[list[str]], Any]) -> Callable[[list[str]], Any]:
-    """Calls of 512 texts, the most that the API takes: where the client leaves that to its users."""
+    """Split into calls of 512 texts, the API's limit, for a client that does not split."""
     return lambda texts: [row for start in range(0, len(texts), 512) for row in embed(texts[start : start + 512])]
 
 
@@ -100,7 +100,7 @@ def llama_index(url: str) -> Callable[[list[str]], Any]:
     from llama_index.embeddings.jinaai import JinaEmbedding
 
     embedding = JinaEmbedding(api_key=KEY, model=MODEL)
-    embedding._api.api_url = f"{url}/embeddings"  # noqa: SLF001 - its base_url does not get that far
+    embedding._api.api_url = f"{url}/embeddings"  # noqa: SLF001 - the client ignores its base_url
     return embedding.get_text_embedding_batch
 
 

@@ -1,7 +1,7 @@
-"""Outages of a provider in a job of 16,000 texts: what is lost, how many requests are made beyond those needed.
+"""Outages of a provider during a job of 16,000 texts: lost texts, and requests beyond those needed.
 
-A loopback server answers 503, then breaks connections off, for each length of outage; the clock is scaled, so that 120
-seconds take 6: the server's outages and Twofold's pauses are all 20 times shorter, and so is the timeout of 600 s.
+For each length of outage, a loopback server first answers 503, then drops connections. Time is scaled down 20 times, so
+that 120 seconds take 6: the server's outages, Twofold's pauses and the timeout of 600 s.
 Run: python benchmarks/hosted_outage.py [texts]
 """
 

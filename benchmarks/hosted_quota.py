@@ -1,7 +1,7 @@
 """How much of a provider's quota eight processes with two threads each use, and how often they are refused.
 
-A loopback server grants requests from a bucket that refills continuously, with 50 ms of latency; once it says its
-limits in headers, once it does not. Run: python benchmarks/hosted_quota.py [seconds]
+A loopback server grants requests from a bucket that refills continuously, with 50 ms of latency. One run has headers
+that state the limits, one does not. Run: python benchmarks/hosted_quota.py [seconds]
 """
 
 from __future__ import annotations

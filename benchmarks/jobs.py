@@ -1,14 +1,18 @@
-"""How many documents a second `index` does, and in how much memory, with a model that is a hash (`fake:`).
+"""Documents per second and memory of `index`, with a model that computes only a hash (`fake:`).
 
     python benchmarks/jobs.py                       # 10,000 documents
-    python benchmarks/jobs.py 10000 100000 1000000  # the last one takes the better part of an hour
+    python benchmarks/jobs.py 10000 100000 1000000  # the last one takes most of an hour
     python benchmarks/jobs.py --file 200            # one file of 200 MB, cut into chunks
 
-Each line is a process of its own: one indexes the corpus, another finds it unchanged. "engine" is a store that keeps
-nothing: what Twofold itself takes. "folder" and "server" are Chroma's; a folder's index is in the memory of the process
-that writes it, a server's is not. "alone" is what Chroma takes for the same rows of a folder with vectors that are made
-already, without Twofold. "embed" is `twofold embed --output`, with the documents as lines. Peak memory is the whole
-process's, the interpreter's included; CPU is that of all its threads, which other programs disturb less than its time.
+Each line is a separate process. A first run indexes the corpus, a second one finds it unchanged. The lines are:
+
+- "engine": a store that keeps nothing, which shows Twofold's own cost
+- "folder" and "server": Chroma. A folder's index is in the memory of the writing process, a server's is not.
+- "alone": Chroma without Twofold, with the same rows and precomputed vectors, in a folder
+- "embed": `twofold embed --output`, with the documents as lines
+
+Peak memory is that of the whole process, including the interpreter. CPU time includes all threads; other programs
+disturb it less than wall time.
 """
 
 from __future__ import annotations
@@ -43,7 +47,7 @@ CHUNK_TOKENS, BATCH = 256, 1000
 
 
 class Nothing:
-    """A store that keeps nothing but the number of its rows; its methods are those of `Store`."""
+    """A store that keeps only the number of its rows. It implements `Store`."""
 
     name, keeps_lists = "nothing", True
 
@@ -60,7 +64,7 @@ class Nothing:
         self.rows += len(rows)
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Nothing is there."""
+        """Do nothing: the store is always empty."""
 
     def count(self) -> int:
         return self.rows
@@ -73,7 +77,7 @@ def corpus(size: int) -> Iterator[Item]:
 
 
 def file(megabytes: int) -> Iterator[Item]:
-    """One document of paragraphs."""
+    """One large document of paragraphs."""
     paragraphs, length, number = [], 0, 0
     while length < megabytes * MEGABYTE:
         start = number % len(WORDS)
@@ -87,7 +91,7 @@ def file(megabytes: int) -> Iterator[Item]:
 
 
 def work(where: str, size: int, megabytes: int) -> None:
-    """Index, and say how it went; runs in a process of its own."""
+    """Index and print the measurements; runs in a separate process."""
     embedder = Embedder("fake:")
     items = file(megabytes) if megabytes else corpus(size)
     options: dict[str, Any] = {"chunk_tokens": CHUNK_TOKENS} if megabytes else {}
@@ -109,7 +113,7 @@ def work(where: str, size: int, megabytes: int) -> None:
 
 
 def alone(folder: str, size: int) -> str:
-    """The same rows by Chroma's own client, a thousand at a time."""
+    """Write the same rows with Chroma's own client, a thousand at a time."""
     import chromadb
 
     docs = chromadb.PersistentClient(folder).create_collection("docs", configuration={"hnsw": {"space": "cosine"}})
@@ -138,7 +142,7 @@ def alone(folder: str, size: int) -> str:
 
 
 def embedded(folder: Path, size: int) -> str:
-    """The documents as lines of standard input, their vectors as a file."""
+    """Embed the documents from standard input into a file."""
     from twofold.cli import main as command_line
 
     lines, output = folder / "lines.txt", folder / "vectors.npy"
@@ -161,7 +165,7 @@ def server(folder: Path) -> Iterator[str]:
 
 
 def measure(where: str, size: int, megabytes: int, address: str) -> None:
-    """A first run and, where anything is kept, a second one."""
+    """A first run and, if the store keeps anything, a second one."""
     what = f"{megabytes} MB" if megabytes else f"{size:,}"
     for run in ("first", "again") if where in ("folder", "server") else ("first",):
         print(f"{where:7} {what:>10} {run}  ", end="", flush=True)
@@ -172,7 +176,7 @@ def measure(where: str, size: int, megabytes: int, address: str) -> None:
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     asked.add_argument("sizes", nargs="*", type=int, default=[10_000], help="documents")
-    asked.add_argument("--file", type=int, default=0, help="megabytes of one file, in place of documents")
+    asked.add_argument("--file", type=int, default=0, help="index one file of so many megabytes instead of documents")
     asked.add_argument("--stores", nargs="*", default=["engine", "embed", "alone", "folder", "server"])
     asked.add_argument("--work", help=argparse.SUPPRESS)
     given = asked.parse_args()

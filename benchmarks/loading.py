@@ -1,11 +1,11 @@
-"""Peak memory while weights are loaded, over the weights as held; each case in a process of its own. Linux only.
+"""Peak memory during loading, relative to the loaded weights. Each case runs in a separate process. Linux only.
 
     python benchmarks/loading.py
 
-Random checkpoints of BERT's size in BERT's and jina-embeddings-v3's original layouts, and v3 at its own size, stored in
-one dtype and held in another. The peak is the process's highest resident memory, pages mapped from the file included,
-over what it had after its imports; every page of the weights is touched before it is read off, since a mapped page
-counts only then.
+The checkpoints are random: BERT's size in BERT's and jina-embeddings-v3's original layouts, and v3 at its full size,
+each stored in one dtype and loaded in another. The peak is the highest resident memory of the process, including pages
+mapped from the file, minus its memory after the imports. All pages of the weights are touched before the measurement,
+because mapped pages count only then.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True)
 class Case:
-    """A checkpoint's layout and the dtype that it is stored in, and the dtype that it is held in."""
+    """A checkpoint's layout, the dtype in its file, and the dtype in memory."""
 
     family: str
     stored: str
@@ -47,12 +47,11 @@ class Case:
 
     @property
     def name(self) -> str:
-        """What is printed."""
         size = "" if self.shape is BERT_BASE else " at its own size"
         return f"{self.family}{size} {self.stored} -> {'int8' if self.int8 else self.held}"
 
     def make(self, place: Path) -> Path:
-        """The checkpoint in a new folder."""
+        """Write the checkpoint into a new folder."""
         words = VOCABULARY if self.shape is BERT_BASE else V3_VOCABULARY
         return make(place / "checkpoint", self.family, getattr(torch, self.stored), self.shape, words)
 
@@ -81,21 +80,21 @@ def memory(*names: str) -> list[int]:
 
 
 def load(folder: str, held: str, int8: bool) -> None:
-    """Load, touch every page, and print bytes: held, peak, mapped, anonymous."""
+    """Load, touch all pages, and print in bytes: loaded weights, peak, mapped, anonymous."""
     dtype = getattr(torch, held)
-    largest(), products.works(dtype)  # what oneDNN needs for itself is no part of the weights
+    largest(), products.works(dtype)  # exclude what oneDNN itself allocates
     samples = [(None, Batch(torch.arange(600), [100] * 6))]
     before = memory("VmRSS", "RssFile", "RssAnon")
     encoder = Checkpoint.read(Path(folder)).load(torch.device("cpu"), dtype, int8=int8, samples=samples)
     for tensor in encoder.tensors():
-        if not tensor.is_mkldnn:  # those were written here
+        if not tensor.is_mkldnn:  # packed weights were touched when they were written
             tensor.flatten()[:: 1024 // tensor.element_size()].sum()
     after = memory("VmHWM", "RssFile", "RssAnon")
     print(json.dumps([encoder.nbytes, *(now - then for now, then in zip(after, before, strict=True))]))
 
 
 def measure(folder: Path, case: Case) -> list[int]:
-    """What `load` prints, from a process of its own."""
+    """The output of `load` in a separate process."""
     command = [sys.executable, __file__, "--folder", str(folder), "--held", case.held, *["--int8"] * case.int8]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     numbers: list[int] = json.loads(done.stdout)
@@ -112,7 +111,7 @@ def main() -> None:
         load(options.folder, options.held, options.int8)
         return
     if not STATUS.exists():
-        print("peak memory is read from /proc, which this system does not have")
+        print("peak memory is read from /proc, which this system lacks")
         return
     worst = 0.0
     for _, cases in groupby(CASES, lambda case: (case.family, case.stored, case.shape)):
@@ -123,7 +122,7 @@ def main() -> None:
                 held, peak, mapped, anonymous = (number / 2**20 for number in measure(folder, case))
                 worst = max(worst, peak / held)
                 print(
-                    f"{case.name}: peak {peak / held:.2f} x the weights as held "
+                    f"{case.name}: peak {peak / held:.2f} x the loaded weights "
                     f"({held:,.0f} MiB; mapped from the file {mapped:,.0f}, copied {anonymous:,.0f})"
                 )
     print(f"at most {worst:.2f} x; the aim is {LIMIT} x")

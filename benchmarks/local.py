@@ -1,16 +1,16 @@
-"""Twofold beside the engines that users really have, on the same texts, in one run.
+"""Compares Twofold with the engines that people use, on the same texts, in one run.
 
     python benchmarks/local.py [--quick] [--peers torch,openvino,onnxruntime] [--layers 4] [--json FILE]
 
 The peers are sentence-transformers in torch (float32, bfloat16), on OpenVINO (float32, bfloat16, and int8 by nncf) and
-on ONNX Runtime (float32, int8), each in an environment of its own under `.venv-bench`, made at the first run. Each runs
-in a process of its own with the best batch size of a small sweep. Engines take turns, and the best of several rounds
-counts, so that other work on the machine disturbs all alike: ratios within a run count, not the figures.
+on ONNX Runtime (float32, int8). Each has its own environment under `.venv-bench`, created at the first run, and its own
+process, with the best batch size of a small sweep. Engines take turns, and the best of several rounds counts, so that
+other programs disturb all of them equally. Ratios within a run are meaningful, absolute figures are not.
 
-Two stages: MiniLM with its real weights, and the shape of jina-embeddings-v3 with random weights and its five adapters
-in place, beside XLM-RoBERTa of the same size for the peers. Beside each speed stands what the vectors are worth:
-cosines to float32, and nDCG@10 and recall@10 of the demo's questions over its corpus. At the end every aim is printed
-with what was reached. `loading.py` has peak memory, `attention.py` the sweep of attention.
+There are two stages: MiniLM with its real weights, and the shape of jina-embeddings-v3 with random weights and its five
+adapters, where the peers run XLM-RoBERTa of the same size. Each speed is printed with the quality of the vectors:
+cosines to float32, and nDCG@10 and recall@10 of the demo's questions over its corpus. At the end, all aims are printed
+with the results. `loading.py` measures peak memory, `attention.py` attention alone.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ BUDGETS = (512, 1024, 1536, 2048, 4096, 8192)
 
 
 def start(stack: ExitStack, families: list[str]) -> tuple[dict[str, Client], dict[str, Any]]:
-    """A client for each family that can be started, and what each says of itself; the reason where it cannot."""
+    """A client for each family that starts, and each family's description of itself or the reason for its failure."""
     clients: dict[str, Client] = {}
     about: dict[str, Any] = {}
     for family in families:
@@ -64,12 +64,12 @@ def start(stack: ExitStack, families: list[str]) -> tuple[dict[str, Client], dic
 
 
 def versions(about: dict[str, Any]) -> str:
-    """The versions that a worker runs, in a line."""
+    """The versions that a worker runs, in one line."""
     return ", ".join(f"{name} {version}" for name, version in about["versions"].items())
 
 
 def rows(about: dict[str, Any], *, bare: bool) -> list[Row]:
-    """A row for every engine; those that cannot run here have their reason already."""
+    """A row for each engine. An engine that cannot run on this machine has the reason in its row."""
     here = bool(about[OURS].get("bfloat16"))
     listed = []
     for family, told in about.items():
@@ -91,7 +91,7 @@ def run(stage: Stage, clients: dict[str, Client], about: dict[str, Any], *, bare
 
 
 def budgets(measured: Measured, client: Client) -> None:
-    """How fast our engine is by the tokens in a batch: what its default is chosen by."""
+    """The speed of our engine by tokens per batch. The default batch size is based on it."""
     dtype = "bfloat16" if measured.row("twofold bfloat16") else "float32"
     seconds = dict.fromkeys(BUDGETS, float("inf"))
     with suppress(PeerError):
@@ -104,12 +104,12 @@ def budgets(measured: Measured, client: Client) -> None:
 
 
 def say(what: str) -> None:
-    """What is going on, for who waits."""
+    """Print progress."""
     print(f"  … {what}", file=sys.stderr, flush=True)
 
 
 def stages(quick: bool, layers: int) -> tuple[Stage, Stage]:
-    """MiniLM, and v3's shape with so many layers."""
+    """MiniLM, and v3's shape with the given number of layers."""
     minilm = Path(get_model_path())
     sizes = (64, 160, 320) if quick else (256, 180, 100_000)
     count = Embedder(minilm, truncate="end", device="cpu").count_tokens
@@ -123,8 +123,10 @@ def stages(quick: bool, layers: int) -> tuple[Stage, Stage]:
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few texts, layers and rounds: under two minutes")
-    parser.add_argument("--peers", default=",".join(PEERS), help="which of torch, openvino, onnxruntime; '' is none")
-    parser.add_argument("--layers", type=int, help="layers of v3's shape, up to its 24; 4 where nothing is said")
+    parser.add_argument(
+        "--peers", default=",".join(PEERS), help="torch, openvino, onnxruntime, separated by commas; '' for none"
+    )
+    parser.add_argument("--layers", type=int, help="layers of v3's shape, up to 24; default: 4")
     parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
     chosen = parser.parse_args()
     chosen.peers = [name.strip() for name in chosen.peers.split(",") if name.strip()]

@@ -1,10 +1,10 @@
-"""Memory that a long list of short texts costs beside its result; each size in a process of its own. Linux only.
+"""Memory that a long list of short texts needs besides its result. Each size runs in a separate process. Linux only.
 
     python benchmarks/memory.py [--texts 100000,1000000]
 
-A random BERT of one narrow layer, so that a million texts take minutes: what is measured is what the library holds of
-texts, tokens and vectors, not the model. The peak is the process's highest resident memory over what it had when the
-texts were there and the model was loaded.
+The model is a random BERT with one narrow layer, so that a million texts take minutes: the memory for texts, tokens and
+vectors is measured, not the model's. The peak is the highest resident memory of the process, minus its memory after
+the texts were created and the model was loaded.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def memory(name: str) -> int:
 
 
 def embed(folder: str, count: int) -> None:
-    """Embed so many texts, and print bytes: the texts, the result, the peak over both."""
+    """Embed `count` texts and print in bytes: the texts, the result, the peak beyond both."""
     from twofold import Embedder
 
     embedder = Embedder(folder, dtype="float32", device="cpu")
@@ -53,14 +53,14 @@ def embed(folder: str, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--texts", default="100000,1000000", help="sizes of the list, with commas between")
+    parser.add_argument("--texts", default="100000,1000000", help="sizes of the list, separated by commas")
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.folder:
         embed(options.folder, int(options.texts))
         return
     if not STATUS.exists():
-        print("peak memory is read from /proc, which this system does not have")
+        print("peak memory is read from /proc, which this system lacks")
         return
     with tempfile.TemporaryDirectory() as place:
         checkpoint(Path(place) / "model")

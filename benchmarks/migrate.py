@@ -1,14 +1,14 @@
-"""A migration between two real spaces, its plan's estimate beside what it took; what readers and writers notice.
+"""A migration between two real spaces: its plan's estimate and its actual cost, and what readers and writers notice.
 
-    python benchmarks/migrate.py                        # 2,000 documents, on a Chroma folder
+    python benchmarks/migrate.py                        # 2,000 documents, in a Chroma folder
     python benchmarks/migrate.py 20000 --characters 200 --stores folder weaviate
-    python benchmarks/migrate.py 20000 --tokens         # the plan's tokens alone, beside those of all documents
+    python benchmarks/migrate.py 20000 --tokens         # only the plan's estimate of tokens, and the actual number
 
-The documents are paragraphs of the standard library's documentation, repeated with other numbers where there are too
-few. They are written by all-MiniLM-L6-v2 with 384 dimensions, and moved to 256 dimensions with an instruction before
-each document: another space, of real vectors, at the model's real cost. `weaviate` needs a server: see
-`tests/support/weaviate_server.py`. While the collection is cut over somebody writes to it and somebody reads it, each
-through a connection of their own (on a folder only the reader, in this process).
+The documents are paragraphs of the standard library's documentation, repeated with other numbers if there are too few.
+They are embedded by all-MiniLM-L6-v2 with 384 dimensions and migrated to 256 dimensions with an instruction for
+documents: a different space with real vectors, at the real cost of the model. `weaviate` needs a server, see
+`tests/support/weaviate_server.py`. During the cutover, a reader and a writer use the collection, each through its own
+connection. A Chroma folder has only the reader, in this process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def corpus(size: int, characters: int) -> list[Item]:
-    """Documents of real words; a number makes those that come again others."""
+    """Documents of real words. A number makes repeated ones differ."""
     entries = [entry for entry in standard_library() if len(entry.text) > 80]
     return [
         Item(f"{entries[n % len(entries)].name}/{n}", f"{entries[n % len(entries)].text[:characters]} ({n})", {"n": n})
@@ -54,7 +54,7 @@ def embedders() -> tuple[Embedder, Embedder]:
 
 @contextmanager
 def places(kind: str) -> Iterator[str]:
-    """The address of a store, for as long as it is needed."""
+    """The address of a store that exists until the end of the block."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
     if kind == "weaviate":
         from support.weaviate_server import running_weaviate
@@ -73,7 +73,7 @@ def places(kind: str) -> Iterator[str]:
 
 
 class Reader:
-    """Asks all the time; `pause` is the longest time between two answers, in seconds."""
+    """Searches continuously. `pause` is the longest time between two answers, in seconds."""
 
     def __init__(self, address: str, name: str, spaces: tuple[Embedder, Embedder]) -> None:
         self.pause, self.answers = 0.0, 0
@@ -82,7 +82,6 @@ class Reader:
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
         self._over.set()
         self._thread.join()
 
@@ -96,7 +95,7 @@ class Reader:
 
 
 class Writer:
-    """Writes all the time; `waited` is how long it was refused while the collection was cut over, in seconds."""
+    """Writes continuously. `waited` is how long its writes were refused during the cutover, in seconds."""
 
     def __init__(self, address: str, name: str, old: Embedder) -> None:
         self.written, self.waited = 0, 0.0
@@ -105,7 +104,6 @@ class Writer:
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
         self._over.set()
         self._thread.join()
 
@@ -169,7 +167,7 @@ def measure(kind: str, items: list[Item]) -> None:
 
 
 def tokens(items: list[Item]) -> None:
-    """The plan's count of a collection that a hash wrote, by its sample, beside a count of all."""
+    """Compare the plan's estimate from a sample with a count of all documents, in a collection with fake vectors."""
     _, new = embedders()
     old = Embedder("fake:")
     with places("folder") as address:

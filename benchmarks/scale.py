@@ -1,20 +1,18 @@
-"""Documents a second, memory, and work done again after a kill: a direct loop, Daft and Ray, side by side.
+"""Documents per second, memory, and work repeated after a kill: a plain loop, Daft and Ray.
 
     python benchmarks/scale.py            # 4,000 documents of 5 ms each
     python benchmarks/scale.py 20000 --only loop "twofold, daft"
-    python benchmarks/scale.py --rates    # what docs/cluster.md plans with: per second of one core's time
+    python benchmarks/scale.py --rates    # rates for planning in docs/cluster.md: per second of one core's time
 
-The model is `fake:5ms`: a hash that sleeps, as a model that works on its own processor would, so that two workers can
-be shown on a machine of few cores. Each line is a process of its own. "loop" is `embed_documents` in batches of 64,
-what there is to compare with. "twofold" lines are `index` into a store that keeps nothing but ids; with daft the engine
-is Daft's native runner, with ray its Ray runner on a cluster of one or two nodes of one core on this machine. The lines
-of Daft and of Ray Data alone map the same documents by the same embedder and write Parquet, with the checkpoint that
-they have. "of ideal" compares with what the sleeping alone allows. Memory is that of the process and its children;
-a cluster's nodes are none of them. Starting up is not counted.
+The model is `fake:5ms`, a hash that sleeps like a model on its own processor, so that two workers run in parallel even
+on few cores. Each line is a separate process. "loop" is `embed_documents` in batches of 64, for comparison. "twofold"
+lines are `index` into a store that keeps only ids: with daft on Daft's native runner, with ray on its Ray runner, on a
+cluster of one or two nodes of one core on this machine. The lines "daft alone" and "ray data" map the same documents
+with the same embedder and write Parquet, with their own checkpoints. "of ideal" is relative to the sleeping time.
+Memory is that of the process and its children, without a cluster's nodes. Startup is not counted.
 
-After that each is killed (-9) when half of the documents are embedded, and run again: "again" is how many of those
-that were embedded then were embedded a second time. Each embedding is a byte in a file, written by whichever
-process does it.
+Then each is killed (-9) when half of the documents are embedded, and run again. "again" is the number of documents that
+were embedded twice. Each embedding appends a byte to a file, in whichever process it runs.
 """
 
 from __future__ import annotations
@@ -61,10 +59,9 @@ QUIET = {
 
 
 class Counted(FakeBackend):
-    """`fake:5ms` that notes each document it embeds in a file, which any number of processes append to."""
+    """`fake:5ms` that records each embedded document in a file, to which several processes can append."""
 
     def embed(self, documents: Sequence[Document], *args: Any, **options: Any) -> FloatArray:
-        """See there."""
         rows = super().embed(documents, *args, **options)
         if ledger := os.environ.get(LEDGER):
             with Path(ledger).open("ab", buffering=0) as file:
@@ -73,7 +70,7 @@ class Counted(FakeBackend):
 
 
 class CountedEmbedder(Embedder):
-    """An embedder on it; it pickles as any other."""
+    """An embedder with that backend. It can be pickled."""
 
     def __init__(self, model: str = f"fake:{MILLISECONDS}ms", **options: Any) -> None:
         super().__init__(model, **options)
@@ -81,7 +78,7 @@ class CountedEmbedder(Embedder):
 
 
 class Ids:
-    """A store that keeps the ids of its rows and their versions in a file; its methods are those of `Store`."""
+    """A store that keeps the ids and versions of its rows in a file. It implements `Store`."""
 
     name, keeps_lists = "ids", True
 
@@ -133,7 +130,7 @@ def twofold(
     embedder = CountedEmbedder()
     carried = Engine(address, at_once=at_once) if engine else None
     store = cast("Any", Ids(folder, Embedder("fake:")))
-    if carried is not None:  # what the first query loads is no part of a rate
+    if carried is not None:  # exclude what the first query loads
         list(carried.map(Embedder("fake:"), [Document.whole(text) for text in texts(BATCH)]))
     begin()
     index(embedder, store, (Item(f"d{number}", text) for number, text in enumerate(texts(size))), engine=carried)
@@ -182,7 +179,7 @@ def ray_data(size: int, folder: Path, *, address: str | None = None, workers: in
 
 @dataclass(frozen=True)
 class Way:
-    """One line: what is called, on how many nodes of a cluster (0 is none), by how many workers."""
+    """One line: the function, the number of cluster nodes (0 for no cluster) and the number of workers."""
 
     work: Any
     nodes: int = 0
@@ -222,13 +219,13 @@ def table(size: int, folder: Path) -> str:
 
 
 def begin() -> None:
-    """Say that all is imported and connected."""
+    """Report that imports and connections are done."""
     print("begin", flush=True)
 
 
 @contextmanager
 def cluster(nodes: int) -> Iterator[str | None]:
-    """A Ray cluster of nodes of one core, and its address."""
+    """A Ray cluster with nodes of one core, and its address."""
     if not nodes:
         yield None
         return
@@ -245,10 +242,10 @@ def cluster(nodes: int) -> Iterator[str | None]:
 
 
 class Child:
-    """A run in a process of its own, and the most `memory` of it and its children."""
+    """A run in a separate process. `memory` is the peak of it and its children."""
 
     def __init__(self, name: str, size: int, folder: Path, address: str | None) -> None:
-        code = "import scale; scale.main()"  # by its name, which pickles carry to other processes
+        code = "import scale; scale.main()"  # imported by name, as pickles need in other processes
         command = [sys.executable, "-c", code, str(size), "--work", name, str(folder), address or ""]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.memory, self._over = 0, threading.Event()
@@ -259,7 +256,7 @@ class Child:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def wait(self) -> float:
-        """Seconds from where it has begun to its end."""
+        """The seconds from its start, after imports, to its end."""
         code = self._process.wait()
         self._over.set()
         if code:
@@ -267,7 +264,7 @@ class Child:
         return time.monotonic() - self.started
 
     def kill(self) -> None:
-        """End it, and its children, at once."""
+        """Kill it and its children."""
         self._over.set()
         for process in self._family():
             with suppress(psutil.NoSuchProcess):
@@ -292,7 +289,7 @@ class Child:
 
 
 def measure(name: str, size: int) -> None:
-    """A whole run, then one that is killed in the middle and the one after it."""
+    """A complete run, then one that is killed halfway and the run after it."""
     way = WAYS[name]
     print(f"{name:26}", end="", flush=True)
     with tempfile.TemporaryDirectory() as place:
@@ -317,7 +314,7 @@ def measure(name: str, size: int) -> None:
 
 
 def killed(name: str, size: int, folder: Path, ledger: Path, address: str | None) -> int:
-    """How many documents were embedded twice, where a run is killed at half of them."""
+    """The number of documents that were embedded twice after a kill halfway."""
     folder.mkdir()
     ledger.write_bytes(b"")
     child = Child(name, size, folder, address)
@@ -325,7 +322,7 @@ def killed(name: str, size: int, folder: Path, ledger: Path, address: str | None
         time.sleep(0.01)
     child.kill()
     settled = -1
-    while settled != ledger.stat().st_size:  # a cluster's workers may finish what they have in hand
+    while settled != ledger.stat().st_size:  # a cluster's workers may finish their current work
         settled = ledger.stat().st_size
         time.sleep(2)
     Child(name, size, folder, address).wait()
@@ -336,19 +333,18 @@ def killed(name: str, size: int, folder: Path, ledger: Path, address: str | None
 
 
 class Free(FakeBackend):
-    """Vectors that cost nothing, of texts that a real tokenizer counts: what is left is the driver's own work."""
+    """Constant vectors for texts that a real tokenizer counts, so that only the driver's own work remains."""
 
     def __init__(self, real: Any) -> None:
         super().__init__()
         self.card, self.count_tokens = real.card, real.count_tokens  # type: ignore[method-assign]
 
     def embed(self, documents: Sequence[Document], *_: Any, **__: Any) -> FloatArray:
-        """The same for all."""
         return np.ones((sum(len(each.spans) for each in documents), self.card.width), np.float32)
 
 
 def rates(size: int) -> None:
-    """MiniLM's tokens, and the driver's documents and characters, for each second of a core's time."""
+    """MiniLM's tokens, and the driver's documents and characters, per second of one core's time."""
     from twofold.demo.asking import MODEL, with_bundled_weights
 
     sentence = "The keeper of lighthouse {} counts ships. Fog comes in at nine. Nobody answers the radio any more. "
@@ -370,7 +366,7 @@ def rates(size: int) -> None:
 
 
 def taken(work: Any) -> float:
-    """Seconds of cores' time that `work` takes, in all of the process's threads."""
+    """The CPU seconds of `work` in all threads of the process."""
     started = time.process_time()
     work()
     return time.process_time() - started
@@ -380,7 +376,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     asked.add_argument("size", nargs="?", type=int, default=4000, help="documents")
     asked.add_argument("--only", nargs="*", default=list(WAYS), help="some of the lines")
-    asked.add_argument("--rates", action="store_true", help="what the documentation plans with")
+    asked.add_argument("--rates", action="store_true", help="print the rates that docs/cluster.md plans with")
     asked.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
     given = asked.parse_args()
     os.environ.update(QUIET)

@@ -1,10 +1,10 @@
-"""Twofold's server beside the application of Weaviate's own container, on the same MiniLM and the same machine.
+"""Compares Twofold's server with the application in Weaviate's container, with the same MiniLM on the same machine.
 
-The container's application is github.com/weaviate/t2v-transformers-models: give a checkout of it by --container, and
-its dependencies are installed beside the other peers' (`benchmarks/peers/container.in`). It embeds text by text, here
-without splitting it into sentences (T2V_TRANSFORMERS_DIRECT_TOKENIZE). Each is run as its users get it: the container
-in float32, ours in what suits the machine, or --dtype. Rounds take turns, and medians are compared; on a machine
-that others use too, what is embedded in a second of computing says more than what is embedded in a second.
+The container's application is github.com/weaviate/t2v-transformers-models. Give a checkout of it with --container; its
+dependencies are installed like those of the other peers (`benchmarks/peers/container.in`). It embeds one text at a
+time, here without splitting it into sentences (T2V_TRANSFORMERS_DIRECT_TOKENIZE). Both run with their defaults: the
+container in float32, Twofold in the dtype that suits the machine, or --dtype. Rounds take turns, and medians are
+compared. On a shared machine, texts per CPU second are more reliable than texts per second.
 
 Run: python benchmarks/server.py [--container FOLDER] [--rounds 3] [--seconds 6] [--overload 60] [--signals 100]
 """
@@ -40,7 +40,7 @@ from load import WORDS
 from twofold import Embedder
 embedder = Embedder({model!r}, dtype={dtype!r})
 texts = [WORDS.format(number) for number in range(64)]
-for _ in range(12):  # the first calls make kernels, and are slow
+for _ in range(12):  # the first calls compile kernels and are slow
     embedder.embed_documents(texts)
 seconds, computed = [], time.process_time()
 until = time.perf_counter() + {seconds}
@@ -66,7 +66,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(command: list[str], port: int, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A server, once it is ready."""
+    """A server that is ready."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
     try:
         deadline = time.monotonic() + 180
@@ -90,7 +90,7 @@ def ours(port: int, model: str, dtype: str) -> list[str]:
 
 @contextmanager
 def container(checkout: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The container's application, in a folder that has the model where it looks for it."""
+    """The container's application, in a folder with the model in the expected place."""
     from peers.environments import python_of
 
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +112,7 @@ def load(port: int, kind: str, clients: int, texts: int, seconds: float, *, rate
 
 
 def engine(model: str, dtype: str, seconds: float) -> tuple[float, float]:
-    """Seconds that the engine itself takes for 64 texts, without a server, and how many of them it computes."""
+    """The engine's seconds for 64 texts without a server, and its CPU seconds."""
     code = ENGINE.format(load=str(LOAD.parent), model=model, dtype=dtype, seconds=seconds)
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     wall, computing = map(float, done.stdout.split())
@@ -120,13 +120,13 @@ def engine(model: str, dtype: str, seconds: float) -> tuple[float, float]:
 
 
 def memory(process: subprocess.Popen[bytes]) -> float:
-    """MiB that a process holds."""
+    """The memory of a process in MiB."""
     status = Path(f"/proc/{process.pid}/status").read_text("utf-8")
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def cpu(process: subprocess.Popen[bytes]) -> float:
-    """Seconds that a process has computed."""
+    """The CPU seconds of a process."""
     fields = Path(f"/proc/{process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -134,7 +134,7 @@ def cpu(process: subprocess.Popen[bytes]) -> float:
 def asked(
     server: tuple[int, subprocess.Popen[bytes]], kind: str, case: tuple[int, int], seconds: float
 ) -> dict[str, Any]:
-    """What clients saw, and how many texts the server embeds in a second of computing."""
+    """The clients' measurements, and the texts per CPU second of the server."""
     port, process = server
     began = cpu(process)
     found = load(port, kind, *case, seconds)
@@ -170,7 +170,7 @@ def compare(checkout: Path | None, rounds: int, seconds: float, dtype: str) -> N
     bulk = list(zip(results["1 client, 64 texts"]["twofold"], engines, strict=True))
     wall = statistics.median(one["p50"] / alone for one, (alone, _) in bulk)
     computing = statistics.median(64 / one["per_cpu"] / alone for one, (_, alone) in bulk)
-    print(f"\n64 texts in one request: {wall:.2f} x the engine's own time, {computing:.2f} x its own computing")
+    print(f"\n64 texts in one request: {wall:.2f} x the engine's own time, {computing:.2f} x its own CPU time")
 
 
 def show(who: str, found: list[dict[str, Any]]) -> None:
@@ -184,7 +184,7 @@ def show(who: str, found: list[dict[str, Any]]) -> None:
 
 
 def overload(seconds: float, dtype: str) -> None:
-    """Four times as much as it can do: refusals, waiting times, memory."""
+    """Load of four times the server's capacity: refusals, waiting times, memory."""
     port = free_port()
     with running(ours(port, minilm(), dtype), port) as process:
         able = load(port, "embeddings", 16, 8, min(10.0, seconds))["turns"]
@@ -193,7 +193,7 @@ def overload(seconds: float, dtype: str) -> None:
         middle = memory(process)
         again = load(port, "embeddings", 0, 8, seconds / 2, rate=4 * able)
         after = memory(process)
-    print(f"\n4 x what it can do ({able:.0f} requests of 8 texts a second) for {seconds:.0f} s")
+    print(f"\n4 x its capacity of {able:.0f} requests of 8 texts per second, for {seconds:.0f} s")
     for one in (found, again):
         print(f"  statuses {one['statuses']}   accepted: {one['turns']:.0f}/s, p99 {one['p99']:.2f} s ", end="")
         print(f"(the queue is {QUEUE_SECONDS:.0f} s)")
@@ -201,7 +201,7 @@ def overload(seconds: float, dtype: str) -> None:
 
 
 def signals(times: int) -> None:
-    """SIGTERM under load, again and again: what was accepted is answered."""
+    """Send SIGTERM under load, repeatedly: accepted requests must be answered."""
     lost = answered = 0
     for number in range(times):
         port = free_port()
@@ -225,7 +225,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--overload", type=float, default=20)
     parser.add_argument("--signals", type=int, default=3)
-    parser.add_argument("--dtype", default="auto", help="ours; the container computes in float32")
+    parser.add_argument("--dtype", default="auto", help="the dtype of our server; the container computes in float32")
     chosen = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch {version('torch')}, {chosen.dtype}")
     if chosen.rounds:

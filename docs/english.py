@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 WHERE = ("*.md", "core/*.py", "integrations/*.py", "benchmarks/*.py", "docs/*.py", "examples/*.py", "Makefile", "*.toml")
-UNCHECKED = {"CHANGELOG.md", "docs/english.py"}
+UNCHECKED = {"CHANGELOG.md", "docs/english.py", "core/twofold/local/calibration.py"}  # which has sample texts
 
 DIALECT = {
     # Subject, verb, object.

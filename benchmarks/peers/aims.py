@@ -1,4 +1,4 @@
-"""What is aimed at, beside what was reached. The aims are for a CPU with bfloat16 and VNNI instructions."""
+"""The aims and the results. The aims are for a CPU with bfloat16 and VNNI instructions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TORCH = "torch"
 
 @dataclass(frozen=True)
 class Aim:
-    """A figure, the least (or, with `most`, the largest) that it should be, and what it is; None was not measured."""
+    """A figure, its aim (a minimum, or with `most` a maximum), and the result, which is None if not measured."""
 
     what: str
     limit: float
@@ -24,20 +24,18 @@ class Aim:
 
     @property
     def verdict(self) -> str:
-        """Met, missed, or not measured."""
         if self.reached is None or not isfinite(self.reached):
             return "not measured"
         return "met" if (self.reached <= self.limit if self.most else self.reached >= self.limit) else "missed"
 
     def __str__(self) -> str:
-        """One line."""
         sign = "<=" if self.most else ">="
         reached = "-" if self.verdict == "not measured" else f"{self.reached:.{self.digits}f}"
         return f"{self.what:66} {sign} {self.limit:.{self.digits}f}  {reached:>8}  {self.verdict}"
 
 
 def aims(minilm: Measured, v3: Measured | None) -> list[Aim]:
-    """Every aim that this benchmark measures; memory while loading is `loading.py`'s."""
+    """All aims that this benchmark measures. `loading.py` measures memory."""
     float32, bfloat16, int8 = (f"twofold {dtype}" for dtype in ("float32", "bfloat16", "int8"))
     listed = [
         Aim("float32: speed over OpenVINO float32", 1.1, faster(minilm, float32, "openvino float32")),
@@ -67,23 +65,23 @@ def aims(minilm: Measured, v3: Measured | None) -> list[Aim]:
 
 
 def ratio(one: float, other: float) -> float | None:
-    """One over the other; None where either was not measured."""
+    """The ratio, or None if a value was not measured."""
     return one / other if isfinite(one) and isfinite(other) else None
 
 
 def seconds(measured: Measured, name: str) -> float:
-    """An engine's time for all texts; infinite where it did not run."""
+    """An engine's time for all texts, or infinity if it did not run."""
     row = measured.row(name)
     return inf if row is None else row.many
 
 
 def faster(measured: Measured, ours: str, theirs: str) -> float | None:
-    """How many times as fast one engine is as another, over all texts."""
+    """The speed of one engine relative to another, over all texts."""
     return ratio(seconds(measured, theirs), seconds(measured, ours))
 
 
 def worth(measured: Measured, name: str) -> tuple[float | None, float | None]:
-    """An engine's lowest cosine, and its nDCG."""
+    """An engine's lowest cosine and its nDCG."""
     row = measured.row(name)
     if row is None:
         return None, None
@@ -91,7 +89,7 @@ def worth(measured: Measured, name: str) -> tuple[float | None, float | None]:
 
 
 def shares(measured: Measured, dtype: str) -> tuple[float | None, float | None]:
-    """The shares of the packed peak that our products reach (by the profile), and that the whole does."""
+    """The shares of the packed peak that our products (from the profile) and the whole engine reach."""
     row, peak, profile = measured.row(f"twofold {dtype}"), measured.peaks.get(dtype), measured.profiles.get(dtype)
     if row is None or peak is None or profile is None:
         return None, None

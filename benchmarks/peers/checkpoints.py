@@ -1,4 +1,4 @@
-"""Random checkpoints in published layouts: nothing but the shape decides how fast and how large a model is."""
+"""Random checkpoints in published layouts. Speed and size depend only on a model's shape."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_to
 
 @dataclass(frozen=True)
 class Shape:
-    """The size of an encoder. Its vocabulary is that of MiniLM's tokenizer: a larger table is only looked up in."""
+    """The size of an encoder. Its vocabulary is MiniLM's, since the size of the word table hardly affects speed."""
 
     layers: int
     width: int
@@ -32,11 +32,11 @@ class Shape:
 
     @property
     def product_flops(self) -> int:
-        """Floating-point operations of the matrix products, a token."""
+        """Floating-point operations of the matrix products per token."""
         return 2 * self.layers * self.width * (4 * self.width + 2 * self.inner)
 
     def flops(self, lengths: list[int]) -> float:
-        """Of sequences of these lengths: the products, and both of attention's."""
+        """Floating-point operations for sequences of these lengths, including attention's two products."""
         return self.product_flops * sum(lengths) + 4 * self.layers * self.width * sum(n * n for n in lengths)
 
 
@@ -45,12 +45,12 @@ BERT_BASE = Shape(layers=12, width=768, heads=12, inner=3072, positions=512)
 
 
 def v3(layers: int) -> Shape:
-    """The shape of jina-embeddings-v3, which has 24 layers; XLM-RoBERTa large's too."""
+    """The shape of jina-embeddings-v3 and XLM-RoBERTa large, which have 24 layers."""
     return Shape(layers=layers, width=1024, heads=16, inner=4096, positions=8194)
 
 
 def make(folder: Path, family: str, dtype: torch.dtype, shape: Shape, vocabulary: int = VOCABULARY) -> Path:
-    """A checkpoint of random weights in a family's layout; v3's original one with five stacked adapters."""
+    """A random checkpoint in a family's layout. v3's is the original one, with five stacked adapters."""
     layout = next(layout for layout in layouts.LAYOUTS if layout.family == family)
     tables = {"word": vocabulary, "kind": 2, "position": shape.positions}
     outputs = {"qkv": 3 * shape.width, "up": shape.inner}
@@ -77,7 +77,7 @@ def make(folder: Path, family: str, dtype: torch.dtype, shape: Shape, vocabulary
 
 
 def config(family: str, shape: Shape) -> dict[str, object]:
-    """What no tensor says."""
+    """The config values that tensors do not show."""
     stated = {
         "model_type": "bert",
         "num_attention_heads": shape.heads,
@@ -87,17 +87,17 @@ def config(family: str, shape: Shape) -> dict[str, object]:
     if family != "jina-v3":
         return stated
     lora = {"lora_adaptations": list(ADAPTERS), "lora_rank": RANK, "lora_alpha": 1}
-    instructions = dict.fromkeys(ADAPTERS, "")  # the same tokens as a peer that adds none
+    instructions = dict.fromkeys(ADAPTERS, "")  # the same tokens as a peer without instructions
     return {**stated, **lora, "model_type": "xlm-roberta", "task_instructions": instructions}
 
 
 def random(*shape: int, dtype: torch.dtype) -> torch.Tensor:
-    """As transformers starts training."""
+    """Initialised as transformers does for training."""
     return torch.randn(*shape, dtype=dtype).mul_(0.02)
 
 
 def adapted(module: str, weight: torch.Tensor, *, table: bool) -> dict[str, torch.Tensor]:
-    """A module of v3's original layout: its weight, and five stacked adapters; a table's lie the other way round."""
+    """A module of v3's original layout: its weight and five stacked adapters, which are transposed for tables."""
     rows, columns = weight.shape
     count = len(ADAPTERS)
     a, b = ((count, rows, RANK), (count, RANK, columns)) if table else ((count, RANK, columns), (count, rows, RANK))
@@ -109,7 +109,7 @@ def adapted(module: str, weight: torch.Tensor, *, table: bool) -> dict[str, torc
 
 
 def v3_beside_roberta(place: Path, layers: int, tokenizer: Path) -> tuple[Path, Path]:
-    """Two folders, made once: v3's shape with its adapters, and XLM-RoBERTa's of the same size for the peers."""
+    """Two folders, created once: v3's shape with its adapters, and XLM-RoBERTa of the same size for the peers."""
     ours, theirs = (place / f"{name}-{layers}-layers" for name in ("jina-v3", "xlm-roberta"))
     for folder in (ours, theirs):
         if folder.exists():
@@ -129,7 +129,7 @@ def v3_beside_roberta(place: Path, layers: int, tokenizer: Path) -> tuple[Path, 
 
 
 def roberta(folder: Path, shape: Shape) -> None:
-    """XLM-RoBERTa as transformers saves it; its padding id is that of MiniLM's tokenizer."""
+    """XLM-RoBERTa as transformers saves it, with the padding id of MiniLM's tokenizer."""
     from transformers import XLMRobertaConfig, XLMRobertaModel
 
     made = XLMRobertaConfig(

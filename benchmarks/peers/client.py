@@ -1,4 +1,4 @@
-"""The harness's end of a worker: it starts the process, asks, and says why an answer did not come."""
+"""The client of a worker. It starts the process, sends requests, and reports why an answer is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BENCHMARKS = Path(__file__).parents[1]
 LONGEST = 900.0
-"""Seconds after which a peer that does not answer is ended."""
+"""The time limit for an answer, in seconds."""
 
 
 class Client:
@@ -50,10 +50,10 @@ class Client:
         self._reader.start()
 
     def ask(self, do: str, **request: Any) -> Any:
-        """What the worker answers.
+        """Send a request and return the worker's answer.
 
         Raises:
-            PeerError: it reports an error, ends, or takes too long.
+            PeerError: the worker reports an error, ends, or takes too long.
         """
         assert self._process.stdin is not None
         try:
@@ -63,7 +63,7 @@ class Client:
         except queue.Empty:
             self._process.kill()
             raise PeerError(f"no answer to {do!r} within {self.longest:,.0f} s") from None
-        except OSError:  # the pipe is closed: it has ended
+        except OSError:  # the worker has ended and closed the pipe
             line = ""
         if not line:
             raise PeerError(f"its process ended ({self._process.wait(10)}): {self._last_words()}")
@@ -73,12 +73,12 @@ class Client:
         return answer["ok"]
 
     def close(self) -> None:
-        """End the process, and give back its pipes."""
+        """End the process and close its pipes."""
         self._process.kill()
         self._process.wait()
         self._reader.join()
         for pipe in (self._process.stdin, self._process.stdout, self._said):
-            with suppress(OSError):  # what was not sent any more
+            with suppress(OSError):  # unsent data is lost
                 assert pipe is not None
                 pipe.close()
 

@@ -1,6 +1,6 @@
-"""Engines as a worker opens them: Twofold in the project's environment, sentence-transformers in a peer's.
+"""The engines that a worker opens: Twofold in the project's environment, sentence-transformers in a peer's.
 
-What a peer makes of a checkpoint (an exported graph, int8 weights) is kept in its environment's folder.
+Converted checkpoints of a peer (an exported graph, int8 weights) are kept in the folder of its environment.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 BATCHES = (32, 16, 8, 4)
-"""Texts in a batch that a peer is tried with; 32 is its default."""
+"""The batch sizes to try with a peer. Its default is 32."""
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What an engine is opened with.
+    """The arguments to open an engine.
 
     Attributes:
         folder: the checkpoint.
-        kept: the name under which a peer keeps what it makes of it.
+        kept: the name under which a peer keeps the converted checkpoint.
         dtype: float32, bfloat16 or int8.
-        calibration: texts for a peer that quantises by what it sees.
-        bare: leave the adapters out.
+        calibration: texts for a peer that calibrates its quantisation.
+        bare: run without adapters.
     """
 
     folder: str
@@ -40,12 +40,12 @@ class Opening:
 
 
 class Engine(Protocol):
-    """A model in one dtype. `note` says what it computes in, where that is not plain."""
+    """A model in one dtype. `note` explains the dtype of the computation if it is not obvious."""
 
     note: str
 
     def encode(self, texts: Sequence[str], batch: int | None) -> ndarray:
-        """Documents to unit vectors, (n, width), with `batch` texts a batch (Twofold: tokens); None is the default."""
+        """Documents to unit vectors (n, width). `batch` is texts (Twofold: tokens) per batch; None is the default."""
         ...
 
     def query(self, text: str) -> ndarray:
@@ -54,7 +54,7 @@ class Engine(Protocol):
 
 
 class Twofold:
-    """This project's engine."""
+    """Twofold's own engine."""
 
     note = ""
 
@@ -67,25 +67,23 @@ class Twofold:
         self.embedder = functools.cache(lambda batch: make(batch_tokens=batch))
 
     def encode(self, texts: Sequence[str], batch: int | None) -> ndarray:
-        """The weights are held once, whatever the number of batch sizes."""
+        """Embedders of different batch sizes share the weights."""
         vectors: ndarray = self.embedder(batch).embed_documents(texts)
         return vectors
 
     def query(self, text: str) -> ndarray:
-        """On the query side, with its adapter."""
         vector: ndarray = self.embedder(None).embed_query(text)
         return vector
 
 
 class SentenceTransformers:
-    """The peer, whichever backend computes."""
+    """sentence-transformers on any backend."""
 
     def __init__(self, model: Any, note: str = "") -> None:
         self.note = note
         self.model = model
 
     def encode(self, texts: Sequence[str], batch: int | None) -> ndarray:
-        """Normalised as well, and without a progress bar."""
         size = batch or BATCHES[0]
         vectors: ndarray = self.model.encode(
             list(texts), batch_size=size, normalize_embeddings=True, show_progress_bar=False
@@ -93,7 +91,6 @@ class SentenceTransformers:
         return vectors
 
     def query(self, text: str) -> ndarray:
-        """One text alone."""
         vector: ndarray = self.model.encode(text, normalize_embeddings=True, show_progress_bar=False)
         return vector
 
@@ -106,7 +103,7 @@ def with_torch(opening: Opening) -> Engine:
 
 
 def openvino_graph(opening: Opening) -> Path:
-    """The graph that OpenVINO runs, exported once; int8 by nncf, smoothed and calibrated on texts like those timed."""
+    """The graph for OpenVINO, exported once. int8 is by nncf, smoothed and calibrated on texts like the timed ones."""
     plain = _exported(opening, "openvino", "openvino/openvino_model.xml")
     int8 = plain.with_name("openvino_model_int8.xml")
     if opening.dtype == "int8" and not int8.exists():
@@ -125,7 +122,7 @@ def with_openvino(opening: Opening) -> Engine:
 
 
 def onnx_graph(opening: Opening) -> Path:
-    """The graph that ONNX Runtime runs, exported once; int8 is its dynamic quantisation for VNNI."""
+    """The graph for ONNX Runtime, exported once. int8 is its dynamic quantisation for VNNI."""
     if opening.dtype == "bfloat16":
         raise ValueError("ONNX Runtime has no bfloat16 products on a CPU")
     plain = _exported(opening, "onnx", "onnx/model.onnx")
@@ -151,7 +148,7 @@ FAMILIES: dict[str, Callable[[Opening], Engine]] = {
 
 
 GRAPHS: dict[str, Callable[[Opening], Path]] = {"openvino": openvino_graph, "onnxruntime": onnx_graph}
-"""What a family makes of a checkpoint before it can be opened; it is kept."""
+"""The conversion of a checkpoint for each family that needs one. The result is kept."""
 
 
 def _load(folder: str | Path, **options: Any) -> Any:
@@ -166,7 +163,7 @@ def _load_onnx(graph: Path) -> Any:
 
 
 def _exported(opening: Opening, backend: str, file: str) -> Path:
-    """The graph that a backend makes of the checkpoint; the rest of the checkpoint is put beside it."""
+    """The checkpoint's graph for a backend, in a folder with the other files of the checkpoint."""
     kept = Path(sys.prefix) / "exported" / opening.kept
     if not (kept / file).exists():
         _load(opening.folder, backend=backend).save_pretrained(str(kept))
@@ -174,7 +171,7 @@ def _exported(opening: Opening, backend: str, file: str) -> Path:
 
 
 def _quantize_openvino(plain: Path, to: Path, calibration: Sequence[str]) -> None:
-    """What sentence-transformers' own export does by default, with texts of ours: its data set lies on a hub."""
+    """The default of sentence-transformers' own export, but with our texts, since its data set needs a hub."""
     import nncf
     import openvino
 

@@ -1,7 +1,7 @@
-"""Environments of the peers: one each, made by uv in the clone and never installed beside Twofold.
+"""The environments of the peers, which uv creates in the clone. Peers are never installed together with Twofold.
 
-`<peer>.in` lists what a peer needs and `<peer>.txt` pins it (`make constraints` refreshes the pins). An environment is
-made again when either changes.
+`<peer>.in` lists the dependencies of a peer and `<peer>.txt` their pins (`make constraints` updates them). When either
+changes, the environment is created again.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PLACE = ROOT / ".venv-bench"
-"""Where the environments lie, and in them what a peer has made of a checkpoint. Git ignores it."""
+"""The folder of the environments, with the peers' converted checkpoints. Git ignores it."""
 SOON = {"UV_HTTP_TIMEOUT": "5", "UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_RETRIES": "0"}
 
 
 class PeerError(Exception):
-    """A peer that cannot be installed, or that fails; the message is the reason, in one line."""
+    """A peer cannot be installed, or it fails. The message gives the reason in one line."""
 
 
 def python_of(peer: str) -> Path:
-    """The interpreter of a peer's environment, which is made where it is missing or old.
+    """The interpreter of a peer's environment, which is created if it is missing or outdated.
 
     Raises:
-        PeerError: it cannot be made.
+        PeerError: the environment cannot be created.
     """
     folder = PLACE / peer
     wanted, pins = HERE / f"{peer}.in", HERE / f"{peer}.txt"
@@ -46,19 +46,19 @@ def python_of(peer: str) -> Path:
 
 
 def find_uv() -> str:
-    """The uv that is installed, or that the Makefile has fetched.
+    """The installed uv, or the one that the Makefile downloaded.
 
     Raises:
-        PeerError: there is none.
+        PeerError: uv is missing.
     """
     found = shutil.which("uv", path=os.pathsep.join([os.environ.get("PATH", ""), str(ROOT / ".uv" / "bin")]))
     if found is None:
-        raise PeerError("uv is missing: `make bench` fetches it")
+        raise PeerError("uv is missing: `make bench` downloads it")
     return found
 
 
 def torch_build(install: list[str]) -> list[str]:
-    """The option for torch's far smaller CPU build, where there is no GPU and the index that has it answers soon."""
+    """The option for torch's much smaller CPU build, if there is no GPU and its index answers quickly."""
     if shutil.which("nvidia-smi") is not None:
         return []
     option = ["--torch-backend=cpu"]
@@ -72,7 +72,7 @@ def run(command: list[str]) -> None:
     """Run a command to its end.
 
     Raises:
-        PeerError: it fails; the message ends with the last thing that it said.
+        PeerError: it fails. The message ends with its last line of output.
     """
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""The machine's own limit, and where Twofold's time goes: what its worker measures beside texts."""
+"""Measures the machine's limit and a profile of Twofold, in its worker."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from peers.engines import Engine
 
 SHAPES = ((1536, 1024, 4096), (1536, 4096, 1024), (1536, 384, 1536), (1536, 1536, 384))
-"""Rows, inputs and outputs of the products that give the peak: an MLP of v3's width, and one of MiniLM's."""
+"""Rows, inputs and outputs of the products that determine the peak: from MLPs of v3's and MiniLM's width."""
 
 KINDS = {"attention": r"bmm|softmax|attention|::exp_?$", "products": r"linear|addmm|::mm$|_int_mm"}
-"""What an operator's name tells of it; the rest is glue."""
+"""Parts of operator names -> their kind. All other operators are glue."""
 
 
 def peak(dtype: str, seconds: float = 0.25) -> dict[str, float]:
-    """GFLOP/s of products with a weight that oneDNN packed once (`packed`), and of `F.linear` (`linear`).
+    """GFLOP/s of products with a weight packed once by oneDNN (`packed`), and of `F.linear` (`linear`).
 
-    Where torch lacks the packed operators both are `F.linear`'s; int8 has packed products alone.
+    If torch lacks the packed operators, both are `F.linear`'s. int8 has only packed products.
     """
     import torch
 
@@ -59,14 +59,14 @@ def _int8_product(rows: int, inputs: int, outputs: int) -> dict[str, Callable[[]
     x = torch.randint(0, 255, (rows, inputs), dtype=torch.uint8)
     packed = operators.qlinear_prepack(torch.randint(-127, 127, (outputs, inputs), dtype=torch.int8), None)
     scales, zeros = torch.full((outputs,), 0.01), torch.zeros(outputs, dtype=torch.int32)
-    # without products in bfloat16 oneDNN has no kernel that gives it, and takes ages
+    # without bfloat16 products, oneDNN has no fast kernel with bfloat16 output
     given = torch.bfloat16 if cpu_has_bfloat16() else torch.float32
     rest: tuple[Any, ...] = (None, 1.0, 0, given, "none", [], "none")
     return {"packed": lambda: operators.qlinear_pointwise(x, 0.02, 128, packed, scales, zeros, *rest)}
 
 
 def _fastest(run: Callable[[], object], seconds: float) -> float:
-    """The shortest of as many runs as fit in `seconds`, three at least."""
+    """The shortest of the runs that fit in `seconds`, at least three."""
     best, end, done = float("inf"), time.perf_counter() + seconds, 0
     while done < 3 or time.perf_counter() < end:
         start = time.perf_counter()
@@ -77,7 +77,7 @@ def _fastest(run: Callable[[], object], seconds: float) -> float:
 
 
 def profile(engine: Engine, texts: Sequence[str]) -> dict[str, Any]:
-    """Seconds that one pass spends in products, attention and glue, by torch's profiler, and the largest operators."""
+    """Seconds of one pass in products, attention and glue, from torch's profiler, and the most expensive operators."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiler
 
@@ -92,5 +92,5 @@ def profile(engine: Engine, texts: Sequence[str]) -> dict[str, Any]:
 
 
 def kind_of(operator: str) -> str:
-    """Products, attention or glue, by an operator's name."""
+    """The kind of an operator, from its name: products, attention or glue."""
     return next((kind for kind, marks in KINDS.items() if re.search(marks, operator)), "glue")

@@ -1,4 +1,4 @@
-"""One stage of the benchmark: a checkpoint, texts, engines that take turns, and what came out for each of them."""
+"""One stage of the benchmark: a checkpoint, texts, engines that take turns, and the results of each engine."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ OURS = "twofold"
 
 @dataclass
 class Row:
-    """An engine and what was measured of it: times in seconds, the best of all rounds.
+    """An engine and its measurements. Times are in seconds and the best of all rounds.
 
     Attributes:
-        family, dtype, bare: which engine; `bare` is Twofold without adapters.
-        failure: why there is nothing more; "" where there is.
-        note: what the engine says of itself.
-        first: to the first vector, the imports of its process included.
-        batch: texts in a batch, the best of those tried; None is the engine's own choice.
-        many: for all texts.
-        query: the median of one turn's queries.
-        near: how near its vectors are to float32's.
+        family, dtype, bare: the engine; `bare` is Twofold without adapters.
+        failure: the reason why there are no measurements, or "".
+        note: the engine's own remark.
+        first: the time to the first vector, including the imports of its process.
+        batch: texts per batch, the best of those tried; None is the engine's own choice.
+        many: the time for all texts.
+        query: the median time of the queries in one turn.
+        near: the cosines of its vectors to float32's.
         ranks: how well it ranks the demo's answers.
     """
 
@@ -56,13 +56,12 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What is printed: family and dtype."""
         return f"{self.family} {self.dtype}" + ", no adapter" * self.bare
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A checkpoint for us and one for the peers (the same, or one of the same size), and the texts for all."""
+    """A checkpoint for Twofold, one for the peers (the same, or one of equal size), and the texts for all engines."""
 
     name: str
     ours: Path
@@ -74,13 +73,12 @@ class Stage:
     queries: int = 20
 
     def folder(self, family: str) -> Path:
-        """The checkpoint of a family of engines."""
         return self.ours if family == OURS else self.theirs
 
 
 @dataclass
 class Measured:
-    """A stage with its rows, the machine's peaks by dtype (GFLOP/s) and the profiles of our engines."""
+    """A stage with its rows, the machine's peaks by dtype (GFLOP/s) and Twofold's profiles."""
 
     stage: Stage
     rows: list[Row]
@@ -89,23 +87,23 @@ class Measured:
 
     @property
     def tokens(self) -> int:
-        """Of all timed texts together."""
+        """The number of tokens in all timed texts."""
         return sum(self.stage.texts.lengths)
 
     def row(self, name: str) -> Row | None:
-        """The row of that name, where it has no failure."""
+        """The row with that name, or None if the engine failed."""
         return next((row for row in self.rows if row.name == name and not row.failure), None)
 
     def best(self, family: str, what: str) -> float:
-        """The least of `what` ("many", "query") over the dtypes of a family; infinite where nothing ran."""
+        """The minimum of `what` ("many", "query") over the dtypes of a family, or infinity if none ran."""
         return min((getattr(row, what) for row in self.rows if row.family == family and not row.failure), default=inf)
 
 
 def measure(stage: Stage, clients: dict[str, Client], rows: list[Row], say: Callable[[str], None]) -> Measured:
-    """Open every engine, see what its vectors are worth, then let all take turns. A row that fails says why."""
+    """Open all engines, evaluate their vectors, then let them take turns. A failed row contains the reason."""
     measured = Measured(stage, rows)
     for client in clients.values():
-        with suppress(PeerError):  # its rows will say the same
+        with suppress(PeerError):  # its rows will report the same error
             client.ask("begin", texts=stage.texts.by_name)
     with tempfile.TemporaryDirectory() as place:
         vectors: dict[str, dict[str, NDArray[np.float32]]] = {}
@@ -125,13 +123,13 @@ def measure(stage: Stage, clients: dict[str, Client], rows: list[Row], say: Call
 
 
 def running(rows: Iterable[Row]) -> list[Row]:
-    """Those that have not failed."""
+    """The rows that have not failed."""
     return [row for row in rows if not row.failure]
 
 
 @contextmanager
 def failing(row: Row) -> Iterator[None]:
-    """What fails within becomes the row's failure."""
+    """Record an error inside the block as the row's failure."""
     try:
         yield
     except PeerError as error:
@@ -139,7 +137,7 @@ def failing(row: Row) -> Iterator[None]:
 
 
 def opened(stage: Stage, client: Client, row: Row, file: Path) -> dict[str, NDArray[np.float32]]:
-    """Open an engine, find its best batch, and embed what its quality is judged by: name of the texts -> vectors."""
+    """Open an engine, find its best batch size, and embed the texts for quality: name of the texts -> vectors."""
     folder = stage.folder(row.family)
     told = client.ask("open", engine=row.name, folder=str(folder), kept=folder.name, dtype=row.dtype, bare=row.bare)
     row.note, row.first = told["note"], told["seconds"]
@@ -154,7 +152,7 @@ def opened(stage: Stage, client: Client, row: Row, file: Path) -> dict[str, NDAr
 
 
 def worth(stage: Stage, rows: list[Row], vectors: dict[str, dict[str, NDArray[np.float32]]]) -> None:
-    """Compare each engine with the first one that ran in float32 on the same checkpoint, a peer if there is one."""
+    """Compare each engine with the first float32 engine on the same checkpoint, preferably a peer."""
     order = sorted(running(rows), key=lambda row: (row.family == OURS, row.bare))
     for row in running(rows):
         reference = next(
@@ -184,7 +182,7 @@ def take_turns(measured: Measured, clients: dict[str, Client]) -> None:
             seconds = clients[row.family].ask("encode", engine=row.name, texts="many", batch=row.batch)
             row.many = min(row.many, seconds)
     for dtype in dict.fromkeys(row.dtype for row in running(rows) if row.family == OURS):
-        with suppress(PeerError):  # a share that is not measured is printed so
+        with suppress(PeerError):  # a missing share is printed as not measured
             now, known = clients[OURS].ask("peak", dtype=dtype), measured.peaks.get(dtype, {})
             measured.peaks[dtype] = {name: max(value, known.get(name, 0.0)) for name, value in now.items()}
     for row in running(rows):

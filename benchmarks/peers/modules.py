@@ -1,8 +1,8 @@
-"""A corpus for late chunking: Python's own modules as documents, and questions that only the document can answer.
+"""A corpus for late chunking: Python's modules as documents, with questions that need the document as context.
 
-A document is a module: its docstring, then what its classes, methods and functions say of themselves, without their
-qualified names. A question is a module's name and the first sentence of a piece that lacks that name: many modules have
-a way to close, read or flush, and only the document says whose.
+A document is a module: its docstring, then the docstrings of its classes, methods and functions, without their
+qualified names. A question is a module's name and the first sentence of a piece that does not contain that name. Many
+modules have functions to close, read or flush; only the document tells to which module a piece belongs.
 """
 
 from __future__ import annotations
@@ -22,21 +22,20 @@ if TYPE_CHECKING:
 
 PIECES_AT_LEAST = 4
 LONGEST = 400
-"""Characters of a piece."""
+"""The allowed length of a piece, in characters."""
 QUESTIONS_OF_A_MODULE = 5
 BETWEEN = "\n\n"
 
 
 @dataclass(frozen=True)
 class Module:
-    """A document: a module's name, and what is said of it, the module's own docstring first."""
+    """A document: a module's name and its pieces of text, the module's docstring first."""
 
     name: str
     pieces: list[str]
 
     @property
     def text(self) -> str:
-        """The whole document."""
         return BETWEEN.join(self.pieces)
 
     @property
@@ -47,7 +46,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and where its answer begins: a character of a document."""
+    """A question, and the position of its answer in a document, in characters."""
 
     text: str
     module: int
@@ -55,7 +54,7 @@ class Question:
 
 
 def modules() -> list[Module]:
-    """Every module with enough to say."""
+    """All modules with enough text."""
     texts: dict[str, list[str]] = {}
     for name in sorted(entry.name for entry in standard_library() if _is_module(entry.name)):
         module = importlib.import_module(name)
@@ -71,7 +70,7 @@ def modules() -> list[Module]:
 
 
 def questions(found: Sequence[Module]) -> list[Question]:
-    """Up to five of each module, spread over it."""
+    """Up to five questions per module, spread over its text."""
     asked = []
     for number, module in enumerate(found):
         lacking = [

@@ -1,4 +1,4 @@
-"""What an engine's vectors are worth: how near they are to float32's, and how well they rank the demo's answers."""
+"""The quality of an engine's vectors: their cosines to float32's, and their ranking of the demo's answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEPTH = 10
 
 
 class Cosines(NamedTuple):
-    """The lowest and the mean of the cosines of two engines' vectors of the same texts."""
+    """The lowest and the mean cosine between two engines' vectors of the same texts."""
 
     lowest: float
     mean: float
@@ -34,7 +34,7 @@ class Ranking(NamedTuple):
 
 
 def cosines(found: NDArray[np.float32], reference: NDArray[np.float32]) -> Cosines:
-    """Of vectors (n, width), row by row; not a number counts as 0."""
+    """The cosines of vectors (n, width), row by row. NaN counts as 0."""
     a, b = (np.asarray(array, np.float64) for array in (found, reference))
     values = np.nan_to_num((a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)))
     return Cosines(float(values.min()), float(values.mean()))
@@ -56,7 +56,7 @@ def ranking(
 
 
 def ndcg(found: Sequence[str], answers: Collection[str]) -> float:
-    """Normalised discounted cumulative gain of `found`, best first; answers gain 1 (Järvelin, Kekäläinen 2002)."""
+    """Normalised discounted cumulative gain of `found`, best first. Each answer gains 1 (Järvelin, Kekäläinen 2002)."""
     gained = sum(1 / log2(rank + 1) for rank, name in enumerate(found, 1) if name in answers)
     most = sum(1 / log2(rank + 1) for rank in range(1, min(len(answers), len(found)) + 1))
     return gained / most if most else 0.0

@@ -1,4 +1,4 @@
-"""The tables that people read, and the same as JSON."""
+"""Prints the results as tables, and writes them as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDTHS = (30, 9, 9, 6, 9, 11, 9, 8, 7, 8)
 
 
 def table(measured: Measured) -> Iterator[str]:
-    """A stage: a line an engine. "ours is" how many times as fast Twofold in the same dtype is."""
+    """A stage with one line per engine. "ours is" is the speed of Twofold in the same dtype, relative to the engine."""
     stage = measured.stage
     yield f"\n{stage.name}: {len(stage.texts.many)} texts, {measured.tokens:,} tokens; best of {stage.rounds} rounds"
     yield line(HEAD)
@@ -41,7 +41,7 @@ def table(measured: Measured) -> Iterator[str]:
 
 
 def line(cells: Sequence[str]) -> str:
-    """The first cell to the left, the others to the right."""
+    """A line with the first cell left-aligned and the others right-aligned."""
     first, *rest = (
         f"{cell:<{width}}" if n == 0 else f"{cell:>{width}}"
         for n, (cell, width) in enumerate(zip(cells, WIDTHS, strict=True))
@@ -50,7 +50,7 @@ def line(cells: Sequence[str]) -> str:
 
 
 def limits(measured: Measured) -> Iterator[str]:
-    """What the machine can do, what of it is reached, and where the time goes."""
+    """The machine's limit, the share of it that is reached, and the profile."""
     for dtype, peak in measured.peaks.items():
         plain = f", F.linear {peak['linear']:,.0f}" if peak["linear"] else ""
         yield f"{measured.stage.name} in {dtype}: the peak of packed products is {peak['packed']:,.0f} GFLOP/s{plain}"
@@ -65,13 +65,13 @@ def limits(measured: Measured) -> Iterator[str]:
 
 
 def verdicts(aims: Sequence[Aim]) -> Iterator[str]:
-    """Every aim with what was reached."""
+    """Each aim with its result."""
     yield "\naims, for a CPU with avx512_bf16 and VNNI; every peer is its best batch, behind sentence-transformers"
     yield from map(str, aims)
 
 
 def as_json(stages: Sequence[Measured], aims: Sequence[Aim], about: dict[str, Any]) -> dict[str, Any]:
-    """Everything that was measured, with the versions that it was measured with."""
+    """All measurements and the versions of the software."""
     return {
         "about": about,
         "stages": [
@@ -91,5 +91,5 @@ def as_json(stages: Sequence[Measured], aims: Sequence[Aim], about: dict[str, An
 
 
 def plain(row: Row) -> dict[str, Any]:
-    """A row without what was not measured: JSON has no infinity."""
+    """A row without the values that were not measured, since JSON cannot represent infinity."""
     return {name: value for name, value in asdict(row).items() if value not in (None, "", float("inf"), {})}

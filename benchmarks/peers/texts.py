@@ -1,4 +1,4 @@
-"""The texts that every engine gets: the demo's corpus and questions, and passages of mixed lengths cut from it."""
+"""The texts for all engines: the demo's corpus and questions, and passages of mixed lengths cut from the corpus."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Texts:
-    """What one stage of the benchmark embeds.
+    """The texts of one stage of the benchmark.
 
     Attributes:
         many: what is timed, and the number of tokens of each.
-        queries: questions of some ten tokens, timed one by one.
-        calibration: for a peer that quantises by what it sees; none of them is timed.
-        corpus, questions: what ranking is measured on; empty where the weights are random.
+        queries: questions of about ten tokens, timed one by one.
+        calibration: texts for a peer that calibrates its quantisation. They are not timed.
+        corpus, questions: the texts to measure ranking with. Empty if the weights are random.
     """
 
     many: list[str]
@@ -34,7 +34,7 @@ class Texts:
 
     @property
     def by_name(self) -> dict[str, list[str]]:
-        """All of them as plain texts."""
+        """All of them as plain texts, by name."""
         return {
             "many": self.many,
             "queries": self.queries,
@@ -47,7 +47,7 @@ class Texts:
 def gather(
     count: Callable[[Sequence[str]], list[int]], many: int, longest: int, documents: int, *, ranked: bool
 ) -> Texts:
-    """`many` passages of 8 to `longest` tokens, and at most `documents` of the corpus, every answer among them."""
+    """`many` passages of 8 to `longest` tokens, and at most `documents` of the corpus, including all answers."""
     from twofold.demo.corpus import standard_library
     from twofold.demo.questions import load_questions
 
@@ -73,7 +73,7 @@ def passages(
     lengths: tuple[int, int],
     seed: int,
 ) -> list[str]:
-    """Runs of neighbouring words from random places, whose lengths in tokens lie evenly between both `lengths`."""
+    """Runs of consecutive words from random places. Their lengths in tokens are spread evenly between `lengths`."""
     rng = random.Random(seed)
     made = []
     for _ in range(number):
@@ -87,7 +87,7 @@ def passages(
 
 
 def thinned(corpus: Sequence[Entry], answers: Collection[str], number: int) -> list[Entry]:
-    """Every answer, and about as many others, evenly spread, as make `number` in all; in the corpus's order."""
+    """All answers, and evenly spread other documents, about `number` in total, in the order of the corpus."""
     others = [entry.name for entry in corpus if entry.name not in answers]
     room = number - (len(corpus) - len(others))
     wanted = {*answers, *(others[:: ceil(len(others) / room)] if room > 0 else ())}

@@ -1,7 +1,7 @@
-"""A worker: one process for each peer, in its own environment, that does what the harness asks, line by line.
+"""A worker: one process per peer, in its own environment, that serves the benchmark's requests.
 
-`python -m peers.worker FAMILY` reads JSON lines from standard input and answers each with one: `{"ok": …}`, or
-`{"error": "…"}` with the reason. Vectors go into .npy files. What libraries print goes to standard error.
+`python -m peers.worker FAMILY` reads JSON lines from standard input and answers each with one line: `{"ok": …}`, or
+`{"error": "…"}` with the reason. Vectors are written to .npy files. Output of libraries goes to standard error.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ VERSIONS = (
 
 
 class Worker:
-    """The engines that are open, and the texts that were sent; each public method is a request."""
+    """The open engines and the received texts. Each public method is a request."""
 
     def __init__(self, family: str) -> None:
         self._family = family
@@ -45,7 +45,7 @@ class Worker:
         self._texts: dict[str, list[str]] = {}
 
     def about(self) -> dict[str, Any]:
-        """Versions, threads, whether the CPU computes in bfloat16, and the seconds that the imports took."""
+        """Versions, threads, whether the CPU supports bfloat16, and the duration of the imports in seconds."""
         start = time.perf_counter()
         for module in IMPORTS[self._family]:
             importlib.import_module(module)
@@ -61,7 +61,7 @@ class Worker:
         }
 
     def begin(self, texts: dict[str, list[str]]) -> None:
-        """A stage: let go of every engine, so that the next checkpoint has the memory, and keep its texts by name."""
+        """Start a stage: close all engines to free their memory, and keep the new texts by name."""
         self._texts = texts
         self._engines.clear()
         if self._family == "twofold":
@@ -71,7 +71,7 @@ class Worker:
         gc.collect()
 
     def open(self, engine: str, **opening: Any) -> dict[str, Any]:
-        """Open an engine; the seconds to its first vector, without what is made once and kept."""
+        """Open an engine and measure the seconds to its first vector, without the conversion of the checkpoint."""
         wanted = Opening(**opening, calibration=self._texts["calibration"])
         if self._family in GRAPHS:
             GRAPHS[self._family](wanted)
@@ -83,7 +83,7 @@ class Worker:
         return {"seconds": time.perf_counter() - start, "note": opened.note}
 
     def encode(self, engine: str, texts: str, batch: int | None = None, to: str | None = None) -> float:
-        """Seconds for all texts of that name; their vectors into the file `to`."""
+        """The seconds to embed all texts of that name. Writes the vectors to the file `to`."""
         start = time.perf_counter()
         vectors = self._engines[engine].encode(self._texts[texts], batch)
         seconds = time.perf_counter() - start
@@ -92,7 +92,7 @@ class Worker:
         return seconds
 
     def queries(self, engine: str, count: int) -> float:
-        """The median of the seconds that one query takes, over `count` of them."""
+        """The median seconds of one query, over `count` queries."""
         run, texts, seconds = self._engines[engine].query, self._texts["queries"], []
         for number in range(count):
             start = time.perf_counter()
@@ -101,11 +101,11 @@ class Worker:
         return statistics.median(seconds)
 
     def peak(self, dtype: str) -> dict[str, float]:
-        """GFLOP/s of products, see `limits.peak`."""
+        """GFLOP/s of products, from `limits.peak`."""
         return limits.peak(dtype)
 
     def profile(self, engine: str) -> dict[str, Any]:
-        """Where one pass over the timed texts spends its time, see `limits.profile`."""
+        """The profile of one pass over the timed texts, from `limits.profile`."""
         return limits.profile(self._engines[engine], self._texts["many"])
 
 
@@ -126,7 +126,7 @@ def main() -> None:
         answer: dict[str, Any]
         try:
             answer = {"ok": getattr(worker, request.pop("do"))(**request)}
-        except Exception as error:  # noqa: BLE001 - whatever a peer raises is the reason that its row shows
+        except Exception as error:  # noqa: BLE001 - any error of a peer becomes the reason in its row
             said = next(iter(str(error).strip().splitlines()), "")
             answer = {"error": f"{type(error).__name__}: {said}" if said else type(error).__name__}
         print(json.dumps(answer), file=answers, flush=True)

@@ -1,6 +1,7 @@
-"""Clients of a server that is about to end: how many requests were answered, and how many lost. Prints JSON.
+"""Clients of a server that is shutting down. Prints the numbers of answered and lost requests as JSON.
 
-Lost is a request that went out on a connection that the server had accepted and not said it would close.
+A request is lost if it was sent on an accepted connection that the server had not announced to close, without an
+answer.
 """
 
 from __future__ import annotations

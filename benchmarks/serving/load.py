@@ -1,9 +1,9 @@
-"""Clients that ask as Weaviate does, over sockets: a process of its own, so that it takes nothing from the server.
+"""Clients that send Weaviate's requests over sockets, in a separate process so that they do not slow the server.
 
-Run: python load.py PORT KIND CLIENTS TEXTS SECONDS RATE; it prints one JSON object. KIND is `vectors` (one text a
-request, Weaviate's route; TEXTS of them one after the other make one turn) or `embeddings` (TEXTS in a request). RATE 0
-is a closed loop: a client asks again when it has its answer; otherwise so many requests a second are begun, whatever
-comes back.
+Run: python load.py PORT KIND CLIENTS TEXTS SECONDS RATE. It prints one JSON object. KIND is `vectors` (Weaviate's route
+with one text per request; a turn is TEXTS requests in sequence) or `embeddings` (TEXTS texts per request). With RATE 0,
+each client sends its next request after the previous answer. Otherwise RATE requests per second are started,
+independently of the answers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NUMBERS = count()
 
 
 class Load:
-    """What is asked, and what came back."""
+    """The requests and the results."""
 
     def __init__(self, port: int, kind: str, texts: int) -> None:
         self.port, self.kind, self.texts = port, kind, texts
@@ -50,7 +50,7 @@ class Load:
         return "\r\n".join((*lines, "", "")).encode() + raw
 
     async def turn(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Ask, and take the answers."""
+        """Send the requests and read the answers."""
         began, status = time.perf_counter(), 0
         for request in self.bodies():
             writer.write(request)
@@ -64,14 +64,14 @@ class Load:
             self.seconds.append(time.perf_counter() - began)
 
     async def closed(self, until: float) -> None:
-        """One client that asks again when it has its answer."""
+        """One client that sends its next request after each answer."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**24)
         while time.perf_counter() < until:
             await self.turn(reader, writer)
         writer.close()
 
     async def one(self, pool: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> None:
-        """One request of an open loop, on a connection that is free."""
+        """One request of an open loop, on a free connection."""
         pair = pool.pop() if pool else await asyncio.open_connection("127.0.0.1", self.port, limit=2**24)
         try:
             await self.turn(*pair)
@@ -80,7 +80,7 @@ class Load:
             self.statuses[0] += 1
 
     async def open(self, rate: float, seconds: float) -> None:
-        """So many requests a second, whatever comes back."""
+        """Start `rate` requests per second, independently of the answers."""
         pool: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         began, tasks = time.perf_counter(), []
         for number in range(int(rate * seconds)):

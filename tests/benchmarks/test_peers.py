@@ -1,4 +1,4 @@
-"""The parts of the benchmark that compute: texts, quality, aims, and what is said of a peer that fails."""
+"""The benchmark's own computations: texts, quality, aims, and the reports of failing peers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WORDS = [f"w{number}" for number in range(500)]
 
 
 def letters(texts: Sequence[str]) -> list[int]:
-    """A tokenizer for which every character but a space is a token."""
+    """A tokenizer that counts all characters except spaces."""
     return [len(text.replace(" ", "")) for text in texts]
 
 
@@ -89,7 +89,7 @@ def test_ranking_counts_only_answers_that_are_in_the_corpus() -> None:
     questions = [Question("one", frozenset({"a", "elsewhere"})), Question("two", frozenset({"a"}))]
     found = ranking(asked, documents, ["a", "b", "c"], questions)
     assert found.recall == 1.0
-    assert found.ndcg == pytest.approx((1 + 1 / log2(3)) / 2)  # among equals the first document stands first
+    assert found.ndcg == pytest.approx((1 + 1 / log2(3)) / 2)  # equal scores keep the order of the documents
 
 
 def test_an_aim_is_met_missed_or_not_measured() -> None:

@@ -86,7 +86,7 @@ def test_one_wrong_adapter_is_found_out(embedder: Embedder, known: list[Publishe
 def test_bfloat16_is_allowed_more_and_says_so(folder: Path, known: list[Published]) -> None:
     rounded = Embedder(str(folder), device="cpu", dtype="bfloat16")
     finding = named(list(examine(rounded, known)), "published vectors")
-    assert f"{TOLERANCES['bfloat16']} is allowed in bfloat16" in finding.detail
+    assert f"allowed {TOLERANCES['bfloat16']} in bfloat16" in finding.detail
 
 
 def test_a_model_that_nobody_published_is_not_judged(embedder: Embedder) -> None:
@@ -99,7 +99,7 @@ def test_a_tokenizer_of_another_model_is_found_out(embedder: Embedder, monkeypat
     monkeypatch.setitem(TOKEN_COUNTS, embedder.card.name, ("hello", 999))
     finding = named(list(examine(embedder, [])), "tokenizer")
     assert finding.ok is False
-    assert "published are 999" in finding.detail
+    assert "the published count is 999" in finding.detail
 
 
 def test_a_checkpoint_that_can_not_be_read_is_a_finding(tmp_path: Path) -> None:

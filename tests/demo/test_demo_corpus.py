@@ -1,4 +1,4 @@
-"""The corpus and the questions: the same each time, honest, and answered in every version of Python."""
+"""The corpus and the questions: stable, fair, and with answers in every version of Python."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_is_private_or_has_effects_is_not(name: str) -> None:
 def test_documents_say_something_of_their_own() -> None:
     bodies = [text.partition("\n")[2] for text in corpus().values()]
     assert min(map(len, bodies)) >= 12
-    assert "collections.abc.Sized" not in corpus()  # it has no docstring of its own
+    assert "collections.abc.Sized" not in corpus()  # its docstring is inherited
 
 
 def test_it_is_quiet_and_the_same_in_every_process() -> None:
@@ -87,7 +87,7 @@ def test_every_question_has_an_answer_in_this_python() -> None:
 def test_no_question_is_its_answers_docstring() -> None:
     for question in load_questions():
         for name in question.answers & corpus().keys():
-            named = len(question.text.split()) < 3  # "square root" can not be said otherwise
+            named = len(question.text.split()) < 3  # "square root" has no other wording
             assert named or question.text.lower() not in corpus()[name].lower(), (question.text, name)
             assert "." not in name or name not in question.text
 

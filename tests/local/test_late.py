@@ -1,4 +1,4 @@
-"""Late chunking: every token in the span that holds it, windows over long documents, and the reference by hand."""
+"""Late chunking: which tokens each span gets, windows over long documents, and a reference computed by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from support.checkpoints import INSTRUCTIONS, unigram, v3_original, wordpiece
+from support.checkpoints import INSTRUCTIONS, unigram, wordpiece
 from twofold import Document, Embedder, InputError
 from twofold.documents import is_blank
 from twofold.local.tokenizer import Tokenizer
@@ -20,7 +20,6 @@ from twofold.models import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from support.checkpoints import Made
     from twofold.local.windows import TokenSequence
@@ -47,7 +46,7 @@ unicode_texts = st.lists(alphabet, min_size=1, max_size=40).map("".join).filter(
 
 @pytest.fixture(scope="module", params=["wordpiece", "unigram", "unigram with leading spaces"])
 def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    """Each kind of tokenizer; they differ in whether a token's offsets hold the space before it."""
+    """Each kind of tokenizer. They differ in whether a token's offsets include the space before it."""
     folder = tmp_path_factory.mktemp("tokenizer")
     if request.param == "wordpiece":
         wordpiece(folder)
@@ -57,7 +56,7 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 def pooled(sequences: list[TokenSequence]) -> dict[int, set[int]]:
-    """Target -> the tokens that are pooled into it, for documents of a single sequence."""
+    """Target -> its pooled tokens, for documents of a single sequence."""
     return {
         target: set(rows.tolist())
         for sequence in sequences
@@ -77,7 +76,7 @@ def test_consecutive_spans_share_out_every_token_once(
     try:
         sequences = tokenizer.sequences([Document.from_spans(text, spans)], task, ROOMY)
     except InputError as error:
-        assert "has no token of its own" in str(error)  # noqa: PT017 - the other outcome is checked below
+        assert "contains no token" in str(error)  # noqa: PT017 - the other outcome is checked below
         return
     (sequence,) = sequences
     flat = np.concatenate([*sequence.rows])
@@ -125,15 +124,15 @@ def test_one_span_over_everything_pools_every_token(tokenizer: Tokenizer, text: 
 
 
 @pytest.mark.parametrize("split", [True, False])
-def test_vectors_are_those_of_a_plain_reference(tmp_path: Path, split: bool) -> None:
-    made = v3_original(tmp_path / "v3", split=split, length=512)
-    want = by_hand(made, CHUNKS)
-    got = Embedder(made.folder, dtype="float32", device="cpu").embed_chunks(CHUNKS)
+def test_vectors_are_those_of_a_plain_reference(made: Callable[..., Made], split: bool) -> None:
+    v3 = made("jina-v3", split=split, length=512)
+    want = by_hand(v3, CHUNKS)
+    got = Embedder(v3.folder, dtype="float32", device="cpu").embed_chunks(CHUNKS)
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
 def by_hand(made: Made, chunks: list[str]) -> np.ndarray:
-    """One pass of transformers' model over instruction and document, then a loop over tokens and chunks."""
+    """One pass of transformers' model over instruction and document, then a plain loop over tokens and chunks."""
     from tokenizers import Tokenizer as Rust
 
     text, instruction = "".join(chunks), INSTRUCTIONS[PASSAGE]
@@ -146,7 +145,7 @@ def by_hand(made: Made, chunks: list[str]) -> np.ndarray:
         place = next((place for place in inside if not text[place].isspace()), start - len(instruction))
         if index == len(encoding.ids) - 1:
             members[-1].append(index)
-        elif end <= len(instruction):  # the first special token too
+        elif end <= len(instruction):  # including the first special token
             members[0].append(index)
         else:
             members[int(np.searchsorted(ends, place, side="right"))].append(index)
@@ -183,7 +182,7 @@ def test_overlapping_spans_and_gaps(embedder: Callable[..., Embedder]) -> None:
 def test_a_span_without_a_token_is_named(minilm: str) -> None:
     model = Embedder(minilm)  # for which "harbour" is one token
     halves = Document.from_spans("harbour fog", [(0, 4), (4, 7), (7, 11)])
-    with pytest.raises(InputError, match=r"span 1 of document 1, \(4, 7\), has no token of its own: 'our'") as caught:
+    with pytest.raises(InputError, match=r"span 1 of document 1, \(4, 7\), contains no token: 'our'") as caught:
         model.embed_late([Document.whole("fine"), halves])
     assert caught.value.index == 1
 
@@ -247,7 +246,7 @@ def test_a_window_gives_what_one_pass_over_its_text_gives(
             np.testing.assert_allclose(got[target], states[rows].mean(0), atol=1e-5)
 
 
-def test_a_book_of_two_hundred_thousand_tokens(embedder: Callable[..., Embedder], monkeypatch: Any) -> None:
+def test_a_book_of_two_hundred_thousand_tokens(made: Callable[..., Made], monkeypatch: Any) -> None:
     from twofold.local.encoder import Encoder
 
     real, longest = Encoder.__call__, [0]
@@ -257,8 +256,9 @@ def test_a_book_of_two_hundred_thousand_tokens(embedder: Callable[..., Embedder]
         return real(self, batch, adapter)
 
     monkeypatch.setattr(Encoder, "__call__", watched)
-    document, chunks = long_document(60_000, 12)
-    model = embedder("jina-v3", batch_tokens=2048)
+    document, chunks = long_document(42_000, 12)
+    v3 = made("jina-v3", split=True, length=512).folder
+    model = Embedder(v3, dtype="float32", device="cpu", batch_tokens=2048, late_window=256, late_overlap=32)
     assert model.count_tokens([document.text])[0] > 200_000
     vectors = model.embed_late([document])[0]
     assert vectors.shape == (len(chunks), 48)
@@ -268,7 +268,9 @@ def test_a_book_of_two_hundred_thousand_tokens(embedder: Callable[..., Embedder]
 
 def test_a_span_longer_than_a_window_is_named(embedder: Callable[..., Embedder]) -> None:
     document, _ = long_document(400, 200)
-    with pytest.raises(InputError, match=r"span 0 of document 0 has \d+ tokens; a window holds \d+: split it"):
+    with pytest.raises(
+        InputError, match=r"span 0 of document 0 has \d+ tokens, but a window has room for \d+: split it"
+    ):
         embedder("jina-v3").embed_late([document])
 
 
@@ -281,7 +283,7 @@ def test_a_window_without_room_for_its_overlap(embedder: Callable[..., Embedder]
 @pytest.mark.parametrize("pooling", ["cls", "last"])
 def test_models_pooled_by_one_token_refuse_spans(bert_with: Callable[..., str], pooling: str) -> None:
     model = Embedder(bert_with(pooling))
-    with pytest.raises(InputError, match=f"pools its {pooling} token alone.*needs a mean-pooled model"):
+    with pytest.raises(InputError, match=f"pools only its {pooling} token, .*needs a mean-pooled model"):
         model.embed_chunks(CHUNKS)
     assert model.embed_chunks(["one chunk alone is a document"]).shape == (1, 48)
 

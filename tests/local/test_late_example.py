@@ -1,4 +1,4 @@
-"""The example, as a user runs it."""
+"""The late chunking example, run as a user runs it."""
 
 from __future__ import annotations
 

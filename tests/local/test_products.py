@@ -1,4 +1,4 @@
-"""Packed products and grouped attention give what torch's own give, and give way where they cannot."""
+"""Packed products and grouped attention agree with torch's own, which replace them where they do not work."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_packed_weight_gives_the_plain_product(rows: int, bias: bool) -> None:
 
 
 class Wrong(Plain):
-    """A kernel that is off by a little in one of its forms."""
+    """A kernel that is slightly wrong in one of its forms."""
 
     def gelu(self, x: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.gelu(self(x), approximate="tanh")
@@ -101,7 +101,7 @@ def test_long_sequences_are_grouped_with_no_other() -> None:
 
 
 def test_batches_have_few_sizes() -> None:
-    """Of texts of any length, and of any number of them; a query has its own."""
+    """For texts of any length and number. A query keeps its own size."""
     sizes = set()
     for count in range(1, 40):
         for length in range(2, 120, 7):

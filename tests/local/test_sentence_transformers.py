@@ -1,4 +1,4 @@
-"""Families that the encoder does not know: sentence-transformers' own vectors, behind the same face."""
+"""Families that the encoder does not support: their vectors are exactly sentence-transformers' own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TEXTS = ["How do I remove a directory?", "Berlin", "The keeper counted nine ships.", "fog"] * 9 + ["harbour"]
-"""More than are embedded at once."""
+"""More texts than the backend embeds at once."""
 PROMPTS = {"query": "query: ", "document": "passage: "}
 LENGTH = 24
 
@@ -68,7 +68,7 @@ def modernbert(folder: Path) -> None:
 
 
 def bert_with_a_dense_module(folder: Path) -> None:
-    """Its vectors are narrower than its hidden states."""
+    """A BERT whose vectors are narrower than its hidden states."""
     bert(folder)
     sentence_transformers_files(folder, "mean", LENGTH, **PROMPTS)
     modules = json.loads((folder / "modules.json").read_text("utf-8"))
@@ -227,12 +227,12 @@ def test_bfloat16_is_taken_and_int8_is_refused(embedder: Callable[..., Embedder]
 
 
 def test_a_device_that_is_not_there(embedder: Callable[..., Embedder]) -> None:
-    with pytest.raises(DeviceError, match="'cuda:63' is not there"):
+    with pytest.raises(DeviceError, match="'cuda:63' does not exist"):
         embedder(device="cuda:63").embed_query("fog")
 
 
 def test_code_beside_the_weights_is_never_run(tmp_path: Path, folders: dict[str, Path]) -> None:
-    """Neither a config's own class, nor a module's, nor a pickle."""
+    """Neither a class named in a config, nor a module, nor a pickle."""
     trace = tmp_path / "ran"
     code = f"open({str(trace)!r}, 'w').close()\n\n\nclass Own:\n    pass\n"
     for number, change in enumerate(
@@ -245,10 +245,10 @@ def test_code_beside_the_weights_is_never_run(tmp_path: Path, folders: dict[str,
         (folder / "own.py").write_text(code, "utf-8")
         config = json.loads((folder / "config.json").read_text("utf-8"))
         write_json(folder / "config.json", config | change)
-        if number:  # transformers knows the family by itself
+        if number:  # transformers has its own class for the family
             assert Embedder(folder, device="cpu").embed_query("fog").shape == (WIDTH,)
         else:
-            with pytest.raises(ModelError, match="is of no family that can be run here"):
+            with pytest.raises(ModelError, match="has a family that cannot run here"):
                 Embedder(folder, device="cpu").embed_query("fog")
     folder = shutil.copytree(folders["distilbert"], tmp_path / "module")
     (folder / "own.py").write_text(code, "utf-8")
@@ -267,7 +267,7 @@ def test_weights_that_can_not_be_read(folders: dict[str, Path], tmp_path: Path) 
     with pytest.raises(ModelError, match="truncated"):
         Embedder(folder, device="cpu").embed_query("fog")
     weights.rename(folder / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="pickle alone"):
+    with pytest.raises(ModelError, match="only as a pickle"):
         Embedder(folder, device="cpu").embed_query("fog")
 
 
@@ -275,5 +275,5 @@ def test_a_pickled_module_is_never_opened(folders: dict[str, Path], tmp_path: Pa
     folder = shutil.copytree(folders["dense"], tmp_path / "pickled")
     (weights,) = folder.glob("*Dense/model.safetensors")
     weights.rename(weights.with_name("pytorch_model.bin"))
-    with pytest.raises(ModelError, match=r"pickle alone \(pytorch_model\.bin\)"):
+    with pytest.raises(ModelError, match=r"only as a pickle \(pytorch_model\.bin\)"):
         Embedder(folder, device="cpu").embed_query("fog")

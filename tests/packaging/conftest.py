@@ -1,4 +1,4 @@
-"""The built wheel, and environments that have nothing else."""
+"""The built wheel, and environments that contain only the wheel and its dependencies."""
 
 from __future__ import annotations
 

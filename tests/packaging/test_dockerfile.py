@@ -1,4 +1,4 @@
-"""The Dockerfile, as far as it can be checked without docker: what it copies, installs, sets and starts."""
+"""Checks of the Dockerfile that need no docker: what it copies, installs, sets and starts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The README, tried as a new user would: from the built wheel, alone in a new environment.
+"""Runs the README as a new user would: from the built wheel, in a new environment.
 
-Its models' names lead to checkpoints on this machine (`support/hub.py`). The numbers that it shows are those of E5's
-real weights: they are compared where TWOFOLD_TEST_E5 names a folder that has them.
+Its model names refer to checkpoints on this machine (`support/hub.py`). Its numbers come from E5's real weights. They
+are compared only if TWOFOLD_TEST_E5 names a folder with these weights.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The built wheel, alone in a new environment: what it holds, how light it is, what a missing extra says.
+"""The built wheel in a new environment: its contents, its imports, and the messages for missing extras.
 
-The wheel is built from the source distribution, so that one is shown to be whole as well.
+The wheel is built from the source distribution, which shows that the source distribution is complete too.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ print(*sorted(new), twofold.__version__)
 
 @pytest.fixture(scope="module")
 def bare(new_environment: NewEnvironment) -> Path:
-    """What the wheel requires, and nothing else."""
+    """An environment without extras."""
     return new_environment()
 
 
@@ -74,7 +74,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(names: list[str]) -> None:
 
 
 def test_the_playground_is_whole(wheel: Path, names: list[str]) -> None:
-    """What its page and its modules name is beside them in the wheel, and nothing is elsewhere."""
+    """The wheel contains all files that the playground's page and modules name, and the page names all of them."""
     root = "twofold/server/playground/"
     with zipfile.ZipFile(wheel) as archive:
         texts = {name: archive.read(name).decode() for name in names if name.startswith(root)}
@@ -95,7 +95,7 @@ def test_every_package_is_typed_and_the_licence_is_there(names: list[str]) -> No
 
 @pytest.fixture(scope="module")
 def requirements(metadata: Message) -> dict[str, set[str]]:
-    """What each extra requires; under "" what all of them do."""
+    """Extra -> its requirements; "" -> the requirements without extras."""
     found: dict[str, set[str]] = {"": set(), **{extra: set() for extra in metadata.get_all("Provides-Extra", [])}}
     for line in metadata.get_all("Requires-Dist", []):
         library, _, marker = line.partition(";")

@@ -1,4 +1,4 @@
-"""What CI says of the project is true."""
+"""The CI configuration matches the project's metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each extra alone, from the wheel: `python alone.py` lists them for CI, `python -I alone.py EXTRA` tries one."""
+"""Tests each extra alone, from the wheel. `python alone.py` lists them for CI, `python -I alone.py EXTRA` tests one."""
 
 import importlib
 import json
@@ -23,21 +23,21 @@ BRINGS = {
     "sentence-transformers": ["twofold.local.sentence_transformers"],
     "demo": ["twofold.demo.corpus", "chroma_twofold.demo"],
 }
-"""What an extra lets be imported, beside the core."""
+"""Extra -> the modules that can be imported with it, besides the core."""
 
 
 def every_extra() -> list[str]:
-    """As the project has them, but for the one that is all of them."""
+    """The project's extras, except `all`."""
     file = Path(__file__).parents[2] / "pyproject.toml"
     extras = tomllib.loads(file.read_text("utf-8"))["project"]["optional-dependencies"]
     return sorted(set(extras) - {"all"})
 
 
 def attempt(extra: str) -> None:
-    """Import what it brings, and embed.
+    """Import the extra's modules, and embed a text.
 
     Raises:
-        SystemExit: something is missing.
+        SystemExit: a library is missing.
     """
     from twofold import Embedder, MissingExtra
 

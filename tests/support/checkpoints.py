@@ -1,14 +1,15 @@
-"""Tiny random checkpoints in the published layouts, made once for each test that asks for one.
+"""Tiny random checkpoints in the published layouts. The fixture `made` makes each of them once per session.
 
-Each maker writes a folder as the original authors' files are laid out and returns the reference: a function from
-token ids (one sequence) and a task to the last hidden states, by transformers' own model or, for JinaBERT v2, which
-transformers does not have, by a padded forward pass written out here from its published description.
+Each maker writes a folder laid out like the original authors' files and returns the reference: a function from the
+token ids of one sequence and a task to the last hidden states. The reference is transformers' own model. For JinaBERT
+v2, which transformers does not have, it is a forward pass written here from the published description.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,7 +37,7 @@ WIDTH, HEADS, INNER, LAYERS, RANK = 48, 4, 96, 3, 4
 
 @dataclass(frozen=True)
 class Made:
-    """A checkpoint folder and what it must compute: (ids, adapter) -> hidden states (S, H)."""
+    """A checkpoint folder and its reference: (ids, adapter) -> hidden states (S, H)."""
 
     folder: Path
     hidden: Callable[[list[int], str | None], torch.Tensor]
@@ -48,7 +49,7 @@ def write_json(file: Path, value: object) -> None:
 
 
 def wordpiece(folder: Path) -> int:
-    """BERT's kind of tokenizer, `[CLS] A [SEP]`; returns the size of its vocabulary."""
+    """Write a tokenizer like BERT's, `[CLS] A [SEP]`, and return its vocabulary size."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -58,7 +59,7 @@ def wordpiece(folder: Path) -> int:
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     tokenizer.decoder = decoders.WordPiece()
-    tokenizer.enable_truncation(16)  # as published files have it, to be switched off when they are read
+    tokenizer.enable_truncation(16)  # published files set both; the engine must switch them off
     tokenizer.enable_padding(length=16)
     tokenizer.save(str(folder / "tokenizer.json"))
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", "model_max_length": 512})
@@ -66,7 +67,10 @@ def wordpiece(folder: Path) -> int:
 
 
 def unigram(folder: Path, *, split: bool = True) -> int:
-    """XLM-RoBERTa's kind, `<s> A </s>`; without `split` a token's offsets begin with the space before it."""
+    """Write a tokenizer like XLM-RoBERTa's, `<s> A </s>`, and return its vocabulary size.
+
+    Without `split`, a token's offsets include the space before it.
+    """
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     space = pre_tokenizers.Metaspace(prepend_scheme="always")
@@ -84,7 +88,7 @@ def unigram(folder: Path, *, split: bool = True) -> int:
 
 
 def randomise(model: torch.nn.Module, seed: int) -> None:
-    """Weights and norms far enough from zero and one for a wrong one to show."""
+    """Set weights and norms far enough from zero and one that a misplaced one changes the result."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -93,7 +97,7 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
 
 
 def sentence_transformers_files(folder: Path, pooling: str = "mean", length: int = 128, **prompts: str) -> None:
-    """What sentence-transformers keeps beside a model: modules, pooling, maximum length, prompts."""
+    """Write the files that sentence-transformers adds to a model: modules, pooling, maximum length, prompts."""
     kinds = [("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")]
     write_json(
         folder / "modules.json",
@@ -125,7 +129,7 @@ def _reference(model: Any) -> Callable[[list[int], str | None], torch.Tensor]:
 
 
 def bert(folder: Path, *, seed: int = 0) -> Made:
-    """BERT, by transformers."""
+    """BERT as transformers saves it."""
     from transformers import BertConfig, BertModel
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +148,7 @@ def bert(folder: Path, *, seed: int = 0) -> Made:
 
 
 def xlm_roberta(folder: Path, *, seed: int = 0) -> Made:
-    """XLM-RoBERTa, by transformers; its positions begin behind the padding id."""
+    """XLM-RoBERTa as transformers saves it. Its positions start after the padding id."""
     from transformers import XLMRobertaConfig, XLMRobertaModel
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -182,21 +186,19 @@ def _v3_model(vocabulary: int, seed: int, length: int) -> Any:
     return model
 
 
-def _merged(make: Callable[[], Any], terms: dict[str, dict[str, torch.Tensor]]) -> dict[str | None, Any]:
-    """A model for each task with its adapter added, and the bare one; `terms` is task -> weight -> what is added."""
-    variants: dict[str | None, Any] = {None: make()}
-    for task, deltas in terms.items():
-        model = make()
-        weights = dict(model.named_parameters())
-        with torch.no_grad():
-            for name, delta in deltas.items():
-                weights[name].add_(delta)
-        variants[task] = model
-    return variants
+def _added(model: Any, deltas: dict[str, torch.Tensor]) -> Any:
+    """The model after adding to its weights by name."""
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, delta in deltas.items():
+            weights[name].add_(delta)
+    return model
 
 
-def _choose(variants: dict[str | None, Any]) -> Callable[[list[int], str | None], torch.Tensor]:
-    return lambda ids, adapter: _reference(variants[adapter])(ids, adapter)
+def _choose(variant: Callable[[str | None], Any]) -> Callable[[list[int], str | None], torch.Tensor]:
+    """The reference over one model per task; `variant` builds it when a test first needs it."""
+    variant = cache(variant)
+    return lambda ids, adapter: _reference(variant(adapter))(ids, adapter)
 
 
 _FLASH = {
@@ -209,7 +211,7 @@ _FLASH = {
 
 
 def v3_original(folder: Path, *, seed: int = 0, length: int = 128, split: bool = True) -> Made:
-    """Jina v3 in its original layout: fused projections, and five stacked adapters on every linear layer and table."""
+    """Jina v3 in its original layout: fused projections, five stacked adapters on every linear layer and table."""
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = unigram(folder, split=split)
     state = _v3_model(vocabulary, seed, length).state_dict()
@@ -222,7 +224,7 @@ def v3_original(folder: Path, *, seed: int = 0, length: int = 128, split: bool =
     terms: dict[str, dict[str, torch.Tensor]] = {task: {} for task in TASKS}
 
     def put(flash: str, names: list[str], *, table: bool = False) -> None:
-        """One module with its adapters; `names` are the reference's weights that it is the stack of."""
+        """Store one module with its adapters; `names` are the reference's weights that are stacked in it."""
         weight = torch.cat([state[f"{name}.weight"] for name in names])
         outputs, inputs = weight.shape
         a = random(5, outputs, RANK) if table else random(5, RANK, inputs)
@@ -271,13 +273,13 @@ def v3_original(folder: Path, *, seed: int = 0, length: int = 128, split: bool =
             "matryoshka_dimensions": [8, 16, 32],
         },
     )
-    return Made(folder, _choose(_merged(lambda: _v3_model(vocabulary, seed, length), terms)))
+    return Made(folder, _choose(lambda task: _added(_v3_model(vocabulary, seed, length), terms.get(task or "", {}))))
 
 
 def v3_hf(folder: Path, *, seed: int = 0, length: int = 128, saved_by_transformers: bool = False) -> Made:
-    """Jina v3 as transformers has it: plain weights, and a folder for each task as PEFT itself saves it.
+    """Jina v3 as transformers has it: plain weights, and one adapter folder per task, saved by PEFT itself.
 
-    transformers saves under the original names what it holds under its own; both come with adapter folders.
+    transformers renames its own tensors to the original names when it saves. Published folders have either naming.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -287,7 +289,7 @@ def v3_hf(folder: Path, *, seed: int = 0, length: int = 128, saved_by_transforme
     bare.save_pretrained(folder)
     if not saved_by_transformers:
         save_file(bare.state_dict(), folder / "model.safetensors")
-    variants: dict[str | None, Any] = {None: _v3_model(vocabulary, seed, length)}
+    adapted: dict[str | None, Any] = {}
     for number, task in enumerate(TASKS):
         name = task.replace(".", "_").replace("-", "_")
         lora = LoraConfig(
@@ -305,14 +307,18 @@ def v3_hf(folder: Path, *, seed: int = 0, length: int = 128, saved_by_transforme
                 if "lora_" in parameter_name:
                     parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.4)
         model.save_pretrained(str(folder), save_embedding_layers=False)
-        variants[task] = model.merge_and_unload().train(mode=False)
-    return Made(folder, _choose(variants))
+        adapted[task] = model
+
+    def variant(task: str | None) -> Any:
+        return adapted[task].merge_and_unload().train(mode=False) if task else _v3_model(vocabulary, seed, length)
+
+    return Made(folder, _choose(variant))
 
 
 def jina_v2(folder: Path, *, post_norm: bool = False, seed: int = 0) -> Made:
-    """JinaBERT v2 in one of its two layouts; `model_type` says "bert", as the published files do."""
+    """JinaBERT v2 in one of its two layouts. `model_type` is "bert", as in the published files."""
     folder.mkdir(parents=True, exist_ok=True)
-    heads = 6  # no power of two, so that slopes lie between slopes
+    heads = 6  # not a power of two, so that ALiBi interpolates slopes
     generator = torch.Generator().manual_seed(seed)
     tensors: dict[str, torch.Tensor] = {}
 
@@ -362,7 +368,7 @@ def jina_v2(folder: Path, *, post_norm: bool = False, seed: int = 0) -> Made:
 
 
 def _jina_v2_hidden(tensors: dict[str, torch.Tensor], ids: list[int], heads: int, *, post_norm: bool) -> torch.Tensor:
-    """The published description, word for word and one head at a time: slow, plain, and unlike the engine."""
+    """The published description, one head at a time: slow, and independent of the engine's code."""
     slopes = [2**-2, 2**-4, 2**-6, 2**-8, 2**-1, 2**-3]  # six heads: four of four, then two of eight between
 
     def linear(name: str, x: torch.Tensor) -> torch.Tensor:
@@ -400,22 +406,12 @@ def _jina_v2_hidden(tensors: dict[str, torch.Tensor], ids: list[int], heads: int
     return x
 
 
-def jina_v2_post_norm(folder: Path, *, seed: int = 0) -> Made:
-    """The second layout of JinaBERT v2."""
-    return jina_v2(folder, post_norm=True, seed=seed)
-
-
-def v3_saved(folder: Path, *, seed: int = 0) -> Made:
-    """Adapter folders beside weights that transformers saved."""
-    return v3_hf(folder, seed=seed, saved_by_transformers=True)
-
-
-MAKERS: dict[str, Callable[[Path], Made]] = {
+MAKERS: dict[str, Callable[..., Made]] = {
     "bert": bert,
     "xlm-roberta": xlm_roberta,
     "jina-v2": jina_v2,
-    "jina-v2-post-norm": jina_v2_post_norm,
+    "jina-v2-post-norm": partial(jina_v2, post_norm=True),
     "jina-v3": v3_original,
     "jina-v3-hf": v3_hf,
-    "jina-v3-saved": v3_saved,
+    "jina-v3-saved": partial(v3_hf, saved_by_transformers=True),
 }

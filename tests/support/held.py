@@ -1,4 +1,4 @@
-"""An embedder whose engine waits until it is let go, so that what meets in a batch can be seen."""
+"""An embedder whose engine waits for a signal, so that tests can observe what is batched together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POISON = "poison"
 
 
 class HeldBackend(FakeBackend):
-    """Holds every batch while `gate` is closed; refuses the document that has `POISON` in it."""
+    """Holds all batches while `gate` is closed, and rejects documents that contain `POISON`."""
 
     def __init__(self, batch_tokens: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class HeldBackend(FakeBackend):
 
 
 class HeldEmbedder(FakeEmbedder):
-    """The fake, with a `HeldBackend`."""
+    """A fake embedder with a `HeldBackend`."""
 
     def __init__(self, batch_tokens: int = 1000, **options: Any) -> None:
         super().__init__(**options)

@@ -1,6 +1,6 @@
-"""A hub cache without a hub: published names over checkpoints of one random layer, and the real MiniLM under its own.
+"""A hub cache with published names: checkpoints with one random layer, and the real MiniLM.
 
-What the documentation shows with real models runs here too: the same layout, sizes and sides, other numbers.
+With it, the documentation's examples run without a network: layouts, sizes and sides are real, only numbers differ.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COMMIT = "1" * 40
 
 
 def make_hub(place: Path) -> Path:
-    """Fill a folder as huggingface-hub does."""
+    """Fill a cache folder as huggingface-hub does."""
     for hub_id, (family, shape, tokenizer) in PUBLISHED.items():
         folder = _snapshot(place, hub_id)
         folder.mkdir(parents=True)
@@ -44,12 +44,12 @@ def make_hub(place: Path) -> Path:
 
 
 def use_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this process, which may have read its environment already, and those that it starts see that cache alone."""
+    """Use only that cache in this process, which may have read its environment already, and in its children."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HUB_CACHE", str(folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    # what is kept of its tokenizers goes when it goes
+    # a separate cache of tokenizers, so that none remains after the test
     monkeypatch.setattr(counting, "_tokenizer", cache(counting._tokenizer.__wrapped__))
 
 

@@ -1,4 +1,4 @@
-"""A server of ours in this process, on a real socket: `with serving(embedder) as url`."""
+"""A Twofold server in this process, on a real socket: `with serving(embedder) as url`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 http = httpx.Client(timeout=30, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
-"""A client that all tests share, since making one reads certificates; it leaves no connection open."""
+"""A client that all tests share, because creating one reads certificates. It keeps no connections open."""
 
 
 @contextmanager
 def serving(embedders: Any, **options: Any) -> Iterator[str]:
-    """The URL of an application of `create_app`, run on uvicorn in a thread until the end of the block."""
+    """The URL of `create_app`'s application, which runs on uvicorn in a thread until the end of the block."""
     server = make_server(create_app(embedders, **options))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -1,1 +1,1 @@
-"""What every machine can search: the documentation of Python's standard library, with questions and their answers."""
+"""The demo: searches the documentation of Python's standard library, with questions and their answers."""

@@ -1,4 +1,4 @@
-"""What the demo does: index the corpus with a job, ask every question, measure the answers."""
+"""Indexes the corpus, asks every question, and measures the answers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEPTH = 10
-"""How many answers are looked at."""
+"""The number of results that are evaluated for each question."""
 
 
 class Found(NamedTuple):
-    """A name that was found, and its cosine with the question."""
+    """The name of a result and its cosine with the question."""
 
     name: str
     score: float
@@ -32,19 +32,19 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A question with what was found for it, best first, and the rank of the first good answer."""
+    """A question with its results, best first, and the rank of the first good answer."""
 
     question: Question
     found: list[Found]
 
     @property
     def rank(self) -> int | None:
-        """None where no good answer is among those found."""
+        """The rank of the first good answer, or None if no result is one."""
         return first_rank([found.name for found in self.found], self.question.answers)
 
 
 def with_bundled_weights(embedder: Embedder) -> Embedder:
-    """The same embedder on the weights that the extra `demo` brings, where it names their model: no hub is asked."""
+    """The same embedder, with the weights from the extra `demo` if it names their model, so that no hub is needed."""
     if embedder.settings.model != MODEL:
         return embedder
     with extra("demo"):
@@ -53,7 +53,7 @@ def with_bundled_weights(embedder: Embedder) -> Embedder:
 
 
 def collection_name(embedder: Embedder) -> str:
-    """One collection for each version of Python and each space."""
+    """The collection for this version of Python and this space."""
     return f"python-{sys.version_info.major}.{sys.version_info.minor}-{embedder.space.tag}"
 
 
@@ -63,7 +63,7 @@ def as_items(entries: Iterable[Entry]) -> list[Item]:
 
 
 def ask(embedder: Embedder, store: Store, questions: Iterable[Question]) -> list[Answered]:
-    """Ask each question by itself, as a user does."""
+    """Ask each question separately, as a user does."""
     return [
         Answered(question, [Found(row.document, score) for row, score in search(embedder, store, question.text, DEPTH)])
         for question in questions

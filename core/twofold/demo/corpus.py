@@ -1,7 +1,7 @@
-"""The corpus: every public module, class and function of the standard library with a docstring of its own.
+"""The corpus: every public module, class and function of the standard library that has its own docstring.
 
-It is what the running interpreter has, so it differs a little between versions and platforms; on one interpreter it is
-the same each time, in the same order.
+It comes from the running interpreter, so it differs slightly between versions and platforms. On one interpreter it is
+always the same, in the same order.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 
 SKIPPED = frozenset(
     {
-        *("antigravity", "this"),  # to import them opens a browser, prints a poem
+        *("antigravity", "this"),  # importing them opens a browser or prints a poem
         *("test", "idlelib", "lib2to3", "turtledemo", "ensurepip", "pydoc_data", "distutils"),  # not for programs
         *("xxlimited", "xxlimited_35", "xxsubtype"),
-        *("tkinter", "turtle", "msilib"),  # there on some machines only
-        *("posixpath", "ntpath", "genericpath", "nturl2path"),  # the insides of os.path and urllib
+        *("tkinter", "turtle", "msilib"),  # only on some machines
+        *("posixpath", "ntpath", "genericpath", "nturl2path"),  # implementations behind os.path and urllib
         *("encodings", "rlcompleter"),
     }
 )
 SHORTEST = 12
-"""Characters of the shortest docstring that says anything."""
+"""The minimum length of a docstring, in characters. Shorter ones carry no information."""
 
 _CACHED = type(functools.lru_cache(len))
 _SIGNATURE_ALONE = re.compile(r"\w+\([^)]*\)( -> \S+)?$")
 
 
 class Entry(NamedTuple):
-    """A document: what it documents, by its qualified name, and its text."""
+    """A document: the qualified name of what it documents, and its text."""
 
     name: str
     text: str
 
 
 def standard_library() -> list[Entry]:
-    """The documents, by the names of their modules; each thing once, under the first of its names."""
+    """The documents, ordered by module. An object with several names occurs once, under the first one."""
     with _quietly():
         texts: dict[str, str] = {}
-        seen: dict[int, object] = {}  # the things themselves, so that no id can be used twice
+        seen: dict[int, object] = {}  # keeps the objects alive, so that ids stay unique
         for module_name, module in sorted(_modules().items(), key=lambda item: (item[0].count("."), item[0])):
             prefix = "" if module_name == "builtins" else f"{module_name}."
             for name, thing in [(module_name, module), *((prefix + name, thing) for name, thing in _public(module))]:
@@ -62,7 +62,7 @@ def standard_library() -> list[Entry]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Some modules warn or print when they, or their deprecated names, are touched."""
+    """Suppress warnings and output that some modules produce when they or their deprecated names are accessed."""
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         stack.enter_context(redirect_stdout(StringIO()))
@@ -71,14 +71,14 @@ def _quietly() -> Iterator[None]:
 
 
 def _modules() -> dict[str, ModuleType]:
-    """Every public module that can be imported here."""
+    """Every public module that this interpreter can import."""
     found = {"os.path": importlib.import_module("os.path")}
     waiting = [name for name in sys.stdlib_module_names - SKIPPED if not name.startswith("_")]
     while waiting:
         name = waiting.pop()
         try:
             module = importlib.import_module(name)
-        except ImportError:  # for another platform, or left out of this build
+        except ImportError:  # for another platform, or not part of this build
             continue
         found[name] = module
         children = pkgutil.iter_modules(getattr(module, "__path__", ()))
@@ -87,7 +87,7 @@ def _modules() -> dict[str, ModuleType]:
 
 
 def _public(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """The classes and functions that a module offers: those in its `__all__`, or those that it defines."""
+    """The public classes and functions of a module: those in its `__all__`, or else those that it defines."""
     listed = getattr(module, "__all__", None)
     for name in sorted(set(vars(module) if listed is None else listed)):
         thing = getattr(module, name, None)
@@ -99,7 +99,7 @@ def _public(module: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def _own_doc(thing: object) -> str | None:
-    """Its docstring: not one that a class inherits, nor one that is only a generated signature."""
+    """The object's docstring, unless it is inherited, very short, or only a generated signature."""
     raw = vars(thing).get("__doc__") if inspect.isclass(thing) else getattr(thing, "__doc__", None)
     doc = inspect.cleandoc(raw) if isinstance(raw, str) else ""
     return None if len(doc) < SHORTEST or _SIGNATURE_ALONE.match(doc) else doc

@@ -1,10 +1,10 @@
-"""The same questions through each host's adapter: do answers and scores agree with the core's?
+"""Asks the same questions through each host's adapter and compares answers and scores with the core's.
 
-Each door embeds the documents and the questions through its adapter, on its side. The documents are those that the
-core found for any question, so that each question's first ones are the same as over the whole corpus.
+Each adapter embeds the documents and the questions itself, each on its own side. The documents are the core's results
+for all questions, so that the best results of a question are the same as in the whole corpus.
 
-A door is the function `ask(embedder, entries, questions)` of a host's package, found by its entry point in the group
-`twofold.demo`: names and scores of the best ten entries for each question.
+A host's package provides a function `ask(embedder, entries, questions)` through an entry point in the group
+`twofold.demo`. It returns the names and scores of the best ten entries for each question.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ Answers: TypeAlias = "list[list[Found]]"
 ENTRY_POINTS = "twofold.demo"
 
 TOLERANCE = 0.01
-"""How far a score may be off: documents meet others in their batches, which bfloat16 rounds differently."""
+"""The allowed difference of a score. In bfloat16, rounding depends on the other documents in a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How a door's answers compare with the core's.
+    """How a host's answers compare with the core's.
 
     Attributes:
-        questions: how many were asked.
-        same: of how many the ranked names are the very same.
-        difference: the largest difference of the scores at one rank.
+        questions: the number of questions.
+        same: the number of questions with identical ranked names.
+        difference: the largest difference between the scores at the same rank.
     """
 
     questions: int
@@ -47,18 +47,18 @@ class Agreement:
 
     @property
     def ok(self) -> bool:
-        """Whether no score is off by more than rounding explains."""
+        """Whether rounding explains the largest difference."""
         return self.difference <= TOLERANCE
 
 
 def pool(answered: Sequence[Answered], corpus: Sequence[Entry]) -> list[Entry]:
-    """The documents that were found for any question, in the order of the corpus."""
+    """The documents among the results of any question, in the order of the corpus."""
     names = {found.name for one in answered for found in one.found}
     return [entry for entry in corpus if entry.name in names]
 
 
 def compare(answered: Sequence[Answered], answers: Answers) -> Agreement:
-    """Hold a door's answers against the core's, question by question."""
+    """Compare a host's answers with the core's, question by question."""
     pairs = list(zip((one.found for one in answered), answers, strict=True))
     same = sum([found.name for found in ours] == [found.name for found in theirs] for ours, theirs in pairs)
     differences = [
@@ -68,16 +68,16 @@ def compare(answered: Sequence[Answered], answers: Answers) -> Agreement:
 
 
 def door_names() -> list[str]:
-    """The hosts whose integrations are installed, in the order of their names."""
+    """The hosts with an installed integration, sorted by name."""
     return sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)})
 
 
 def ask_through(name: str, embedder: Embedder, entries: Sequence[Entry], questions: Sequence[str]) -> Answers:
-    """What the host called `name` finds for each question among `entries`, best first.
+    """The results of the host `name` for each question among `entries`, best first.
 
     Raises:
-        InputError: no such host; or it needs a server that is not there.
-        MissingExtra: its library is not installed.
+        InputError: the host is unknown, or it needs a server that is not configured.
+        MissingExtra: the host's library is not installed.
     """
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     if name not in found:

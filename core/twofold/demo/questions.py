@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 SHOWN = 12
-"""How many of them, the first ones, the demo prints with their answers."""
+"""The number of questions, from the first, that the demo prints with their answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a user asks, and the qualified names of which each is a good answer."""
+    """A question, and the qualified names that are good answers to it."""
 
     text: str
     answers: frozenset[str]
 
 
 def load_questions() -> list[Question]:
-    """All of them, in the order of their file; an answer may be missing in some versions of Python, never all."""
+    """All questions, in the order of their file. Every version of Python has at least one answer to each."""
     lines = files("twofold.demo").joinpath("questions.jsonl").read_text("utf-8").splitlines()
     return [Question(raw["question"], frozenset(raw["answers"])) for raw in map(json.loads, lines)]

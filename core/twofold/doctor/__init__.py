@@ -1,4 +1,4 @@
-"""Is this model what it says it is, and does it run rightly here? What `twofold doctor` prints."""
+"""Checks whether a model runs correctly on this machine and gives its published vectors: `twofold doctor`."""
 
 from twofold.doctor.examine import examine
 from twofold.doctor.finding import Finding

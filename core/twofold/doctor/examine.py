@@ -1,4 +1,4 @@
-"""Look at an embedder: a local model and a hosted one are looked at in their own ways."""
+"""Examines an embedder with the checks for local or for hosted models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def examine(embedder: Embedder, published: Iterable[Published] = PUBLISHED) -> Iterator[Finding]:
-    """Look at everything that can be looked at, most basic first; what fails is a finding, not an error.
+    """Run all checks that apply, the most basic first. A failure is a finding, not an exception.
 
     `published` are the vectors to compare a local model with.
     """
@@ -34,6 +34,6 @@ def examine(embedder: Embedder, published: Iterable[Published] = PUBLISHED) -> I
 
             yield from examine_server(embedder)
         return
-    from twofold.doctor.local import examine_local  # noqa: PLC0415 - a hosted model needs none of it
+    from twofold.doctor.local import examine_local  # noqa: PLC0415 - not needed for hosted models
 
     yield from examine_local(embedder, published)

@@ -1,4 +1,4 @@
-"""`Finding`: one thing that was looked at, and the looks that local and hosted models share."""
+"""`Finding`, the result of one check, and the check that local and hosted models share."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: what it is: "device", "published vectors".
-        ok: whether it is as it must be; None where it is only said, or could not be judged.
-        detail: what was found, in words.
+        name: what was checked, for example "device" or "published vectors".
+        ok: whether the check passed; None for information, or if there was nothing to compare with.
+        detail: the result in words.
     """
 
     name: str
@@ -30,9 +30,9 @@ class Finding:
 
 
 def compare_sides(embedder: Embedder, queries: FloatArray, documents: FloatArray) -> Finding:
-    """Whether the two sides are kept apart; `queries` and `documents` are the vectors of the same texts."""
+    """Whether the two sides differ. `queries` and `documents` are vectors of the same texts."""
     if embedder.query_task == embedder.document_task:
-        return Finding("two sides", None, "queries and documents go in alike")
+        return Finding("two sides", None, "queries and documents are encoded the same way")
     cosine = lowest_cosine(queries, documents)
-    detail = f"a text's two vectors have a cosine of {cosine:.3f}"
+    detail = f"the lowest cosine between a text's two vectors is {cosine:.3f}"
     return Finding("two sides", not np.allclose(queries, documents), detail)

@@ -1,4 +1,4 @@
-"""Is a hosted model reachable, with this key, and is it what it says it is? Findings for `twofold doctor`."""
+"""Checks of a hosted model: whether it answers with this key, and agrees with the same model on this machine."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def examine_hosted(embedder: Embedder, local: Embedder | None = None) -> Iterator[Finding]:
-    """Look at the address, the key, the answer to a few short texts, the limits, and the local model where it is.
+    """Check the address, the key, the answer to a few short texts, the limits, and agreement with the local model.
 
-    `local` is the same model on this machine; where none is given, one is looked for in the hub's cache. Costs three
-    short requests.
+    `local` is the same model on this machine. Without it, the model is looked up in the hub's cache. Sends three short
+    requests.
     """
     backend = embedder.backend
     if not isinstance(backend, HostedBackend):
@@ -48,11 +48,11 @@ def examine_hosted(embedder: Embedder, local: Embedder | None = None) -> Iterato
 
 def _limits(backend: HostedBackend) -> str:
     known = [f"{limit:,.0f} {unit} a minute" for unit, limit in backend.limits().items() if limit]
-    return ", ".join(known) or "the provider does not say; they are learnt when it refuses"
+    return ", ".join(known) or "the provider does not state them; Twofold learns them from its refusals"
 
 
 def _same_space(embedder: Embedder, canaries: np.ndarray, local: Embedder | None) -> Finding:
-    """Compare with the local model, which two stores of one application might have been filled with."""
+    """Compare with the local model, since one application may use both."""
     local = local or _local_twin(embedder)
     if local is None:
         return Finding(
@@ -62,12 +62,12 @@ def _same_space(embedder: Embedder, canaries: np.ndarray, local: Embedder | None
     return Finding(
         "local model",
         cosine >= CANARY_COSINE,
-        f"its vectors and the hosted ones have a cosine of {cosine:.5f} at least, {CANARY_COSINE} is expected",
+        f"the lowest cosine between its vectors and the hosted ones is {cosine:.5f}, expected at least {CANARY_COSINE}",
     )
 
 
 def _local_twin(embedder: Embedder) -> Embedder | None:
-    """The same model on this machine, if its files and the extra `local` are there already."""
+    """The same model on this machine, if its files are in the cache and the extra `local` is installed."""
     name, settings = embedder.card.name, embedder.settings
     if cached_file(name, "config.json") is None:
         return None

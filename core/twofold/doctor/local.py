@@ -1,4 +1,4 @@
-"""Does a local model run rightly here, and are its vectors those that were published?"""
+"""Checks of a local model: whether it runs correctly on this machine and gives its published vectors."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from twofold.embedder import Embedder
 
 SAME_COSINE = {"float32": 0.99999, "bfloat16": 0.999, "int8": 0.99}
-"""How alike a text's vectors must be when it is embedded alone and among others."""
+"""The lowest allowed cosine between a text's vectors when it is embedded alone and in a batch."""
 
 
 def examine_local(embedder: Embedder, published: Iterable[Published]) -> Iterator[Finding]:
-    """Look at its card, its weights, its tokenizer, its two sides, and vectors that are known of it."""
+    """Check its card, its weights, its tokenizer, its two sides, batching, and its published vectors."""
     yield from _card(embedder)
     try:
         described: dict[str, str] = getattr(embedder.backend, "describe", dict)()  # loads the weights
@@ -60,8 +60,8 @@ def _tokenizer(embedder: Embedder) -> Finding:
     (count,) = embedder.backend.count_tokens([text], BARE)
     said = f"{text!r} has {count} tokens"
     if published is None:
-        return Finding("tokenizer", None, f"{said}; none are published")
-    return Finding("tokenizer", count == published, f"{said}, published are {published}")
+        return Finding("tokenizer", None, f"{said}; no published count is known")
+    return Finding("tokenizer", count == published, f"{said}; the published count is {published}")
 
 
 def _sides(embedder: Embedder) -> Finding:
@@ -73,7 +73,7 @@ def _alone_and_together(precision: str) -> Callable[[Embedder], Finding]:
         together = embedder.embed_documents(CANARIES)
         alone = np.concatenate([embedder.embed_documents([text]) for text in CANARIES])
         cosine = lowest_cosine(together, alone)
-        said = f"a cosine of {cosine:.6f} at least; {SAME_COSINE[precision]} is expected in {precision}"
+        said = f"the lowest cosine is {cosine:.6f}, expected at least {SAME_COSINE[precision]} in {precision}"
         return Finding("alone and in a batch", cosine >= SAME_COSINE[precision], said)
 
     return look
@@ -83,18 +83,18 @@ def _published(precision: str, published: Iterable[Published]) -> Callable[[Embe
     def look(embedder: Embedder) -> Finding:
         known = [one for one in published if one.model == embedder.card.name]
         if not known:
-            return Finding("published vectors", None, f"none are known of {embedder.card.name}")
+            return Finding("published vectors", None, f"none are known for {embedder.card.name}")
         off = {one.task.name: _farthest(embedder, one) for one in known}
         worst = max(off, key=lambda name: off[name])
         tasks = ", ".join(str(name) for name in off if name) or "the bare model"
-        said = f"{tasks}: off by {off[worst]:.5f} at most, {TOLERANCES[precision]} is allowed in {precision}"
+        said = f"{tasks}: largest deviation {off[worst]:.5f}, allowed {TOLERANCES[precision]} in {precision}"
         return Finding("published vectors", off[worst] <= TOLERANCES[precision], said)
 
     return look
 
 
 def _farthest(embedder: Embedder, known: Published) -> float:
-    """How far the worst number is from its published value."""
+    """The largest deviation from a published value."""
     documents = [Document.whole(text) for text in known.texts]
     width = embedder.card.width
     raw = embedder.backend.embed(documents, known.task, width)

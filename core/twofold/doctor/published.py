@@ -1,7 +1,7 @@
-"""Published vectors of known models: what `twofold doctor` holds a checkpoint against. Data.
+"""Published vectors of known models, with which `twofold doctor` compares a checkpoint. Data only.
 
-Source: the tests of qdrant/fastembed (Apache-2.0), which embed these texts with each model's adapter on, without its
-instruction, in float32, mean-pooled and scaled to unit length, and give the first five numbers to four digits or more.
+Source: the tests of qdrant/fastembed (Apache-2.0). They embed these texts with each model's adapter but without its
+instruction, in float32, mean-pooled and scaled to unit length, and list the first five numbers to four or more digits.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from twofold.models import Task
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a model is known to give for some texts.
+    """The published vectors of a model for some texts.
 
     Attributes:
         model: the name on its card.
-        task: how the texts go in.
+        task: the task that the texts are embedded with.
         texts: the texts.
         values: the first numbers of each text's unit vector.
     """
@@ -29,12 +29,12 @@ class Published:
 
 
 TOLERANCES = {"float32": 1e-4, "bfloat16": 5e-3, "int8": 2e-2}
-"""How far a number may be off: the four digits, then what the dtype rounds away."""
+"""The allowed deviation of a number: four digits in float32, and the rounding of the other dtypes."""
 
 TOKEN_COUNTS = {
     "jinaai/jina-embeddings-v3": ("Jina Embeddings V3 is great for semantic search.", 17),
 }
-"""A text, and how many tokens a model's tokenizer makes of it without instruction, special tokens included."""
+"""Model -> a text, and its number of tokens without instruction, including special tokens."""
 
 _V3_TEXTS = ("Hello World", "Follow the white rabbit.")
 _V3 = {

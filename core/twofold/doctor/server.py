@@ -1,4 +1,4 @@
-"""Is a server of ours sound? Findings for `twofold doctor jina:<name> --base-url http://…/v1`."""
+"""Checks of a Twofold server: `twofold doctor jina:<name> --base-url http://…/v1`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0
 SAME = 0.99999
-"""How alike a text's vectors are, by whichever door they came: one engine computes them."""
+"""The lowest allowed cosine between a text's vectors from different routes, since one engine computes them."""
 
 
 def examine_server(embedder: Embedder) -> Iterator[Finding]:
-    """Look at its health, its dialects, and late chunking; of a server that is not ours nothing is said."""
+    """Check its health, its dialects and late chunking. Yields nothing for other servers."""
     root = str(embedder.settings.base_url).rstrip("/").removesuffix("/v1")
     health = _health(root)
     if health is None:
@@ -37,7 +37,7 @@ def examine_server(embedder: Embedder) -> Iterator[Finding]:
 
 
 def _health(root: str) -> dict[str, Any] | None:
-    """What a server of ours says at `/health`; None from any other."""
+    """The answer of a Twofold server at `/health`, or None from other servers."""
     with extra("hosted"):
         import httpx  # noqa: PLC0415
 
@@ -49,9 +49,9 @@ def _health(root: str) -> dict[str, Any] | None:
 
 
 def _dialects(embedder: Embedder, root: str) -> Finding:
-    """Both sides by Jina's dialect and Cohere's, and the query side by that of text-embeddings-inference."""
+    """Compare both sides in Jina's and Cohere's dialects, and the query side in text-embeddings-inference's."""
     name = embedder.settings.model.partition(":")[2]
-    own: dict[str, Any] = {"query_task": "auto", "document_task": "auto"}  # each provider has words of its own
+    own: dict[str, Any] = {"query_task": "auto", "document_task": "auto"}  # each provider names its tasks differently
     cohere = embedder.with_options(model=f"cohere:{name}", base_url=f"{root}/v2", **own)
     tei = embedder.with_options(model="tei:served", base_url=f"{root}/models/{name}/query", **own)
     queries, documents = embedder.embed_queries(CANARIES), embedder.embed_documents(CANARIES)
@@ -60,10 +60,11 @@ def _dialects(embedder: Embedder, root: str) -> Finding:
         lowest_cosine(documents, cohere.embed_documents(CANARIES)),
         lowest_cosine(queries, tei.embed_documents(CANARIES)),
     )
-    return Finding("dialects", cosine >= SAME, f"Jina's, Cohere's and TEI's agree to a cosine of {cosine:.6f} at least")
+    return Finding("dialects", cosine >= SAME, f"the lowest cosine between Jina's, Cohere's and TEI's is {cosine:.6f}")
 
 
 def _late(embedder: Embedder, _: str) -> Finding:
     apart, late = embedder.embed_documents(CANARIES), embedder.embed_chunks(CANARIES)
     known = not np.allclose(apart, late)
-    return Finding("late chunking", known, "chunks know their document" if known else "chunks are embedded apart")
+    detail = "chunks are embedded with their document" if known else "chunks are embedded separately"
+    return Finding("late chunking", known, detail)

@@ -1,1 +1,1 @@
-"""Local models: torch on this machine. Needs the extra `local`."""
+"""Local models, run by torch on this machine. Needs the extra `local`."""

@@ -1,4 +1,4 @@
-"""The local backend: device and dtype, weights shared by the process, the loop over batches."""
+"""The local backend: device and dtype, weights shared within the process, the loop over batches."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 CPU_TOKENS = 1536
-"""Tokens in a batch on a CPU: activations stay in cache. From the sweep in `benchmarks/`."""
+"""Tokens in a batch on a CPU, so that activations stay in cache. Found by the sweep in `benchmarks/local.py`."""
 GPU_TOKENS = 32_768
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Weights on a device. `lock` lets one batch at a time compute: more would share the same cores."""
+    """Weights on a device. `lock` allows one batch at a time, since concurrent batches would share the same cores."""
 
     encoder: Encoder
     lock: threading.Lock
@@ -52,22 +52,21 @@ _LOADING = threading.Lock()
 
 
 def unload() -> None:
-    """Let go of all weights that the process holds; the next use loads them again."""
+    """Release all weights that the process holds. The next use loads them again."""
     with _LOADING:
         _LOADED.clear()
 
 
 class LocalBackend:
-    """A checkpoint on this machine, run by the encoder. Its weights are read at the first use.
+    """A checkpoint run by Twofold's own encoder. It reads the weights at the first use.
 
     Raises:
-        DeviceError: the device asked for is not there.
+        DeviceError: this machine does not have the requested device.
     """
 
     provider = None
 
     def __init__(self, settings: Settings, checkpoint: Checkpoint) -> None:
-        """Choose device and dtype."""
         self.settings = settings
         self.checkpoint = checkpoint
         self.device = choose_device(settings.device)
@@ -76,17 +75,15 @@ class LocalBackend:
 
     @property
     def card(self) -> ModelCard:
-        """What the checkpoint is, by its tensors and its own files."""
         return self.checkpoint.card
 
     @cached_property
     def weights_digest(self) -> str:
-        """A digest of the weights' files."""
         return self.checkpoint.digest
 
     @cached_property
     def loaded(self) -> Loaded:
-        """The weights on the device: this process's copy, loaded by whoever needs it first."""
+        """The weights on the device. Embedders of one process share a copy; the first use loads it."""
         key = (self.checkpoint.signature, self.device, self.dtype, self.int8, *self._merged)
         with _LOADING:
             if key not in _LOADED:
@@ -99,7 +96,7 @@ class LocalBackend:
 
     @property
     def _merged(self) -> tuple[str, ...]:
-        """The adapters of both sides, where a copy of the layers is to be kept for each."""
+        """The adapters of both sides with `merge_adapters`, which keeps a copy of the layers for each of them."""
         if not self.settings.merge_adapters:
             return ()
         chosen = (("query", self.settings.query_task), ("document", self.settings.document_task))
@@ -107,16 +104,14 @@ class LocalBackend:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The checkpoint's tokenizer, which needs no weights."""
         return Tokenizer(self.checkpoint.folder)
 
     def limits(self, truncate: Truncate) -> Limits:
-        """How long a sequence may be, and how long documents are cut into windows."""
         window, overlap = self.card.late_policy(self.settings.late_window, self.settings.late_overlap)
         return Limits(self.card.max_tokens, truncate, window, overlap)
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
-        """The length of each text as the model sees it."""
+        """The number of tokens of each text, with its instruction and special tokens."""
         return self.tokenizer.count(texts, task)
 
     def embed(
@@ -128,11 +123,11 @@ class LocalBackend:
         truncate: Truncate = "error",
         report: Report | None = None,
     ) -> FloatArray:
-        """One vector for each span, not normalised, (n_spans, dimensions).
+        """One vector per span, not normalised, (n_spans, dimensions).
 
         Raises:
-            InputError: see `Tokenizer.sequences`; or several spans for a model that late chunking cannot serve.
-            DeviceError: one sequence alone is too much for the device's memory.
+            InputError: a text is too long, a span has no token, or spans are given to a model that is not mean-pooled.
+            DeviceError: a single sequence does not fit in the device's memory.
         """
         return self._embed(documents, task, dimensions, truncate, report, threading.Event())
 
@@ -145,14 +140,14 @@ class LocalBackend:
         truncate: Truncate = "error",
         report: Report | None = None,
     ) -> FloatArray:
-        """`embed` in a thread; a cancelled call stops after the batch in hand."""
+        """`embed` in a thread. A cancelled call stops after the current batch."""
         cancelled = threading.Event()
         try:
             return await asyncio.to_thread(self._embed, documents, task, dimensions, truncate, report, cancelled)
         finally:
             cancelled.set()
 
-    def _embed(  # noqa: PLR0917 - `embed` and `aembed` share it, the latter by a thread
+    def _embed(  # noqa: PLR0917 - `asyncio.to_thread` passes them in order
         self,
         documents: Sequence[Document],
         task: Task,
@@ -163,7 +158,7 @@ class LocalBackend:
     ) -> FloatArray:
         check_late(documents, self.card)
         limits, parts = self.limits(truncate), slices(documents)
-        if len(parts) > 1:  # all is checked before any work, and nothing of it is kept
+        if len(parts) > 1:  # check all texts before the first batch, without keeping their tokens
             for start, part in parts:
                 self.tokenizer.sequences(part, task, limits, start)
         result = np.empty((sum(span_counts(documents)), dimensions), np.float32)
@@ -184,16 +179,15 @@ class LocalBackend:
 
     @property
     def precision(self) -> str:
-        """What the weights are kept in: float32, bfloat16 or int8."""
+        """The dtype of the weights in memory: float32, bfloat16 or int8."""
         return "int8" if self.int8 else str(self.dtype).removeprefix("torch.")
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens in one batch."""
         return self.settings.batch_tokens or (CPU_TOKENS if self.device.type == "cpu" else GPU_TOKENS)
 
     def _fill(self, result: FloatArray, group: Sequence[TokenSequence], adapter: str | None) -> None:
-        """Compute a batch into its rows of the result; where memory runs out, each half by itself."""
+        """Compute a batch into its rows of the result. If memory runs out, compute each half separately."""
         targets = [target for sequence in group for target in sequence.targets]
         vectors = self._compute(group, adapter)
         if vectors is not None:
@@ -202,7 +196,7 @@ class LocalBackend:
         if len(group) == 1:
             raise DeviceError(
                 f"out of memory on {self.device} with a single sequence of {len(group[0].ids)} tokens: "
-                "take a smaller late_window, a smaller dtype, or another device"
+                "use a smaller late_window, a smaller dtype, or another device"
             )
         middle = len(group) // 2
         self._fill(result, group[:middle], adapter)
@@ -210,7 +204,7 @@ class LocalBackend:
 
     @torch.inference_mode()
     def _compute(self, group: Sequence[TokenSequence], adapter: str | None) -> FloatArray | None:
-        """The pooled vectors of a batch, (n_targets, width); None where memory ran out."""
+        """The pooled vectors of a batch, (n_targets, width), or None if memory ran out."""
         batch = Batch.of(group, self.device)
         try:
             with self.loaded.lock:
@@ -224,7 +218,7 @@ class LocalBackend:
         return None
 
     def describe(self) -> dict[str, str]:
-        """What runs where, for people: family, device, dtype, kernels, memory."""
+        """What runs, for people to read: family, device, dtype, kernels, memory."""
         encoder = self.loaded.encoder
         return {
             "folder": str(self.checkpoint.folder),

@@ -1,4 +1,4 @@
-"""An encoder put together from a checkpoint, so that no more than one part of one layer is there in two forms."""
+"""Builds an encoder from a checkpoint, converting one weight at a time so that at most one is held in two forms."""
 
 from __future__ import annotations
 
@@ -24,33 +24,30 @@ Finish: TypeAlias = "Callable[[Encoder, Layer], Layer]"
 
 @dataclass
 class Stored:
-    """A linear layer that is still in its file: what a layer has for products before something is made of them."""
+    """A linear layer whose weight is still in its file: the placeholder that `Builder` puts into a layer."""
 
     said: ClassVar[str] = "read for each product"
     read: Callable[[], Plain]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X @ weight.T + bias."""
         return self.read()(x)
 
     def gelu(self, x: Tensor) -> Tensor:
-        """The product, then its GELU."""
         return self.read().gelu(x)
 
     def add(self, other: Tensor, x: Tensor) -> Tensor:
-        """In place of `other`."""
         return self.read().add(other, x)
 
 
 @dataclass
 class Builder:
-    """Reads layers out of a checkpoint, and makes of them what is held.
+    """Reads the layers of a checkpoint and converts them to the form that the encoder uses.
 
     Attributes:
         config: the encoder's shape.
-        read: gives a tensor by the encoder's name (see `layouts`), None where the family has none.
-        loras: adapter -> name of a linear layer -> its term.
-        finish: what is made of the layers as they were read, or, by an adapter's name, of those that it is added to.
+        read: returns a tensor by the encoder's name for it (see `layouts`), or None if the family lacks it.
+        loras: adapter -> name of a linear layer -> its low-rank term.
+        finish: returns the conversion of the bare layers (None) or of those with an adapter merged into them.
     """
 
     config: EncoderConfig
@@ -59,9 +56,9 @@ class Builder:
     finish: Callable[[str | None], Finish]
 
     def encoder(self, dtype: torch.dtype, merge: Collection[str] = ()) -> Encoder:
-        """Read the tables and the layers: one copy for each adapter in `merge`, or the bare ones.
+        """Read the tables, and one copy of the layers per adapter in `merge`, or the bare layers without `merge`.
 
-        Bare layers that no side needs are read when a task asks for them.
+        With `merge`, the bare layers are read later, if a task needs them.
         """
         terms = [(adapter, named) for adapter, named in self.loras.items() if "kind" in named]
         embedding = Embedding(
@@ -79,7 +76,7 @@ class Builder:
         return encoder
 
     def layers(self, encoder: Encoder, adapter: str | None) -> list[Layer]:
-        """All layers, each finished before the next one is read; with an adapter in their weights, if one is named."""
+        """Read all layers, with an adapter merged if one is named. Each is converted before the next one is read."""
         finish, layers = self.finish(adapter), []
         for number in range(self.config.layers):
             layer = self._layer(number)
@@ -123,12 +120,12 @@ class Builder:
 
 
 def each(change: Callable[[Plain], Product]) -> Callable[[Encoder, Layer], Layer]:
-    """Make something else of every product of a layer, one after the other."""
+    """A conversion that applies `change` to every linear layer, one after the other."""
     return lambda _, layer: _with(layer, lambda linear, stored: Linear(change(stored.read()), linear.loras))
 
 
 def _merged(layer: Layer, adapter: str) -> Layer:
-    """A layer with an adapter's terms added to its weights as they are read."""
+    """The layer, with the adapter's terms added to its weights when they are read."""
 
     def add(linear: Linear, stored: Stored) -> Linear:
         lora = linear.loras.get(adapter)
@@ -146,7 +143,7 @@ def _merged(layer: Layer, adapter: str) -> Layer:
 
 
 def _with(layer: Layer, change: Callable[[Linear, Stored], Linear]) -> Layer:
-    """A layer as it was read, with something else for each of its linear layers."""
+    """The layer, with `change` applied to each linear layer that is still stored."""
     parts = {item.name: getattr(layer, item.name) for item in fields(layer)}
     changed = {
         name: change(part, part.product)
@@ -157,7 +154,7 @@ def _with(layer: Layer, change: Callable[[Linear, Stored], Linear]) -> Layer:
 
 
 def _half(both: Linear, half: Literal[0, 1]) -> Linear:
-    """One half of a gated projection, which has no bias and no adapter."""
+    """One half of a gated projection. Gated projections have neither bias nor adapters."""
     stored = both.product
     assert isinstance(stored, Stored)  # noqa: S101 - it was just made
-    return Linear(Stored(lambda: Plain(stored.read().weight.chunk(2)[half].clone())))  # alone: the other half goes
+    return Linear(Stored(lambda: Plain(stored.read().weight.chunk(2)[half].clone())))  # a copy frees the other half

@@ -1,4 +1,4 @@
-"""int8 without anyone's data: the range of each layer's inputs is found on built-in texts while the layers are read."""
+"""Calibration for int8 without user data: runs built-in texts through each layer while it is read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from twofold.models import ModelCard
 
 Samples: TypeAlias = "Sequence[tuple[str | None, Batch]]"
-"""Batches, each with the adapter that it goes through."""
+"""Batches, each with its adapter."""
 
 TEXTS = (
     "How do I remove a directory and everything in it?",
@@ -80,11 +80,11 @@ TEXTS = (
     ),
     "a",
 )
-"""What models meet: questions and passages, many scripts, code, numbers, signs; written for this."""
+"""Texts like those that models are used on: questions and passages, many scripts, code, numbers, symbols."""
 
 
 def samples(tokenizer: Tokenizer, card: ModelCard) -> Samples:
-    """The texts under the model's tasks in turn, each with its instruction, by adapter."""
+    """The built-in texts as batches by adapter. The texts take the model's tasks in turn, with their instructions."""
     limits = Limits(card.max_tokens, "end", card.max_tokens, 0)
     tasks = card.tasks or (BARE,)
     ids: dict[str | None, list[list[int]]] = {}
@@ -102,7 +102,7 @@ def _batch(sequences: list[list[int]]) -> Batch:
 
 @dataclass
 class _Watched:
-    """A product that notes the range of what it is given."""
+    """A product that records the range of its inputs."""
 
     said: ClassVar[str] = "watched"
     plain: Plain
@@ -110,7 +110,6 @@ class _Watched:
 
     @classmethod
     def of(cls, linear: Linear) -> _Watched:
-        """Read the weight of a layer that is still stored."""
         assert isinstance(linear.product, Stored)  # noqa: S101 - it was just made
         plain = linear.product.read()
         return cls(plain, Range.empty(plain.weight.shape[1]))
@@ -130,10 +129,10 @@ class _Watched:
 
 @dataclass
 class Calibrator:
-    """Makes int8 layers of stored ones, one after the other: the samples go through each in float32.
+    """Converts stored layers to int8, one after the other, by running the samples through each of them in float32.
 
-    A layer is read by parts, and each is quantised as soon as the samples have passed it. `dtype` is what attention is
-    computed in, `limit` the largest weight.
+    It reads a layer in parts and quantises each part after the samples have passed it. `dtype` is the dtype of
+    attention, `limit` the largest quantised weight.
     """
 
     samples: Samples
@@ -143,7 +142,6 @@ class Calibrator:
 
     @torch.inference_mode()
     def __call__(self, encoder: Encoder, layer: Layer) -> Layer:
-        """`layer` in int8."""
         firsts = [encoder.first(batch, adapter) for adapter, batch in self.samples]
         inputs = self.states or [h for h, _ in firsts]
         passes = list(zip(self.samples, inputs, firsts, strict=True))
@@ -159,7 +157,7 @@ class Calibrator:
         return self._quantized(layer, "down")
 
     def _quantized(self, layer: Layer, *names: str) -> Layer:
-        """The same with those products in int8 that have been watched."""
+        """The layer, with its watched products of these names quantised."""
         held = {}
         for name in names:
             linear: Linear | None = getattr(layer, name)
@@ -176,6 +174,6 @@ class Calibrator:
 
 
 def _watching(layer: Layer, *names: str) -> Layer:
-    """The same with those products read and watched, which it may lack."""
+    """The layer, with its products of these names read and watched. Names that it lacks are skipped."""
     linears = {name: linear for name in names if (linear := getattr(layer, name)) is not None}
     return replace(layer, **{name: replace(one, product=_Watched.of(one)) for name, one in linears.items()})

@@ -1,4 +1,4 @@
-"""Devices: which one computes, and in what precision."""
+"""Chooses the device and the precision."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 ACCURACY = {
     "float32": "within 1e-5 of transformers",
-    "bfloat16": "a cosine of 0.9999 to float32 is usual",
-    "int8": "a cosine of 0.998 to float32 was the lowest of MiniLM's, 0.993 where weights have 7 bits",
+    "bfloat16": "cosine to float32 usually 0.9999",
+    "int8": "lowest measured cosine to float32 0.998 for MiniLM, or 0.993 with 7-bit weights",
 }
-"""What was measured of each precision, on passages in many languages."""
+"""The accuracy of each precision, measured on passages in many languages."""
 
 
 def choose_device(name: str) -> torch.device:
-    """The device asked for; "auto" is CUDA, then Apple's GPU, then the CPU.
+    """The requested device; "auto" prefers CUDA, then Apple's GPU, then the CPU.
 
     Raises:
-        DeviceError: no such device here, with those that are.
+        DeviceError: this machine does not have it; the message lists the devices that it has.
     """
     there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     there += ["mps"] if torch.backends.mps.is_available() else []
@@ -33,12 +33,12 @@ def choose_device(name: str) -> torch.device:
         name = "cuda:0" if "cuda:0" in there else there[-1]
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in there:
-        raise DeviceError(f"device {name!r} is not there: this machine has {', '.join(there)}")
+        raise DeviceError(f"device {name!r} does not exist: this machine has {', '.join(there)}")
     return torch.device(wanted)
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype to compute in; "auto" is bfloat16 where the hardware multiplies it natively, float32 elsewhere."""
+    """The dtype to compute in; "auto" is bfloat16 if the hardware supports it natively, otherwise float32."""
     if name in {"float32", "bfloat16"}:
         return torch.float32 if name == "float32" else torch.bfloat16
     if device.type == "cuda":
@@ -49,25 +49,24 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 natively (avx512_bf16 or amx_bf16); no where torch cannot say."""
+    """Whether this CPU multiplies bfloat16 natively (avx512_bf16 or amx_bf16). False if torch does not report it."""
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says that the device's memory, or this machine's, ran out."""
+    """Whether torch raised the error because the memory of the device or of this machine ran out."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def trim_memory() -> None:
-    """Give back to the system what was freed: the C library of Linux keeps tens of megabytes for the next request."""
+    """Return freed memory to the system. Otherwise glibc keeps tens of megabytes for later allocations."""
     if (trim := _malloc_trim()) is not None:
         trim(0)
 
 
 @cache
 def _malloc_trim() -> Callable[[int], int] | None:
-    """It is of glibc alone."""
     try:
         found: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):

@@ -1,7 +1,7 @@
-"""The encoder: BERT, XLM-RoBERTa, JinaBERT v2 and Jina v3, over packed text.
+"""The encoder for BERT, XLM-RoBERTa, JinaBERT v2 and Jina v3, over packed sequences.
 
-One batch is one long row of tokens: sequences lie end to end, T tokens in all, without padding. Shapes in comments:
-T tokens of the batch, H width, N heads, D head width, I inner width, B sequences of one length S.
+A batch is one long row of T tokens: the sequences lie end to end, without padding. Shapes in comments:
+T tokens in the batch, H width, N heads, D head width, I inner width, B sequences of one length S.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 Positions: TypeAlias = Literal["learned", "alibi", "rotary"]
 
 MLP_SIZE = 2_400_000
-"""Elements between the two products of an MLP at once on a CPU, so that what is made of one is not out of cache
-before the other has read it: 585 rows of v3's, and all of a batch of MiniLM's. Found by trying sizes on a CPU."""
+"""The most elements between the two products of an MLP on a CPU, so that they stay in cache until the second product
+reads them: 585 rows for v3, a whole batch for MiniLM. Found by trying sizes on a CPU."""
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The shape of an encoder, and where the families differ.
+    """The shape of an encoder, and the differences between the families.
 
-    `gate` says which half of a gated MLP's projection is activated; None is a plain MLP. `first_position` is the row of
-    the table of learned positions that the first token takes (RoBERTa leaves two rows out).
+    `gate` is the half of a gated MLP's projection that is activated, or None for a plain MLP. `first_position` is the
+    first token's row in the table of learned positions (RoBERTa skips two rows).
     """
 
     family: str
@@ -60,13 +60,12 @@ class EncoderConfig:
 
     @property
     def head_width(self) -> int:
-        """D."""
         return self.width // self.heads
 
 
 @dataclass
 class Lora:
-    """A low-rank term: x @ a.T @ b.T for a linear layer, a[ids] @ b.T for a table; its scale is folded into b."""
+    """A low-rank term: x @ a.T @ b.T for a linear layer, a[ids] @ b.T for a table. Its scale is folded into b."""
 
     a: Tensor  # (rank, in), or (entries, rank) for a table
     b: Tensor  # (out, rank)
@@ -74,7 +73,7 @@ class Lora:
 
 @dataclass
 class Linear:
-    """A product, and the low-rank term of the adapter in use."""
+    """A product, plus the low-rank term of the adapter in use."""
 
     product: Product
     loras: dict[str, Lora] = field(default_factory=dict)
@@ -85,11 +84,11 @@ class Linear:
         return self.product(x) if lora is None else self.product.add((x @ lora.a.T) @ lora.b.T, x)
 
     def gelu(self, x: Tensor, adapter: str | None) -> Tensor:
-        """X (T, in) -> (T, out), activated; in one kernel where the product can."""
+        """X (T, in) -> (T, out) after GELU, in one kernel if the product has one."""
         return self.product.gelu(x) if self._lora(adapter) is None else gelu_(self(x, adapter))
 
     def add_to(self, residual: Tensor, x: Tensor, adapter: str | None) -> Tensor:
-        """The sum of residual (T, out), which may be overwritten, and of self(x)."""
+        """Residual (T, out) plus self(x). May overwrite the residual."""
         if (lora := self._lora(adapter)) is not None:
             residual.addmm_(x @ lora.a.T, lora.b.T)
         return self.product.add(residual, x)
@@ -100,14 +99,11 @@ class Linear:
 
 @dataclass
 class Norm:
-    """Layer normalisation."""
-
     weight: Tensor
     bias: Tensor
     eps: float
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X (T, H) -> (T, H)."""
         return torch.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
@@ -115,15 +111,14 @@ class Norm:
 class Embedding:
     """Word, type and learned position embeddings, then a norm.
 
-    An adapter's term of the words is looked up and multiplied for the batch's own tokens: there is one copy of the
-    table whatever the number of adapters.
+    An adapter's word term is computed for the tokens of the batch only, so all adapters share one copy of the table.
     """
 
     word: Tensor  # (vocabulary, H)
-    kind: Tensor  # (H,) the embedding of token type 0, which every token has
+    kind: Tensor  # (H,) the embedding of token type 0, the only one used
     position: Tensor | None  # (positions, H)
     norm: Norm
-    word_scale: Tensor | None = None  # (vocabulary, 1) for a table in int8
+    word_scale: Tensor | None = None  # (vocabulary, 1), only with an int8 table
     word_loras: dict[str, Lora] = field(default_factory=dict)  # a (vocabulary, rank), b (H, rank)
     kind_loras: dict[str, Tensor] = field(default_factory=dict)  # (H,)
 
@@ -145,7 +140,7 @@ class Embedding:
 
 @dataclass
 class Layer:
-    """One block, normalised after each half; `q_norm`, `k_norm` and `norm_again` are JinaBERT v2's second form."""
+    """One post-norm block. `q_norm`, `k_norm` and `norm_again` occur in JinaBERT v2's second layout."""
 
     qkv: Linear  # (3H, H)
     out: Linear  # (H, H)
@@ -153,28 +148,28 @@ class Layer:
     up: Linear  # (I, H)
     down: Linear  # (H, I)
     norm_mlp: Norm
-    gate: Linear | None = None  # (I, H) what is activated, where it is not `up` itself
+    gate: Linear | None = None  # (I, H) the activated half of a gated MLP
     q_norm: Norm | None = None
     k_norm: Norm | None = None
     norm_again: Norm | None = None
 
 
 ReadLayers: TypeAlias = "Callable[[Encoder, str | None], list[Layer]]"
-"""Gives the layers with an adapter in their weights, or the bare ones."""
+"""Reads the layers with an adapter merged into their weights, or the bare layers."""
 
 
 class Encoder:
-    """The model. `encoder(batch, adapter)` gives the last hidden states, (T, H).
+    """The model. `encoder(batch, adapter)` returns the last hidden states, (T, H).
 
-    Attention is computed in `dtype`; the hidden states between the layers have that of the norms.
+    It computes attention in `dtype`. The hidden states between the layers have the dtype of the norms.
     """
 
     def __init__(self, config: EncoderConfig, embedding: Embedding, dtype: torch.dtype, read: ReadLayers) -> None:
-        """Take the embedding and compute what follows from the shape alone; `read` gives the layers."""
+        """`read` reads the layers that `layers` does not contain yet."""
         self.config = config
         self.embedding = embedding
         self.dtype = dtype
-        self.layers: dict[str | None, list[Layer]] = {}  # those that an adapter is added to already; None is the bare
+        self.layers: dict[str | None, list[Layer]] = {}  # merged adapter -> its layers; None -> the bare layers
         self.read = read
         device = embedding.word.device
         self.rotary = (
@@ -194,23 +189,23 @@ class Encoder:
 
     @property
     def attended(self) -> str:
-        """Which way attention goes, in words."""
+        """How attention is computed, for people to read."""
         if self.least_group is not None:
-            return "plain products, groups of nearly one length"
-        return "packed FlashAttention" if self.packed_kernel else "torch's kernel, runs of one length"
+            return "plain products, groups of nearly equal length"
+        return "packed FlashAttention" if self.packed_kernel else "torch's kernel, runs of equal length"
 
     @property
     def products(self) -> str:
-        """Which way the products of the layers go, in words."""
+        """How the products of the layers are computed, for people to read."""
         return next(iter(self.layers.values()))[0].up.product.said
 
     def tensors(self) -> Iterator[Tensor]:
-        """Every weight, adapters included."""
+        """All weights, including adapters."""
         for part in (self.embedding, *(layer for layers in self.layers.values() for layer in layers)):
             yield from _tensors(part)
 
     def layers_for(self, adapter: str | None) -> list[Layer]:
-        """Those that have the adapter in their weights, or the bare ones, which are read now if they were not yet."""
+        """The layers with the adapter merged, or else the bare layers, which are read if they are not in memory."""
         if adapter not in self.layers:
             adapter = None
         if adapter not in self.layers:
@@ -226,14 +221,14 @@ class Encoder:
         return h
 
     def first(self, batch: Batch, adapter: str | None) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """What enters the first layer, (T, H), and the rotation of each token, for all layers."""
+        """The input of the first layer, (T, H), and each token's cosines and sines, if positions are rotary."""
         h = self.embedding(batch, self.config.first_position, adapter)
         return h, None if self.rotary is None else (batch.placed(self.rotary[0]), batch.placed(self.rotary[1]))
 
     def mixed(
         self, layer: Layer, h: Tensor, rotary: tuple[Tensor, Tensor] | None, batch: Batch, adapter: str | None
     ) -> Tensor:
-        """H (T, H) -> (T, H): attention, added and normalised."""
+        """H (T, H) -> (T, H): attention, residual and norm."""
         attended = self.attention(layer, h, rotary, batch, adapter).to(h.dtype)
         again = h.clone() if layer.norm_again is not None else None
         x = layer.norm_attention(layer.out.add_to(h, attended, adapter))
@@ -244,7 +239,7 @@ class Encoder:
     def attention(
         self, layer: Layer, h: Tensor, rotary: tuple[Tensor, Tensor] | None, batch: Batch, adapter: str | None
     ) -> Tensor:
-        """H (T, H) -> (T, H), each sequence attending to itself alone."""
+        """H (T, H) -> (T, H). Each sequence attends only to itself."""
         qkv = layer.qkv(h, adapter).to(self.dtype).view(len(h), 3, self.config.heads, -1)  # (T, 3, N, D)
         if layer.q_norm is not None and layer.k_norm is not None:
             for part, norm in ((0, layer.q_norm), (1, layer.k_norm)):
@@ -256,7 +251,7 @@ class Encoder:
         return attend_batch(qkv, batch, self.slopes, self.least_group, steady=self.steady)
 
     def mlp(self, layer: Layer, x: Tensor, adapter: str | None) -> Tensor:
-        """X (T, H) -> (T, H): the MLP, added and normalised; by blocks of rows on a CPU."""
+        """X (T, H) -> (T, H): MLP, residual and norm, by blocks of rows on a CPU."""
         blocks = -(-len(x) * self.config.inner // MLP_SIZE) if x.device.type == "cpu" else 1
         if blocks <= 1:
             return self.closed(layer, x, self.inner(layer, x, adapter), adapter)
@@ -265,18 +260,17 @@ class Encoder:
         )
 
     def closed(self, layer: Layer, x: Tensor, inner: Tensor, adapter: str | None) -> Tensor:
-        """X (rows, H), with what its MLP made of it added and normalised."""
+        """X (rows, H) -> (rows, H): the second product of the MLP, residual and norm."""
         return layer.norm_mlp(layer.down.add_to(x, inner, adapter))
 
     def inner(self, layer: Layer, x: Tensor, adapter: str | None) -> Tensor:
-        """X (rows, H) -> (rows, I), activated, and multiplied by the other half where there is a gate."""
+        """X (rows, H) -> (rows, I): the first product of the MLP, activated, and gated if it has a gate."""
         if layer.gate is None:
             return layer.up.gelu(x, adapter)
         return layer.gate.gelu(x, adapter).mul_(layer.up(x, adapter))
 
 
 def _tensors(part: object) -> Iterator[Tensor]:
-    """Every tensor of a part, however deep."""
     if isinstance(part, Tensor):
         yield part
     elif isinstance(part, dict):
@@ -288,5 +282,5 @@ def _tensors(part: object) -> Iterator[Tensor]:
 
 
 def tensor_bytes(tensor: Tensor) -> int:
-    """How many bytes a tensor holds, one in oneDNN's own layout too."""
-    return int(torch.ops.mkldnn._nbytes(tensor)) if tensor.is_mkldnn else tensor.nbytes  # noqa: SLF001 - it has no other
+    """The size of a tensor in bytes, also of one in oneDNN's opaque layout."""
+    return int(torch.ops.mkldnn._nbytes(tensor)) if tensor.is_mkldnn else tensor.nbytes  # noqa: SLF001 - there is no public one

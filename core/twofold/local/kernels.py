@@ -1,4 +1,4 @@
-"""Attention and positions, as functions of tensors. Letters for shapes are those of `encoder`."""
+"""Attention and positions as functions of tensors. `encoder` explains the letters in shapes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from twofold.local.packing import Batch, Group
 
 VARLEN = "torch.nn.attention.varlen"
-"""Of torch 2.10 and newer."""
+"""Exists in torch 2.10 and newer."""
 BIAS_ELEMENTS = 2**24
-"""The most ALiBi biases held at once: long sequences are attended by blocks of queries."""
+"""The most ALiBi biases in memory at once. Longer sequences are attended by blocks of queries."""
 
 
 def can_pack(device: torch.device, dtype: torch.dtype, head_width: int) -> bool:
-    """Whether the variable-length FlashAttention kernel runs here: CUDA 8.0 or newer, in half precision."""
+    """Whether torch's variable-length FlashAttention runs here. It needs CUDA 8.0 or newer and half precision."""
     if device.type != "cuda" or dtype not in {torch.bfloat16, torch.float16} or find_spec(VARLEN) is None:
         return False
     return torch.cuda.get_device_capability(device) >= (8, 0) and head_width % 8 == 0 and head_width <= 256
@@ -29,22 +29,23 @@ def can_pack(device: torch.device, dtype: torch.dtype, head_width: int) -> bool:
 
 def attend_packed(qkv: Tensor, batch: Batch) -> Tensor:
     """Attention over all sequences of a batch in one call: qkv (T, 3, N, D) -> (T, N, D)."""
-    from torch.nn.attention import varlen  # noqa: PLC0415 - brings torch's compiler, which a CPU has no use for
+    from torch.nn.attention import varlen  # noqa: PLC0415 - imports torch's compiler, which a CPU does not need
 
     q, k, v = qkv.unbind(1)
     longest = max(batch.lengths)
     attended = varlen.varlen_attn(q, k, v, batch.edges, batch.edges, longest, longest)
-    assert isinstance(attended, Tensor)  # noqa: S101 - a pair only where more is asked for
+    assert isinstance(attended, Tensor)  # noqa: S101 - it returns a pair only on request
     return attended
 
 
 def attend_batch(
     qkv: Tensor, batch: Batch, slopes: Tensor | None, least: int | None, *, steady: bool = False
 ) -> Tensor:
-    """Each sequence's attention to itself: qkv (T, 3, N, D) -> (T, N * D); by groups of at least `least` tokens.
+    """Each sequence's attention to itself: qkv (T, 3, N, D) -> (T, N * D).
 
-    `steady` rounds a sequence alike whatever it is grouped with, as int8 needs, which makes much of little: short ones
-    are attended in float32, all others as a group, of one if need be.
+    Groups of at least `least` tokens use plain products. With `steady`, the rounding of a sequence does not depend on
+    its group, because int8 amplifies small differences: short sequences are attended in float32, and all others by
+    plain products, even a single one.
     """
     if batch.alone and (least is None or batch.lengths[0] <= SHORT):
         return attend_run(qkv[None], slopes, exact=steady)
@@ -59,7 +60,7 @@ def attend_batch(
 
 
 def attend_runs(qkv: Tensor, group: Group, slopes: Tensor | None, *, exact: bool = False) -> Tensor:
-    """A group's attention by torch's kernel, once for each run of one length: qkv (T, 3, N, D) -> (tokens, N * D)."""
+    """A group's attention by torch's kernel, one call per run of equal lengths: qkv (T, 3, N, D) -> (tokens, N * D)."""
     parts = [
         attend_run(qkv[start : start + count * length].view(count, length, *qkv.shape[1:]), slopes, exact=exact)
         for start, count, length in group.runs()
@@ -68,7 +69,7 @@ def attend_runs(qkv: Tensor, group: Group, slopes: Tensor | None, *, exact: bool
 
 
 def attend_run(run: Tensor, slopes: Tensor | None, *, exact: bool = False) -> Tensor:
-    """Attention of sequences of one length by torch's kernel: run (B, S, 3, N, D) -> (B * S, N * D).
+    """Attention of sequences of equal length by torch's kernel: run (B, S, 3, N, D) -> (B * S, N * D).
 
     `exact` computes in float32.
     """
@@ -79,10 +80,10 @@ def attend_run(run: Tensor, slopes: Tensor | None, *, exact: bool = False) -> Te
 def attend_group(qkv: Tensor, group: Group, slopes: Tensor | None) -> Tensor:
     """A group's attention by plain products, in one call: qkv (T, 3, N, D) -> (tokens, N * D).
 
-    Faster on a CPU than torch's kernel, which runs small products and softmax slowly. Exponentials are taken of the
-    scores as they are, and a column of ones beside the values makes the second product give their sums, so that no
-    pass over the scores is left but the exponential's. Padding has zeros there, and adds nothing. Where a sum leaves
-    the numbers that there are, as scores beyond 88 either way would make it, torch's kernel takes the group.
+    On a CPU this is faster than torch's kernel, which is slow at small products and softmax. The exponential is applied
+    to the scores without subtracting their maximum. A column of ones beside the values makes the second product return
+    the sums of the exponentials, so the exponential is the only pass over the scores. Padding has zeros in that column
+    and in the values. If a sum overflows or underflows (scores beyond 88 or -88), torch's kernel computes the group.
     """
     heads, width = qkv.shape[2:]
     count, longest = len(group.lengths), group.longest
@@ -106,7 +107,7 @@ def attend_group(qkv: Tensor, group: Group, slopes: Tensor | None) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor | None) -> Tensor:
-    """Bidirectional attention, q, k, v and result (B, N, S, D), with ALiBi's bias where there are slopes."""
+    """Bidirectional attention; q, k, v and the result are (B, N, S, D). With slopes, ALiBi's bias is added."""
     if slopes is None:
         return F.scaled_dot_product_attention(q, k, v)
     length = q.shape[2]
@@ -119,7 +120,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor | None) -> Tensor:
 
 
 def alibi_bias(slopes: Tensor, first: int, queries: Tensor, length: int) -> Tensor:
-    """-slope x |i - j| for queries i from `first` on and all keys j: (1, N, rows, S). Symmetric, as in JinaBERT."""
+    """-slope * |i - j| for the queries i from `first` and all keys j: (1, N, rows, S). Symmetric, as in JinaBERT."""
     i = torch.arange(first, first + queries.shape[-2], device=slopes.device)
     j = torch.arange(length, device=slopes.device)
     distance = (i[:, None] - j[None, :]).abs()
@@ -127,7 +128,7 @@ def alibi_bias(slopes: Tensor, first: int, queries: Tensor, length: int) -> Tens
 
 
 def alibi_slopes(heads: int) -> Tensor:
-    """One slope a head, (N,): powers of 2^(-8/n), with those of 2n between them where n is no power of two.
+    """One slope per head, (N,): powers of 2^(-8/n). If n is not a power of two, slopes for 2n heads fill the gaps.
 
     Source: arXiv 2108.12409 and its reference code.
     """
@@ -140,10 +141,10 @@ def alibi_slopes(heads: int) -> Tensor:
 def rotary_tables(
     length: int, head_width: int, base: float, device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Cosines and sines for each position, (length, 1, 1, D/2) each: computed in float32, then cast.
+    """Cosines and sines for each position, (length, 1, 1, D/2) each, computed in float32 and then cast.
 
-    Computed here and never read from a checkpoint: a buffer that no file holds is where position-blind models come
-    from. Source: arXiv 2104.09864, in the half-split form.
+    They are always computed and never read from a checkpoint: a buffer missing from the file would silently remove all
+    positions. Source: arXiv 2104.09864, in the half-split form.
     """
     frequencies = base ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
     angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies)[:, None, None, :]

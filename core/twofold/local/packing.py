@@ -1,4 +1,4 @@
-"""Batches: sequences laid end to end, without padding."""
+"""Packs sequences end to end into batches, without padding."""
 
 from __future__ import annotations
 
@@ -20,28 +20,26 @@ if TYPE_CHECKING:
 
 
 NEAR = 7 / 8
-"""The share of a group's longest length that its shortest has at least: what is padded is little."""
+"""The smallest ratio of the shortest to the longest length in a group, so that little is padded."""
 GROUP_AREA = 2**17
-"""The most pairs of tokens in a group, over one head: its scores stay in cache."""
+"""The most pairs of tokens in a group, for one head, so that its scores stay in cache."""
 LONGEST, LEAST_TOKENS = 1024, 96
-"""Longer sequences, and a group of fewer tokens, are attended faster one by one. From the sweep in `benchmarks/`."""
+"""Longer sequences, and groups of fewer tokens, are faster one by one. Found by `benchmarks/attention.py`."""
 SHORT = 32
-"""Tokens up to which torch's kernel is as fast in float32 as any other way."""
-
+"""The most tokens for which torch's kernel in float32 is as fast as any alternative."""
 
 FINE, COARSE = 512, 2048
-"""Tokens in a batch up to which its size is a multiple of 8, and of 32."""
-
+"""The most tokens for which the size of a batch is a multiple of 8, and of 32."""
 SLICE, SLICE_CHARACTERS = 4096, 2**22
-"""Documents, and characters, that are tokenised at once."""
+"""The most documents and characters that are tokenised at once."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Sequences of nearly one length that lie side by side in a batch, for one attention call.
+    """Neighbouring sequences of nearly equal length in a batch, which one attention call serves.
 
-    Where their lengths differ they are padded to the longest for the time of the call: `rows` says which token takes
-    each place, `kept` which places are taken, and `real` has 1 for those and 0 for the others.
+    If their lengths differ, they are padded to the longest for that call. `rows` is the token for each padded place,
+    `kept` lists the places that hold a token, and `real` is 1 at those places and 0 at padding.
     """
 
     start: int
@@ -50,21 +48,19 @@ class Group:
 
     @cached_property
     def tokens(self) -> int:
-        """How many tokens it has."""
         return sum(self.lengths)
 
     @cached_property
     def longest(self) -> int:
-        """The length that all are padded to, S."""
+        """S, the length to which all are padded."""
         return max(self.lengths)
 
     @property
     def padded(self) -> bool:
-        """Whether any is shorter."""
         return min(self.lengths) < self.longest
 
     def pays(self, least: int) -> bool:
-        """Whether one call for all of them is faster than torch's kernel for each run of one length."""
+        """Whether one call for the group is faster than torch's kernel for each run of equal lengths."""
         return self.longest <= LONGEST and self.tokens >= least
 
     @cached_property
@@ -74,7 +70,7 @@ class Group:
 
     @cached_property
     def rows(self) -> Tensor:
-        """(B * S,): the token of the group at each place; some token of it at those that are padding."""
+        """(B * S,): the group's token at each place, and any of its tokens at padding."""
         lengths = torch.tensor(self.lengths)
         starts = lengths.cumsum(0) - lengths
         places = starts[:, None] + torch.arange(self.longest)[None, :]
@@ -86,7 +82,7 @@ class Group:
         return self.real.flatten().nonzero()[:, 0].to(self.device)
 
     def runs(self) -> Iterator[tuple[int, int, int]]:
-        """Neighbours of one length: where they start in the batch, how many, how long."""
+        """Neighbours of equal length: their start in the batch, their number and their length."""
         start = self.start
         for length, group in groupby(self.lengths):
             count = len(list(group))
@@ -96,48 +92,48 @@ class Group:
 
 @dataclass(frozen=True)
 class Batch:
-    """Packed sequences: their ids end to end, and their lengths in the same order."""
+    """Packed sequences: their token ids end to end, and their lengths in the same order."""
 
     ids: Tensor  # (T,)
     lengths: Sequence[int]
 
     @classmethod
     def of(cls, sequences: Sequence[TokenSequence], device: torch.device) -> Batch:
-        """Lay sequences end to end; on a CPU with a `filler` behind them."""
+        """Lay sequences end to end, followed on a CPU by `filler` tokens."""
         lengths = [len(sequence.ids) for sequence in sequences]
         rest = filler(lengths) if device.type == "cpu" else 0
         rows = [np.asarray(sequence.ids, np.int64) for sequence in sequences]
         if rest:
-            rows, lengths = [*rows, rows[-1][:1].repeat(rest)], [*lengths, *[1] * rest]  # no model is too short for one
+            # as sequences of one token, which every model accepts
+            rows, lengths = [*rows, rows[-1][:1].repeat(rest)], [*lengths, *[1] * rest]
         return cls(torch.from_numpy(np.concatenate(rows)).to(device), lengths)
 
     @cached_property
     def edges(self) -> Tensor:
-        """Where each sequence begins, and where the last one ends, (B + 1,) int32."""
-        lengths = torch.tensor([0, *self.lengths])  # on the host, so that a device gets one copy and no loop
+        """The start of each sequence and the end of the last one, (B + 1,) int32."""
+        lengths = torch.tensor([0, *self.lengths])  # computed on the host, then copied once
         return lengths.cumsum(0).to(self.ids.device, torch.int32)
 
     @property
     def alone(self) -> bool:
-        """Whether it is one sequence, as a query is: its tokens are in their places."""
+        """Whether it is a single sequence, as for a query: positions are then a slice."""
         return len(self.lengths) == 1
 
     def placed(self, table: Tensor, first: int = 0) -> Tensor:
-        """The row of a table for each token's place in its own sequence, that of the first token being `first`."""
+        """The row of a table for each token's position in its sequence. `first` is the row of position 0."""
         if self.alone:
             return table[first : first + self.lengths[0]]
         return table.index_select(0, self.positions + first)
 
     @cached_property
     def positions(self) -> Tensor:
-        """Each token's place in its own sequence, (T,)."""
+        """Each token's position in its sequence, (T,)."""
         lengths = torch.tensor(self.lengths)
         starts = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
         return (torch.arange(len(starts)) - starts).to(self.ids.device)
 
     @cached_property
     def groups(self) -> list[Group]:
-        """Neighbours that are attended together: see `Group`."""
         groups: list[Group] = []
         start = first = 0
         for number, length in enumerate([*self.lengths, 0]):
@@ -151,10 +147,10 @@ class Batch:
 
 
 def filler(lengths: Sequence[int]) -> int:
-    """Tokens that nobody reads, laid behind a batch on a CPU so that it has one of few sizes; a query has none.
+    """The number of unused tokens to append to a batch on a CPU, so that batches have few sizes. A query gets none.
 
-    oneDNN makes a kernel for each size of each product, and keeps a thousand of them: texts of many lengths would meet
-    new ones all the time, and fill memory with them.
+    oneDNN compiles a kernel for each size of each product and caches a thousand of them. Without filler, texts of many
+    lengths would keep compiling kernels and fill the memory with them.
     """
     tokens = sum(lengths)
     if tokens <= FINE and len(lengths) == 1:
@@ -163,9 +159,9 @@ def filler(lengths: Sequence[int]) -> int:
 
 
 def slices(documents: Sequence[Document]) -> list[tuple[int, Sequence[Document]]]:
-    """A long list in parts that are tokenised one after the other, each with the number of its first document.
+    """Split a long list into parts to tokenise one after the other, each with the index of its first document.
 
-    What a tokenizer gives takes far more memory than a text does; so a million texts cost no more than their result.
+    The tokenizer's output takes far more memory than the texts. Split, a million texts need little beside the result.
     """
     found: list[tuple[int, Sequence[Document]]] = []
     start = characters = 0
@@ -180,9 +176,9 @@ def slices(documents: Sequence[Document]) -> list[tuple[int, Sequence[Document]]
 
 
 def batches(sequences: Sequence[TokenSequence], budget: int) -> Iterator[list[TokenSequence]]:
-    """Sequences sorted by length, longest first, in groups of at most `budget` tokens; a longer one goes alone.
+    """Sequences sorted by length, longest first, in batches of at most `budget` tokens. A longer one is alone.
 
-    Those of one length become neighbours, which one attention call serves together.
+    Sorting puts sequences of equal length side by side, so that one attention call serves them.
     """
     group: list[TokenSequence] = []
     tokens = 0

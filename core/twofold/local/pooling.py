@@ -1,4 +1,4 @@
-"""From hidden states to vectors: each target's mean, or its first or last token."""
+"""Pools hidden states into vectors: the mean of each span's tokens, or the first or last token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pool(hidden: Tensor, sequences: Sequence[TokenSequence], pooling: Pooling) -
     """Hidden states (T, H) of packed sequences -> (n_targets, H) float32."""
     if pooling == "mean":
         if len(sequences) == len(sequences[0].rows) == 1 and len(sequences[0].rows[0]) == len(hidden):
-            return hidden.float().mean(0, keepdim=True)  # a query: the shortest way
+            return hidden.float().mean(0, keepdim=True)  # the fast path for a query
         rows, offsets = (torch.from_numpy(array).to(hidden.device) for array in _offsets(sequences))
         return torch.nn.functional.embedding_bag(rows, hidden.float(), offsets, mode="mean")
     ends = np.cumsum([len(sequence.ids) for sequence in sequences])
@@ -30,7 +30,7 @@ def pool(hidden: Tensor, sequences: Sequence[TokenSequence], pooling: Pooling) -
 
 
 def _offsets(sequences: Sequence[TokenSequence]) -> tuple[Indices, Indices]:
-    """Which tokens of a packed batch are pooled, flat, and where each target's begin: the input of an embedding bag."""
+    """The input of an embedding bag: the pooled tokens of a packed batch, flat, and the start of each target's."""
     starts = np.cumsum([0, *(len(sequence.ids) for sequence in sequences)])
     rows = [row + start for one, (start, _) in zip(sequences, pairwise(starts), strict=True) for row in one.rows]
     return np.concatenate(rows), np.cumsum([0, *(len(row) for row in rows[:-1])])

@@ -1,7 +1,7 @@
-"""Products of activations with a weight: torch's own, and oneDNN's with a weight that it has laid out once.
+"""Products of activations with a weight: torch's own, and oneDNN's with a weight that is packed once.
 
-A product has three forms, since what follows it can be fused into it: `product(x)` is x @ weight.T + bias,
-`product.gelu(x)` the GELU of that, and `product.add(other, x)` the sum of that and `other`.
+A product has three forms, because the operation after it can be fused: `product(x)` is x @ weight.T + bias,
+`product.gelu(x)` is GELU of that, and `product.add(other, x)` is `other` plus that.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PACKED_ROWS = 512
-"""Rows of activations that a weight is laid out for; it serves any number."""
+"""The number of rows that a weight is packed for. It works with any number."""
 
 
 def gelu_(x: Tensor) -> Tensor:
-    """The exact GELU of x, in its place."""
+    """The exact GELU, in place."""
     y: Tensor = torch.ops.aten.gelu_(x)
     return y
 
 
 class Product(Protocol):
-    """What a linear layer computes, without its adapters. X is (T, in), every result (T, out)."""
+    """A linear layer without its adapters. X is (T, in), every result (T, out)."""
 
     @property
     def said(self) -> str:
-        """The way, for people."""
+        """How it is computed, for people to read."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """X @ weight.T + bias."""
@@ -42,27 +42,24 @@ class Product(Protocol):
         """The exact GELU of the product."""
 
     def add(self, other: Tensor, x: Tensor) -> Tensor:
-        """The product and `other`; both may be overwritten."""
+        """The product plus `other`. May overwrite `other` and x."""
 
 
 @dataclass
 class Plain:
-    """`F.linear`, on every device."""
+    """`F.linear`, for every device."""
 
     said: ClassVar[str] = "torch's own"
     weight: Tensor  # (out, in)
     bias: Tensor | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X @ weight.T + bias."""
         return F.linear(x, self.weight, self.bias)
 
     def gelu(self, x: Tensor) -> Tensor:
-        """The product, then its GELU."""
         return gelu_(self(x))
 
     def add(self, other: Tensor, x: Tensor) -> Tensor:
-        """In place of `other`: the product accumulates where it is needed, in no tensor between."""
         if self.bias is not None:
             other.add_(self.bias)
         return other.addmm_(x, self.weight.T)
@@ -70,44 +67,40 @@ class Plain:
 
 @dataclass
 class Packed:
-    """A weight laid out for oneDNN's kernels, once; `F.linear` does it again for each call. On a CPU.
+    """A weight packed once for oneDNN's kernels on a CPU. `F.linear` packs it again at each call.
 
-    The operators are those that torch's own compiler emits. `works` says whether this torch has them and whether they
-    are right on this machine.
+    It uses the operators that torch's own compiler emits. `works` checks whether this torch has them and whether they
+    compute correctly on this machine.
     """
 
-    said: ClassVar[str] = "oneDNN, weights laid out once"
+    said: ClassVar[str] = "oneDNN, weights packed once"
     weight: Tensor  # opaque: oneDNN's blocks
     bias: Tensor | None
 
     @classmethod
     def of(cls, plain: Plain) -> Packed:
-        """Lay out the weight of `plain`."""
         packed = torch.ops.mkldnn._reorder_linear_weight(plain.weight, PACKED_ROWS)  # noqa: SLF001 - see above
         return cls(packed, plain.bias)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X @ weight.T + bias."""
         return self._run(x, "none")
 
     def gelu(self, x: Tensor) -> Tensor:
-        """The product with GELU in the same kernel."""
         return self._run(x, "gelu")
 
     def _run(self, x: Tensor, activation: str) -> Tensor:
-        run = torch.ops.mkldnn._linear_pointwise.default  # noqa: SLF001 - named, it need not be looked for at each call
+        run = torch.ops.mkldnn._linear_pointwise.default  # noqa: SLF001 - naming the overload saves its lookup
         y: Tensor = run(x, self.weight, self.bias, activation, [], "none")
         return y
 
     def add(self, other: Tensor, x: Tensor) -> Tensor:
-        """The sum in the same kernel."""
         y: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, self.weight, self.bias, "add")  # noqa: SLF001
         return y
 
 
 @cache
 def works(dtype: torch.dtype) -> bool:
-    """Whether packed products can be had on this CPU, and give what `F.linear` gives; looked at once."""
+    """Whether packed products exist for this CPU and agree with `F.linear`. Checked once."""
     generator = torch.Generator().manual_seed(0)
     weight, bias, other = (torch.randn(size, generator=generator) for size in ((96, 64), (96,), (40, 96)))
     x = torch.randn(40, 64, generator=generator)
@@ -118,7 +111,7 @@ def works(dtype: torch.dtype) -> bool:
 
 
 def agrees(plain: Product, make: Callable[[], Product], other: Tensor, x: Tensor, tolerance: float) -> bool:
-    """Whether another product can be made here and gives in all three forms what `plain` gives, relatively."""
+    """Whether `make` works here and its product agrees with `plain` in all three forms, within a relative tolerance."""
     try:
         product = make()
         for got, want in (
@@ -129,6 +122,6 @@ def agrees(plain: Product, make: Callable[[], Product], other: Tensor, x: Tensor
         ):
             if not (got.float() - want.float()).abs().max() <= tolerance * want.float().abs().max():
                 return False
-    except (AttributeError, RuntimeError):  # no such operator here, or not for this type
+    except (AttributeError, RuntimeError):  # this torch lacks the operator, or lacks it for this dtype
         return False
     return True

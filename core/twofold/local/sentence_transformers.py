@@ -1,4 +1,4 @@
-"""Families that the encoder does not know, through sentence-transformers: the same face, its engine."""
+"""The backend for families that Twofold's encoder does not support. It runs sentence-transformers."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ DOCUMENTS_AT_ONCE = 32
 
 
 class SentenceTransformersBackend:
-    """A checkpoint run by sentence-transformers, without code of the checkpoint's own and without pickles.
+    """A checkpoint run by sentence-transformers. Code in the checkpoint is never run, and pickles are never opened.
 
-    It embeds whole texts; spans inside a text need the encoder's own pooling, and are refused.
+    It embeds whole texts only. Spans need the pooling of Twofold's encoder and are rejected.
 
     Raises:
         MissingExtra: the extra `sentence-transformers` is not installed.
-        ModelError: sentence-transformers cannot load the checkpoint either.
+        ModelError: sentence-transformers cannot load the checkpoint.
     """
 
     provider = None
 
     def __init__(self, settings: Settings, folder: Path, reason: str) -> None:
-        """Load the model: its card can be had from nothing less. `reason` says why the encoder does not run it."""
+        """Load the model, which its card requires. `reason` says why Twofold's encoder does not run it."""
         with extra("sentence-transformers"):
-            import sentence_transformers  # noqa: F401, PLC0415 - what is missing is said before the files are read
+            import sentence_transformers  # noqa: F401, PLC0415 - report a missing library before reading files
         self.settings = settings
         self.folder = folder
         self.reason = reason
@@ -62,7 +62,7 @@ class SentenceTransformersBackend:
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415
 
         if self.settings.dtype == "int8":
-            raise InputError("dtype='int8' is for families that Twofold's own encoder knows: take bfloat16 or float32")
+            raise InputError("dtype='int8' needs a family that Twofold's own encoder supports: use bfloat16 or float32")
         try:
             model = SentenceTransformer(
                 str(self.folder),
@@ -74,17 +74,17 @@ class SentenceTransformersBackend:
         except DeviceError:
             raise
         except Exception as error:  # what it raises depends on the family
-            raise ModelError(f"{self.folder} is of no family that can be run here ({self.reason}): {error}") from error
-        while len(model) > 1 and type(model[-1]).__name__ == "Normalize":  # the embedder does, after it has cut
+            raise ModelError(f"{self.folder} has a family that cannot run here ({self.reason}): {error}") from error
+        while len(model) > 1 and type(model[-1]).__name__ == "Normalize":  # the embedder normalises after cutting
             del model[-1]
         return model
 
     @cached_property
     def card(self) -> ModelCard:
-        """What sentence-transformers says of the model, by its own conventions."""
+        """The card, from what sentence-transformers reports of the loaded model."""
         width = self.model.get_embedding_dimension()
         if width is None:
-            raise ModelError(f"{self.folder} does not say how wide its vectors are")
+            raise ModelError(f"{self.folder} does not state the width of its vectors")
         sides = self.files.sides() if self.files.prompts else {}
         return ModelCard(
             name=f"{self.files.config.get('model_type', 'model')}-{width}",
@@ -105,13 +105,13 @@ class SentenceTransformersBackend:
 
     @cached_property
     def weights_digest(self) -> str:
-        """A digest of the weights, and of the modules that they are for."""
+        """A digest of the weights and the module list."""
         return weights.digest(self.tensors, [self.files.config.get("model_type"), *self.files.modules])
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
-        """The length of each text as the model sees it."""
+        """The number of tokens of each text, with its instruction and special tokens."""
         tokenizer = self.model.tokenizer
-        if isinstance(tokenizer, Tokenizer):  # of a model that is a table of words, which takes no special tokens
+        if isinstance(tokenizer, Tokenizer):  # a static model, without special tokens
             return [len(tokenizer.encode(task.prefix + text, add_special_tokens=False).ids) for text in texts]
         return [len(tokenizer(task.prefix + text, verbose=False)["input_ids"]) for text in texts]
 
@@ -124,10 +124,10 @@ class SentenceTransformersBackend:
         truncate: Truncate = "error",
         report: Report | None = None,
     ) -> FloatArray:
-        """One vector for each document, (n, width).
+        """One vector per document, (n, width).
 
         Raises:
-            InputError: a text over the model's length, or spans.
+            InputError: a text is too long for the model, or a document has spans.
         """
         counts = self._check(documents, task, truncate)
         rows = []
@@ -153,11 +153,10 @@ class SentenceTransformersBackend:
 
     @property
     def precision(self) -> str:
-        """What the weights are kept in."""
         return str(self.model.dtype).removeprefix("torch.")
 
     def describe(self) -> dict[str, str]:
-        """What runs where, for people."""
+        """What runs, for people to read: engine, device, dtype."""
         return {
             "folder": str(self.folder),
             "engine": f"sentence-transformers: {self.reason}",
@@ -171,7 +170,7 @@ class SentenceTransformersBackend:
             if not document.is_whole:
                 raise InputError(
                     f"document {index} has spans, but {self.card.name} runs through sentence-transformers, as "
-                    f"{self.reason}: late chunking needs a family that Twofold's own encoder knows",
+                    f"{self.reason}: late chunking needs a family that Twofold's own encoder supports",
                     index=index,
                 )
         counts = self.count_tokens([document.text for document in documents], task)
@@ -182,10 +181,10 @@ class SentenceTransformersBackend:
 
 
 def _tensors(folder: Path) -> Mapping[str, TensorInfo]:
-    """Every tensor below the folder, its name led by the place of its file.
+    """All tensors below the folder, by the path of their file and their name.
 
     Raises:
-        ModelError: no weights, a truncated or corrupt file, or a module whose weights are a pickle alone.
+        ModelError: no weights, a truncated or corrupt file, or a module with weights only as a pickle.
     """
     files = sorted(folder.rglob("*.safetensors"))
     homes = {file.parent for file in files}
@@ -201,7 +200,7 @@ def _tensors(folder: Path) -> Mapping[str, TensorInfo]:
 
 
 def _modes(part: object) -> set[str]:
-    """How one module of the model pools, if it does."""
+    """The pooling modes of a module. Empty if it does not pool."""
     mode = getattr(part, "pooling_mode", None)
     if isinstance(mode, str):
         return {mode}

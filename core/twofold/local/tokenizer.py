@@ -1,4 +1,4 @@
-"""A checkpoint's tokenizer: text to ids, and documents to sequences."""
+"""A checkpoint's tokenizer. Turns texts into token counts, and documents into sequences."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
     from twofold.models import Task
 
 SLICE = 4096
-"""Texts that are counted at once: what the library gives of each takes far more memory than the text."""
+"""The number of texts that are counted at once. The library's output takes far more memory than the texts."""
 
 
 class Tokenizer:
-    """A checkpoint's own tokenizer, without its padding and truncation."""
+    """A checkpoint's own tokenizer, with padding and truncation switched off."""
 
     def __init__(self, folder: Path) -> None:
-        """Read `tokenizer.json`, or build BERT's from a bare vocabulary.
+        """Read `tokenizer.json`, or build BERT's tokenizer from `vocab.txt`.
 
         Raises:
-            ModelError: neither is there, or it cannot be read.
+            ModelError: both are missing, or the file cannot be read.
         """
         file = tokenizer_file(folder)
         try:
             self._rust = _wordpiece(file) if file.name == BERT_VOCABULARY else Rust.from_file(str(file))
-        except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
+        except Exception as error:  # noqa: BLE001 - the library raises plain exceptions
             raise ModelError(f"{folder} has a tokenizer that cannot be read: {error}") from None
         self._rust.no_padding()
         self._rust.no_truncation()
 
     def count(self, texts: Sequence[str], task: Task) -> list[int]:
-        """The length of each text, instruction and special tokens included."""
+        """The number of tokens of each text, with instruction and special tokens."""
         counts: list[int] = []
         for start in range(0, len(texts), SLICE):
             part = [task.prefix + text for text in texts[start : start + SLICE]]
@@ -52,16 +52,16 @@ class Tokenizer:
     def sequences(
         self, documents: Sequence[Document], task: Task, limits: Limits, first: int = 0
     ) -> list[TokenSequence]:
-        """Each document as one sequence, or as several windows where its spans allow; in order.
+        """Each document as one sequence, or as several windows if it is long and has spans; in order.
 
-        Documents are numbered from `first` on, as they stand in a longer list; the rows of the result from 0 on.
+        `first` is the index of the first document in the caller's list. The rows of the result start at 0.
 
         Raises:
-            InputError: a text over the limit, with its count, or a span that no token falls into; by index.
+            InputError: a text exceeds the limit, or a span contains no token. It has the document's index.
         """
         texts = [task.prefix + document.text for document in documents]
         if all(document.is_whole for document in documents):
-            encodings = self._rust.encode_batch_fast(texts)  # computes no offsets
+            encodings = self._rust.encode_batch_fast(texts)  # faster, as it computes no offsets
         else:
             encodings = self._rust.encode_batch(texts)
         found: list[TokenSequence] = []
@@ -76,7 +76,6 @@ class Tokenizer:
 
 
 def _wordpiece(vocabulary: Path) -> Rust:
-    """BERT's tokenizer from its vocabulary."""
     lower = read_json(vocabulary.with_name("tokenizer_config.json")).get("do_lower_case", True)
-    built: Rust = BertWordPieceTokenizer(str(vocabulary), lowercase=lower)._tokenizer  # noqa: SLF001 - what it wraps
+    built: Rust = BertWordPieceTokenizer(str(vocabulary), lowercase=lower)._tokenizer  # noqa: SLF001 - the tokenizer inside the wrapper
     return built

@@ -1,9 +1,9 @@
-"""Products of activations in u8 and weights in s8, through oneDNN's kernels on a CPU.
+"""Products of u8 activations and s8 weights, through oneDNN's kernels on a CPU.
 
-What enters the attention and the MLP is scaled by a factor for each channel, found once on built-in texts: the output
-of a layer norm has the same range for every text, once its few large channels are smoothed into the weight (arXiv
-2211.10438). What GELU gives has not, so it is scaled for each token by the token's own largest value. Either way a
-token's numbers depend on nothing else in the batch.
+The inputs of attention and MLP are scaled by one factor per channel, which is calibrated once on built-in texts: the
+output of a layer norm has the same range for every text after its few large channels are smoothed into the weight
+(arXiv 2211.10438). The output of GELU does not, so it is scaled per token by the token's largest value. In both cases
+a token's result is independent of the rest of the batch.
 """
 
 from __future__ import annotations
@@ -23,32 +23,31 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAGIC = 1.5 * 2**23
-"""Added to a float32 it leaves the nearest whole number in the lowest bits: a cast of the bits then rounds."""
+"""Adding it to a float32 leaves the nearest integer in the lowest bits, so that casting the bits rounds."""
 LEVELS = 255
 NARROW = 64
-"""The largest weight without VNNI or AMX: two products are added up in 16 bits there, and 2 x 255 x 64 just fits."""
+"""The largest weight without VNNI or AMX, which add two products in 16 bits: 2 x 255 x 64 still fits."""
 SMOOTHING = 0.5
-"""How much of a channel's size goes from the activations into the weight: the paper's alpha."""
+"""How much of a channel's size moves from the activations into the weight: alpha in the paper."""
 SAID = {
     WIDE: "oneDNN, u8 by s8, calibrated at load",
     NARROW: "oneDNN, u8 by weights in 7 bits (no VNNI here), calibrated at load",
 }
 GELU_LOW = 0.17
-"""GELU's lowest value is -0.16997."""
+"""The lowest value of GELU is -0.16997."""
 GELU_ZERO, MIDDLE = 16, 128
-"""The u8 that stands for 0: behind GELU, whose negative values are small, and where both signs are alike."""
+"""The u8 that represents 0: after GELU, whose negative values are small, and for inputs of both signs."""
 
 
 @dataclass
 class Range:
-    """The least and the greatest value of each channel that a product was given."""
+    """The smallest and the largest input of a product, per channel."""
 
     low: Tensor  # (in,)
     high: Tensor
 
     @classmethod
     def empty(cls, channels: int) -> Range:
-        """Of nothing yet."""
         return cls(torch.full((channels,), torch.inf), torch.full((channels,), -torch.inf))
 
     def take(self, x: Tensor) -> None:
@@ -59,18 +58,18 @@ class Range:
 
 @dataclass
 class _Weight:
-    """A weight in s8, laid out for oneDNN, and where it is slow for few rows for FBGEMM, too.
+    """An s8 weight packed for oneDNN, and also for FBGEMM if oneDNN is slow for few rows.
 
-    Its input is counted in steps, and becomes u8 when `zero` is added.
+    Its input is a whole number of steps; adding `zero` makes it u8.
     """
 
     packed: Tensor
     scale: Tensor  # (out,)
-    zeros: Tensor  # (out,) int32: the weight is symmetric
+    zeros: Tensor  # (out,) int32, all 0, because the weight is symmetric
     bias: Tensor | None
     step: float
     zero: int
-    shift: Tensor  # () the zero point, and MAGIC
+    shift: Tensor  # () MAGIC + zero
     said: str
     few: FewRows | None
 
@@ -83,7 +82,7 @@ class _Weight:
         return cls(packed, scale, zeros, bias, step, zero, torch.tensor(MAGIC + zero), SAID[limit], few)
 
     def product(self, x: Tensor, dtype: torch.dtype, activation: str = "none") -> Tensor:
-        """Step x (x - zero) @ weight.T + bias, x (T, in) uint8, its activation in the same kernel."""
+        """Returns step * (x - zero) @ weight.T + bias for x (T, in) uint8, with the activation in the same kernel."""
         y: Tensor = torch.ops.onednn.qlinear_pointwise.default(
             *(x, self.step, self.zero, self.packed, self.scale, self.zeros, self.bias),
             *(1.0, 0, dtype, activation, [], "none"),
@@ -91,7 +90,7 @@ class _Weight:
         return y
 
     def sum(self, other: Tensor, x: Tensor) -> Tensor:
-        """The same and `other`, float32."""
+        """`other` plus the product, float32."""
         y: Tensor = torch.ops.onednn.qlinear_pointwise.binary(
             *(x, self.step, self.zero, self.packed, self.scale, self.zeros, other, self.bias),
             *(1.0, 0, torch.float32, 1.0, 0, "sum", 1.0, "none", [], ""),
@@ -99,9 +98,9 @@ class _Weight:
         return y
 
     def of_few(self, x: Tensor, factors: Tensor) -> Tensor | None:
-        """The product of x * factors (T, in), in steps, float32; None where oneDNN is the faster way to it.
+        """The product for x * factors (T, in), in float32, or None if oneDNN is faster.
 
-        The steps are made whole as they are for oneDNN, so that both ways give the same to the last bit.
+        Steps are rounded exactly as for oneDNN, so that both libraries return identical results.
         """
         if self.few is None or len(x) > few_rows.FEW:
             return None
@@ -110,13 +109,13 @@ class _Weight:
 
 
 def _u8(shifted: Tensor) -> Tensor:
-    """Whole numbers from 0 to 255 that MAGIC was added to, as uint8."""
+    """Integers from 0 to 255 plus MAGIC, as uint8."""
     return shifted.view(torch.int32).to(torch.int8).view(torch.uint8)
 
 
 @dataclass
 class Calibrated:
-    """A product whose input has a range that is known: one scale for each channel, folded into the weight."""
+    """A product whose input range is calibrated. The scale of each channel is folded into the weight."""
 
     weight: _Weight
     factors: Tensor  # (in,) steps of each channel
@@ -124,12 +123,11 @@ class Calibrated:
 
     @property
     def said(self) -> str:
-        """The way, for people."""
         return self.weight.said
 
     @classmethod
     def of(cls, plain: Plain, seen: Range, dtype: torch.dtype, limit: int = WIDE) -> Calibrated:
-        """Smooth, quantise and lay out the weight of `plain` for inputs within what was `seen`."""
+        """Smooth, quantise and pack the weight of `plain` for inputs in the range `seen`. Others are clipped."""
         size = torch.maximum(seen.low.abs(), seen.high.abs()).clamp_min(1e-5)
         columns = torch.maximum(plain.weight.amax(0), -plain.weight.amin(0)).float().clamp_min(1e-5)
         smooth = size**SMOOTHING / columns ** (1 - SMOOTHING)
@@ -142,19 +140,16 @@ class Calibrated:
         return _u8(torch.addcmul(self.weight.shift, x.float(), self.factors).clamp_(MAGIC, MAGIC + LEVELS))
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X @ weight.T + bias."""
         if (few := self.weight.of_few(x, self.factors)) is not None:
             return few.to(self.dtype)
         return self.weight.product(self._quantized(x), self.dtype)
 
     def gelu(self, x: Tensor) -> Tensor:
-        """The product with GELU, in the same kernel where there is one."""
         if (few := self.weight.of_few(x, self.factors)) is not None:
             return gelu_(few)
         return self.weight.product(self._quantized(x), torch.float32, "gelu")
 
     def add(self, other: Tensor, x: Tensor) -> Tensor:
-        """The sum, in the same kernel where there is one."""
         if (few := self.weight.of_few(x, self.factors)) is not None:
             return other.add_(few)
         return self.weight.sum(other, self._quantized(x))
@@ -162,33 +157,29 @@ class Calibrated:
 
 @dataclass
 class Rowwise:
-    """A product whose input is scaled for each row by what the row holds."""
+    """A product whose input is scaled per row by the row's largest value."""
 
     weight: _Weight
     bias: Tensor | None
-    gated: bool  # whether the rows are products of GELU with another factor, so that both signs are large
+    gated: bool  # whether GELU was multiplied by another factor, so that both signs can be large
 
     @property
     def said(self) -> str:
-        """The way, for people."""
         return self.weight.said
 
     @classmethod
     def of(cls, plain: Plain, limit: int = WIDE, *, gated: bool) -> Rowwise:
-        """Quantise and lay out the weight of `plain`; the bias is added when the rows have their size again."""
+        """Quantise and pack the weight of `plain`. The bias is added after scaling back."""
         bias = None if plain.bias is None else plain.bias.float()
         return cls(_Weight.of(Plain(plain.weight), limit, MIDDLE if gated else GELU_ZERO), bias, gated)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X @ weight.T + bias."""
         return self.add(x.new_zeros(()), x)
 
     def gelu(self, x: Tensor) -> Tensor:
-        """The product, then its GELU."""
         return gelu_(self(x))
 
     def add(self, other: Tensor, x: Tensor) -> Tensor:
-        """The product and `other`."""
         zero = self.weight.zero
         scale = x.amax(1, keepdim=True).mul_(1 / (LEVELS - zero))
         if self.gated:
@@ -205,15 +196,15 @@ class Rowwise:
 
 @cache
 def largest() -> int | None:
-    """The largest weight that oneDNN multiplies exactly by u8 here, None where it cannot; looked at once."""
+    """The largest weight that oneDNN multiplies by u8 exactly on this machine, or None. Checked once."""
     return next((limit for limit in (WIDE, NARROW) if _exact(limit)), None)
 
 
 def _exact(limit: int) -> bool:
     generator = torch.Generator().manual_seed(0)
-    values = torch.randint(0, 2, (48, 64), generator=generator).mul(2).sub(1).float()  # -1 and 1: the largest weights
+    values = torch.randint(0, 2, (48, 64), generator=generator).mul(2).sub(1).float()  # quantised to the limit
     plain = Plain(values, torch.ones(48))
-    x = torch.full((few_rows.FEW + 20, 64), 2.0)  # more than few: it is oneDNN that is looked at
+    x = torch.full((few_rows.FEW + 20, 64), 2.0)  # too many rows for FBGEMM, so that oneDNN is checked
     x[::2, ::2] = 0
     seen = Range(torch.zeros(64), torch.full((64,), 2.0))
     other = torch.ones(len(x), 48)

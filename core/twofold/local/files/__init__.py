@@ -1,1 +1,1 @@
-"""Everything about reading a checkpoint: its files, its weights, how it is recognised."""
+"""Reads checkpoints: their small files, their weights, and how their family is recognised."""

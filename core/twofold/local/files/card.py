@@ -1,4 +1,4 @@
-"""A checkpoint's card: what its tensors, its own files and its hub id say of it, never what its folder is called."""
+"""A checkpoint's card, derived from its tensors, its own files and its hub id. The folder's name is never used."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POOLING: dict[str, Pooling] = {
     "cls_token": "cls",
     "lasttoken": "last",
 }
-"""Sentence-transformers' names of the poolings that the encoder has."""
+"""sentence-transformers' names of the poolings that the encoder supports."""
 NATIVE_MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
 PUBLISHED_AS = {
     "jina-embedding-b-en-v2": "jina-embeddings-v2-base-en",
@@ -38,15 +38,15 @@ PUBLISHED_AS = {
     "Multilingual-E5-base": "multilingual-e5-base",
     "Multilingual-E5-large": "multilingual-e5-large",
 }
-"""Names that published READMEs give their model -> the name that it goes by."""
+"""Names in published READMEs -> the model's usual name."""
 BERT_VOCABULARY = "vocab.txt"
 SANE_LENGTH = 1_000_000
-"""Tokenizer files say a length of 1e30 where they mean none."""
+"""Larger lengths mean no limit. Tokenizer files use 1e30 for that."""
 
 
 @dataclass(frozen=True)
 class OwnFiles:
-    """What a checkpoint's own files say, by sentence-transformers' conventions."""
+    """The small files of a checkpoint, read by sentence-transformers' conventions."""
 
     config: dict[str, Any]
     modules: tuple[str, ...]
@@ -59,10 +59,10 @@ class OwnFiles:
 
     @classmethod
     def read(cls, folder: Path, hub_id: str | None = None) -> OwnFiles:
-        """Read the small files of a checkpoint; a hub id that it was fetched by names it too.
+        """Read the small files of a checkpoint. `hub_id`, if given, counts as one of its names.
 
         Raises:
-            ModelError: one of them is not JSON.
+            ModelError: a file is not valid JSON.
         """
         modules = _modules(folder)
         prompts = read_json(folder / "config_sentence_transformers.json")
@@ -82,7 +82,7 @@ class OwnFiles:
 
     @property
     def pooling_modes(self) -> set[str]:
-        """The poolings that are switched on, in sentence-transformers' words."""
+        """The poolings that are switched on, by sentence-transformers' names."""
         mode = self.pooling.get("pooling_mode")
         modes = {mode} if isinstance(mode, str) else set(mode or ())
         return modes | {
@@ -93,7 +93,7 @@ class OwnFiles:
 
     @property
     def foreign(self) -> str | None:
-        """What the files ask for that the encoder and its pooling do not do; None where they do all of it."""
+        """What the encoder does not support among what the files ask for, or None."""
         if others := [module for module in self.modules if module not in NATIVE_MODULES]:
             return f"it has the module {others[0]}"
         modes = self.pooling_modes
@@ -104,7 +104,7 @@ class OwnFiles:
         return None
 
     def sides(self) -> dict[str, Any]:
-        """The prompts as tasks, each side by the name that `encode_query` and `encode_document` use."""
+        """The prompts as tasks. Each side's task has the name that `encode_query` or `encode_document` looks up."""
 
         def first(*names: str) -> str | None:
             default = self.default_prompt if self.default_prompt in self.prompts else None
@@ -118,7 +118,7 @@ class OwnFiles:
 
 
 def _length(folder: Path) -> int | None:
-    """The longest input that the files state."""
+    """The maximum length stated by the files, in tokens."""
     for file, key in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
         length = read_json(folder / file).get(key)
         if isinstance(length, int | float) and 0 < length < SANE_LENGTH:
@@ -127,10 +127,10 @@ def _length(folder: Path) -> int | None:
 
 
 def tokenizer_file(folder: Path) -> Path:
-    """Where a checkpoint's tokenizer is: in the fast format, or as BERT's bare vocabulary.
+    """The path of `tokenizer.json`, or of BERT's `vocab.txt`.
 
     Raises:
-        ModelError: neither is there.
+        ModelError: both are missing.
     """
     for name in ("tokenizer.json", BERT_VOCABULARY):
         if (folder / name).exists():
@@ -139,7 +139,7 @@ def tokenizer_file(folder: Path) -> Path:
 
 
 def _modules(folder: Path) -> dict[str, str]:
-    """Module class -> its folder, in order; the class without its path, which has changed between versions."""
+    """Class name of each module -> its folder, in order. The module path is dropped, as it differs between versions."""
     file = folder / "modules.json"
     if not file.exists():
         return {}
@@ -152,7 +152,7 @@ def _modules(folder: Path) -> dict[str, str]:
 
 
 def _readme(file: Path) -> tuple[tuple[str, ...], str | None]:
-    """The names and the licence that a model's README states: in its front matter, and as its first heading."""
+    """The model's names, from a README's front matter and first heading, and its licence, from the front matter."""
     text = file.read_text("utf-8", errors="replace") if file.exists() else ""
     front = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
     header = front[1] if front else ""
@@ -163,7 +163,7 @@ def _readme(file: Path) -> tuple[tuple[str, ...], str | None]:
 
 
 def derive(files: OwnFiles, encoder: EncoderConfig, adapters: Collection[str]) -> ModelCard:
-    """The card of a checkpoint: of the model that it is where that is known, with what its own files say on top."""
+    """The card of a checkpoint: the table's card if the model is known, overridden by the checkpoint's own files."""
     known = _known(files, encoder)
     card = known or ModelCard(
         f"{encoder.family}-{encoder.layers}x{encoder.width}", encoder.width, encoder.max_positions
@@ -184,7 +184,7 @@ def derive(files: OwnFiles, encoder: EncoderConfig, adapters: Collection[str]) -
 
 
 def _known(files: OwnFiles, encoder: EncoderConfig) -> ModelCard | None:
-    """The table's card: v3 by its tensors, another by the name that its own files give it and a width that fits."""
+    """The table's card. v3 is recognised by its tensors, others by a name in their own files and a matching width."""
     if encoder.family.startswith("jina-v3"):
         if (encoder.width, encoder.layers) == (JINA_V3.width, 24):
             return JINA_V3
@@ -199,14 +199,14 @@ def _known(files: OwnFiles, encoder: EncoderConfig) -> ModelCard | None:
 
 
 def _v3_tasks(config: Mapping[str, Any], adapters: Collection[str]) -> tuple[Task, ...]:
-    """V3's tasks that the checkpoint has adapters for, with the instructions of its own config where it states them."""
+    """The tasks with an adapter. Instructions in the checkpoint's config override the published ones."""
     own: Mapping[str, str] = config.get("task_instructions") or {}
     published = {task.name: task.prefix for task in JINA_V3.tasks}
     return tuple(Task(name, own.get(name, published.get(name, "")), name) for name in adapters)
 
 
 def _licence(files: OwnFiles, card: ModelCard) -> dict[str, Any]:
-    """The licence that the files state; the known one, with its terms, where they say the same or nothing."""
+    """The licence that the files state. If they state the card's licence or none, the card's licence and terms."""
     if files.licence is None or files.licence.lower() == card.licence.lower():
         return {"licence": card.licence, "terms": card.terms}
     return {"licence": files.licence, "terms": ""}

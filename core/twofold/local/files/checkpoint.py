@@ -1,4 +1,4 @@
-"""A checkpoint: a folder, recognised by its tensors, made into an encoder."""
+"""A checkpoint folder: recognises its family by its tensors and builds an encoder from it."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ if TYPE_CHECKING:
     from twofold.models import ModelCard
 
 TABLE_ROWS = 4096
-"""Rows of the table of words that are quantised at once."""
+"""The number of rows of the word table that are quantised at once."""
 DECIDING = ("config.json", "tokenizer.json", "vocab.txt")
-"""Small files of which an engine in memory is made, beside the weights."""
+"""Small files that affect the loaded model, in addition to the weights."""
 
 
 class UnknownFamily(ModelError):
-    """A checkpoint that asks for more than the encoder does; the message says what."""
+    """The checkpoint needs something that the encoder does not support. The message says what."""
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A checkpoint's folder, what its files say, and how its tensors become an encoder; no weight is read yet.
+    """A checkpoint's folder, the content of its small files, and the plan for its tensors. No weight is read yet.
 
     Attributes:
-        folder: where it lies.
-        files: what its small files say.
-        tensors: the tensors in its weights.
-        plan: how those become an encoder.
-        adapter_names: the tasks that have an adapter, in the published order or the stack's.
-        adapters: those that come in folders of their own.
+        folder: its path.
+        files: the content of its small files.
+        tensors: the tensors in its weight files.
+        plan: how the tensors become an encoder.
+        adapter_names: the tasks that have an adapter, in the published order or in the order of the stack.
+        adapters: the adapters in separate PEFT folders.
     """
 
     folder: Path
@@ -63,11 +63,11 @@ class Checkpoint:
 
     @classmethod
     def read(cls, folder: Path, hub_id: str | None = None) -> Checkpoint:
-        """Read the headers and the small files of a checkpoint, fetched by its hub id where it was.
+        """Read the headers and the small files of a checkpoint. `hub_id` is the id that it was downloaded by, if any.
 
         Raises:
             ModelError: no weights, a truncated or corrupt file, missing or unexpected tensors.
-            UnknownFamily: another engine has to run it.
+            UnknownFamily: the encoder does not support it.
         """
         files = OwnFiles.read(folder, hub_id)
         if files.foreign is not None:
@@ -87,7 +87,7 @@ class Checkpoint:
             raise UnknownFamily(f"its model_type is {files.config.get('model_type')!r}")
         for name in (name for names in plan.sources.values() for name in names):
             if tensors[name].dtype not in weights.FLOATS:
-                raise ModelError(f"its tensor {name} is of type {tensors[name].dtype}: the encoder takes floats")
+                raise ModelError(f"its tensor {name} has type {tensors[name].dtype}: the encoder needs floats")
         if plan.stacked:
             return cls(folder, files, tensors, plan, stacked_names(plan, files.config, tensors), {})
         folders = adapter_folders(folder) if plan.layout.positions == "rotary" else {}
@@ -96,17 +96,16 @@ class Checkpoint:
 
     @cached_property
     def card(self) -> ModelCard:
-        """What the model is."""
         return derive(self.files, self.plan.config, self.adapter_names)
 
     @cached_property
     def digest(self) -> str:
-        """A digest of all that decides what is computed: weights, adapters, the encoder's shape, the tokenizer."""
+        """A digest of everything that affects the vectors: weights, adapters, the encoder's shape, the tokenizer."""
         adapted = {
             f"{task}/{name}": info for task, adapter in self.adapters.items() for name, info in adapter.tensors.items()
         }
         shape = asdict(self.plan.config)
-        del shape["max_positions"]  # a limit
+        del shape["max_positions"]  # a limit, which does not change the vectors
         scales = {task: adapter.scale for task, adapter in self.adapters.items()}
         alpha = self.files.config.get("lora_alpha") if self.plan.stacked else 1
         tokenizer = weights.file_digest(tokenizer_file(self.folder))
@@ -114,7 +113,7 @@ class Checkpoint:
 
     @cached_property
     def signature(self) -> tuple[object, ...]:
-        """What tells these files from others without reading them: their places, sizes and times."""
+        """Identifies the files without reading them: their paths, sizes and modification times."""
         files = {info.file for info in self.tensors.values()} | {self.folder / name for name in DECIDING}
         for adapter in self.adapters.values():
             files |= {adapter.folder / name for name in (weights.ADAPTER_FILE, ADAPTER_CONFIG)}
@@ -132,15 +131,15 @@ class Checkpoint:
     ) -> Encoder:
         """Read the weights, one at a time, and build the encoder.
 
-        `samples` are what int8 is calibrated on; of each adapter in `merge` a copy of the layers is made that has it
-        in its weights, and the bare layers are read when a task needs them.
+        `samples` calibrate int8. For each adapter in `merge`, a copy of the layers is built with the adapter in its
+        weights, and the bare layers are read only when a task needs them.
 
-        On a CPU the weights of products are laid out for its kernels, each in turn; other tensors that are stored as
-        they are held stay mapped from the file. The peak is what is held and one weight more; for int8 what the samples
-        give in one layer comes on top.
+        On a CPU, the weights of products are packed for its kernels one after the other. Other tensors stay mapped from
+        the file if they are stored in the requested dtype. Peak memory is the loaded model plus one weight, and for
+        int8 also the activations of the samples in one layer.
 
         Raises:
-            ModelError: an adapter has tensors that do not fit, or a file has changed since its header was read.
+            ModelError: an adapter has tensors that do not fit, or a file changed after its header was read.
         """
 
         def finish(adapter: str | None) -> tuple[Finish, torch.dtype]:
@@ -164,14 +163,14 @@ class Checkpoint:
         return Builder(self.plan.config, read, moved, lambda adapter: finish(adapter)[0]).encoder(dtype, merge)
 
     def _table(self, device: torch.device, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-        """The table of words in int8, with a scale for each word."""
+        """The word table in int8, with one scale per word."""
         (source,) = self.plan.sources["word"]
         info = self.tensors[source]
         values, scale = quantize_blocks(weights.read_blocks(info, source, TABLE_ROWS), info.shape)
         return values.to(device), scale[:, None].to(device, dtype)
 
     def _stacked(self, sources: Sequence[str], device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-        """One tensor as it is held; several are each copied to their place, so that none is held twice."""
+        """One tensor, or several stacked. Each of several is copied into place, so that none is in memory twice."""
         if len(sources) == 1:
             return self._read(sources[0]).to(device, dtype)
         rows = [self.tensors[source].shape[0] for source in sources]
@@ -184,7 +183,7 @@ class Checkpoint:
         return weights.read_tensor(self.tensors[name], name)
 
     def _loras(self) -> Iterator[tuple[str, dict[str, Lora]]]:
-        """Each adapter's terms, by the encoder's names."""
+        """Each adapter with its terms, by the encoder's names."""
         if self.plan.stacked:
             yield from stacked_loras(self.plan, self.files.config, self.adapter_names, self._read).items()
         for name, adapter in self.adapters.items():
@@ -192,7 +191,7 @@ class Checkpoint:
 
 
 def _finish(device: torch.device, dtype: torch.dtype, *, int8: bool, samples: Samples) -> tuple[Finish, torch.dtype]:
-    """What is made of a layer that was read, and the dtype that it is read in, which hidden states then have."""
+    """The conversion of a layer, and the dtype to read it in, which is also the dtype of the hidden states."""
     if int8 and samples and device.type == "cpu" and (limit := largest()) is not None:
         return Calibrator(samples, dtype, limit), torch.float32
     if int8:

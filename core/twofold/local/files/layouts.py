@@ -1,7 +1,7 @@
 """Layouts: how each family names its tensors.
 
-Each layout maps the encoder's names (see `encoder.build`) to the names that its files use, `{i}` being the layer; where
-several are listed, they are stacked.
+A layout maps the encoder's names (the fields of `Embedding` and `Layer`) to the names in the files. `{i}` stands for
+the layer's number. If several names are listed, their tensors are stacked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layout:
-    """One family's names. `mark` is a tensor that only this layout has, among those listed before it."""
+    """One family's names. `mark` is a tensor that this layout has and none of the layouts listed after it."""
 
     family: str
     mark: str
@@ -29,7 +29,7 @@ class Layout:
     positions: Positions = "learned"
 
     def sources(self, layers: int) -> dict[str, tuple[str, ...]]:
-        """The encoder's name of each tensor -> the tensors of the checkpoint that are stacked to make it."""
+        """The encoder's name of each tensor -> the checkpoint's tensors to stack for it."""
         named: dict[str, tuple[str, ...]] = {name: (source,) for name, source in self.tables.items()}
         for part, modules in self.parts.items():
             kinds = ("weight",) if part == "up" and self.gate else ("weight", "bias")
@@ -39,7 +39,7 @@ class Layout:
         return named
 
     def modules(self, layers: int) -> dict[str, tuple[str, ...]]:
-        """The encoder's name of each linear layer and table -> the modules that are stacked to make it."""
+        """The encoder's name of each linear layer and table -> the checkpoint's modules to stack for it."""
         return {
             name.removesuffix(".weight"): tuple(source.removesuffix(".weight") for source in sources)
             for name, sources in self.sources(layers).items()
@@ -48,7 +48,7 @@ class Layout:
 
 
 def part_name(part: str, layer: int | None, kind: str = "") -> str:
-    """The encoder's name of a part of a layer, or of the whole: `3.qkv.weight`, `norm.bias`."""
+    """The encoder's name of a part of a layer, or of the whole model: `3.qkv.weight`, `norm.bias`."""
     return ".".join(str(word) for word in (layer, part, kind) if word not in {None, ""})
 
 
@@ -149,4 +149,4 @@ LAYOUTS = (
     ),
 )
 ROTARY = tuple(layout for layout in LAYOUTS if layout.positions == "rotary")
-"""Both layouts of Jina v3: adapter folders may use the names of either."""
+"""Both layouts of Jina v3. Adapter folders may use the names of either."""

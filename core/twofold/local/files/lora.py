@@ -1,6 +1,6 @@
-"""LoRA adapters, one a task, from either form that they are published in, with their scale folded in.
+"""LoRA adapters, one per task, in both published forms. Their scale is folded into b.
 
-Source of the scale, alpha / rank: the LoRA paper, arXiv 2106.09685.
+The scale is alpha / rank, from the LoRA paper, arXiv 2106.09685.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ ADAPTER_CONFIG = "adapter_config.json"
 
 
 def stacked_names(plan: Plan, config: Mapping[str, Any], tensors: Mapping[str, TensorInfo]) -> tuple[str, ...]:
-    """The tasks of stacked adapters, in their order: those of the config, or the published ones.
+    """The tasks of stacked adapters, in the order of the stack: those in the config, or else the published ones.
 
     Raises:
-        ModelError: as many tasks as adapters are not named, or a stack has another number of them.
+        ModelError: a stack does not have one adapter per task.
     """
     stated = config.get("lora_adaptations") or TASKS
     names = tuple(map(str, stated)) if isinstance(stated, list | tuple) else ()
     for halves in plan.stacked.values():
         for name in halves.values():
             if len(shape := tensors[name].shape) != 3 or shape[0] != len(names):
-                raise ModelError(f"its tensor {name} has the shape {shape}, which is no stack of {len(names)} adapters")
+                raise ModelError(f"its tensor {name} has the shape {shape}, not a stack of {len(names)} adapters")
     return names
 
 
 def stacked_loras(
     plan: Plan, config: Mapping[str, Any], names: Sequence[str], read: Callable[[str], torch.Tensor]
 ) -> dict[str, dict[str, Lora]]:
-    """The original layout: (tasks, …) tensors in each module; a table's A and B are the other way round."""
+    """Adapters of the original layout: each module has (tasks, …) tensors. For tables, A and B are transposed."""
     found: dict[str, dict[str, Lora]] = {name: {} for name in names}
     for part, (module, *_) in plan.layout.modules(plan.config.layers).items():
         if module not in plan.stacked:
@@ -60,7 +60,7 @@ def stacked_loras(
 
 
 def _check_fit(module: str, term: Lora, part: str, config: EncoderConfig, share: int = 1) -> None:
-    """Refuse a term that does not fit the weight that it is added to; `share` is of how many stacked modules."""
+    """Raise if a term does not fit its weight. `share` is the number of modules stacked in that weight."""
     width, inner = config.width, config.inner
     outputs, inputs = {
         "word": (width, config.vocabulary),
@@ -77,21 +77,20 @@ def _check_fit(module: str, term: Lora, part: str, config: EncoderConfig, share:
 
 
 def adapter_folders(folder: Path) -> dict[str, Path]:
-    """Task -> its PEFT folder, in the published order; the published folders spell tasks with underscores."""
+    """Task -> its PEFT folder, in the published order. Published folders write task names with underscores."""
     spelt = {name.replace(".", "_").replace("-", "_"): name for name in TASKS}
     found = {spelt.get(file.parent.name, file.parent.name): file.parent for file in folder.glob(f"*/{ADAPTER_CONFIG}")}
     return {name: found[name] for name in sorted(found, key=lambda name: (*TASKS, name).index(name))}
 
 
 class PeftAdapter:
-    """One adapter as PEFT saves it, its modules named as in either layout of Jina v3. No weight is read yet.
+    """An adapter folder saved by PEFT, with module names of either layout of Jina v3. No weight is read yet.
 
     Raises:
-        ModelError: it is of another kind than plain LoRA, or lacks its tensors or its scale.
+        ModelError: it is not a plain LoRA adapter, or its tensors or its scale are missing.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Read its config and the header of its tensors."""
         config = weights.read_json(folder / ADAPTER_CONFIG)
         for key in ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern"):
             if config.get(key):
@@ -100,7 +99,7 @@ class PeftAdapter:
             raise ModelError(f"{folder} is not a plain LoRA adapter: peft_type is {config.get('peft_type')!r}")
         alpha, rank = config.get("lora_alpha"), config.get("r")
         if not isinstance(alpha, int | float) or not isinstance(rank, int) or rank < 1:
-            raise ModelError(f"{folder} does not say its scale: lora_alpha is {alpha!r}, r is {rank!r}")
+            raise ModelError(f"{folder} does not state its scale: lora_alpha is {alpha!r}, r is {rank!r}")
         self.folder = folder
         self.scale = alpha / rank
         self.tensors = weights.read_header(folder / weights.ADAPTER_FILE)
@@ -109,7 +108,7 @@ class PeftAdapter:
         """Its terms by the encoder's names.
 
         Raises:
-            ModelError: tensors of modules that the encoder lacks, of another shape, or half of a pair, by name.
+            ModelError: a tensor belongs to no module of the encoder, has a wrong shape, or lacks its other half.
         """
         names = {name.removeprefix("base_model.model."): name for name in self.tensors if "pooler." not in name}
         found: dict[str, Lora] = {}
@@ -129,7 +128,7 @@ class PeftAdapter:
         return found
 
     def _layout(self, layers: int, names: Mapping[str, str]) -> Layout:
-        """The layout whose modules it names most of."""
+        """The layout that shares the most module names with the adapter."""
         modules = {name.rpartition(".lora_")[0] for name in names}
 
         def shared(layout: Layout) -> int:
@@ -138,7 +137,7 @@ class PeftAdapter:
         return max(layouts.ROTARY, key=shared)
 
     def _term(self, names: dict[str, str], module: str, part: str) -> Lora | None:
-        """One module's pair, taken out of `names`; None where the adapter leaves the module as it is."""
+        """Remove one module's pair from `names` and return it. None if the adapter does not change the module."""
         form = "lora_embedding_{}" if part in TABLES else "lora_{}.weight"
         first, second = (names.pop(f"{module}.{form.format(half)}", None) for half in "AB")
         if first is None and second is None:

@@ -1,6 +1,6 @@
-"""Which tensors of a checkpoint are which part of the encoder: told by their names and shapes alone.
+"""Maps the tensors of a checkpoint to the parts of the encoder, by their names and shapes only.
 
-What a layout does not know, and does not know to be unused, is refused.
+A tensor that is neither part of the layout nor known to be unused is an error.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from twofold.local.files.layouts import Layout
 
 V3_ROTARY_BASE = 20_000.0
-"""Jina v3 at inference (arXiv 2409.10173, section 3), for a config that does not say it."""
+"""Jina v3's base at inference (arXiv 2409.10173, section 3), for configs that do not state it."""
 UNUSED = (r"embeddings\.(position|token_type)_ids", r"pooler\.", r"cls\.", r"lm_head\.", r"classifier\.")
-"""Tensors that belong to training heads, or that nothing reads: an index buffer, a pooler, a language-model head."""
+"""Tensors that the encoder does not need: index buffers, poolers, heads for training or language modelling."""
 BERT_LIKE = {"bert": 0, "roberta": 1, "xlm-roberta": 1, "camembert": 1}
-"""Model types with BERT's tensor names: what is added to the padding id for the first row of learned positions."""
+"""Model types with BERT's tensor names -> whether learned positions start after the padding id, as in RoBERTa."""
 
 _RENAMES = ((".parametrizations.weight.original", ".weight"), (".gamma", ".weight"), (".beta", ".bias"))
 _STACKED_LORA = re.compile(r"(.+)\.parametrizations\.weight\.0\.(lora_[AB])")
@@ -32,11 +32,11 @@ _STACKED_LORA = re.compile(r"(.+)\.parametrizations\.weight\.0\.(lora_[AB])")
 
 @dataclass(frozen=True)
 class Plan:
-    """How one checkpoint becomes an encoder.
+    """How a checkpoint becomes an encoder.
 
     Attributes:
-        layout: its family's names.
-        config: the encoder's shape, read from the tensors' shapes wherever they say it.
+        layout: the names of its family.
+        config: the encoder's shape, taken from the tensors' shapes as far as possible.
         sources: the encoder's name of each tensor -> the checkpoint's tensors to stack.
         stacked: module name -> its stacked LoRA tensors, `lora_A` and `lora_B` (the original layout of Jina v3).
     """
@@ -48,15 +48,15 @@ class Plan:
 
 
 def plan(shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> Plan | None:
-    """Recognise a checkpoint by its tensors' names; None for a family that the encoder does not know.
+    """Recognise a checkpoint by its tensors' names. Returns None if the encoder does not support its family.
 
     Args:
-        shapes: the name of every tensor -> its shape.
-        config: the checkpoint's `config.json`, for what no tensor says: heads, epsilon, rotary base.
+        shapes: the name of each tensor -> its shape.
+        config: the checkpoint's `config.json`, for what the tensors do not show: heads, epsilon, rotary base.
 
     Raises:
-        ModelError: a known family with missing or unexpected tensors, by name, with tensors of the wrong shape, with
-            an activation of another one, or whose config does not say what it must.
+        ModelError: the family is supported, but tensors are missing, unexpected or have a wrong shape, the activation
+            is not supported, or the config lacks a required value.
     """
     plain, stacked = _plain_names(shapes)
     found = _recognise(plain)
@@ -79,19 +79,19 @@ def plan(shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> Pl
 
 
 def _model_type(config: Mapping[str, Any], prefix: str) -> str:
-    """BERT and RoBERTa have the same tensors and number positions differently: one of the two has to be said.
+    """The model type. BERT and RoBERTa have the same tensors but number positions differently, so it must be known.
 
     Raises:
-        ModelError: neither the config nor the tensors' prefix says it.
+        ModelError: neither the config nor the tensors' prefix states it.
     """
     stated = config.get("model_type") or {"bert.": "bert", "roberta.": "roberta"}.get(prefix)
     if stated is None:
-        raise ModelError("its config.json does not say model_type, so it could be BERT or RoBERTa")
+        raise ModelError("its config.json does not state model_type, so it could be BERT or RoBERTa")
     return str(stated)
 
 
 def _layers(layout: Layout, own: Iterable[str], config: Mapping[str, Any]) -> int:
-    """As many as the config says, so that lost ones are missed; as many as there are where it does not say."""
+    """The number of layers in the config, so that missing layers are noticed. Without it, the number in the files."""
     there = {match[1] for name in own if (match := re.match(_numbered(layout.layer), name))}
     stated = _number(config, "num_hidden_layers", int, len(there))
     return max(1, min(int(stated), len(there) + 1))
@@ -101,18 +101,18 @@ def _number(config: Mapping[str, Any], key: str, kind: type[float], default: flo
     value = config.get(key)
     value = default if value is None else value
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ModelError(f"its config.json does not say {key} as a number: {value!r}")
+        raise ModelError(f"its config.json does not state {key} as a number: {value!r}")
     return kind(value)
 
 
 def _adapted(layout: Layout, layers: int) -> set[str]:
-    """The original layout of v3 adapts every linear layer and table but the position's and the norms'."""
+    """The LoRA tensors of v3's original layout: it adapts all linear layers and tables, but not the norms."""
     modules = [module for part, (module, *_) in layout.modules(layers).items() if "norm" not in part]
     return {f"{module}.lora_{half}" for module, half in product(modules, "AB")}
 
 
 def _plain_names(names: Iterable[str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """Split stacked LoRA tensors from the others, and undo what wrappers did to the others' names."""
+    """Separate stacked LoRA tensors from the others, and restore the names that wrappers changed in the others."""
     plain: dict[str, str] = {}
     stacked: dict[str, dict[str, str]] = {}
     for name in names:
@@ -144,13 +144,13 @@ def _check_names(own: Collection[str], wanted: set[str]) -> None:
     for names, what in ((missing, "lacks"), (unexpected, "has unexpected")):
         if names:
             listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-            raise ModelError(f"it {what} tensors: {listed}. Its vectors would be wrong, so it is refused")
+            raise ModelError(f"it {what} tensors: {listed}. Its vectors would be wrong, so Twofold does not load it")
 
 
 def _check_shapes(
     config: EncoderConfig, sources: Mapping[str, tuple[str, ...]], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Refuse a tensor whose shape does not fit the others', by its name."""
+    """Raise if a tensor's shape does not fit the encoder's shape. The message names the tensor."""
     width, inner = config.width, config.inner
     up = inner * (2 if config.gate else 1)
     wanted = {"qkv.weight": (width, width), "qkv.bias": (width,), "out.weight": (width, width)}
@@ -174,14 +174,14 @@ def _config(
 ) -> EncoderConfig:
     activation = config.get("hidden_act", "gelu")
     if activation != "gelu":
-        raise ModelError(f"its activation is {activation!r}; the encoder computes 'gelu' alone")
+        raise ModelError(f"its activation is {activation!r}, but the encoder supports only 'gelu'")
     for name in ("word", "kind", "position", "0.down.weight"):
         if name in shapes and len(shapes[name]) != 2:
-            raise ModelError(f"its {name} weights are no matrix: their shape is {shapes[name]}")
+            raise ModelError(f"its {name} weights are not a matrix: their shape is {shapes[name]}")
     vocabulary, width = shapes["word"]
     heads = _number(config, "num_attention_heads", int)
     if heads < 1 or width % heads:
-        raise ModelError(f"its config.json says {heads} attention heads, which do not divide its width of {width}")
+        raise ModelError(f"its config.json states {heads} attention heads, which do not divide its width of {width}")
     first = _first_position(config, prefix) if layout.positions == "learned" else 0
     rope = config.get("rope_parameters")
     base = rope.get("rope_theta") if isinstance(rope, dict) else None
@@ -202,7 +202,7 @@ def _config(
 
 
 def _first_position(config: Mapping[str, Any], prefix: str) -> int:
-    """RoBERTa's first token takes the row behind the padding id's."""
+    """The first token's row in the table of positions. For RoBERTa it is the row after the padding id's."""
     if not BERT_LIKE[_model_type(config, prefix)]:
         return 0
     return 1 + int(_number(config, "pad_token_id", int, 1))

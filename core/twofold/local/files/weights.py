@@ -1,4 +1,4 @@
-"""Weights: safetensors files and nothing else, checked before they are read, then memory-mapped."""
+"""Reads weights from safetensors files only. Headers are checked first, then tensors are memory-mapped."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ ADAPTER_FILE = "adapter_model.safetensors"
 LARGEST_HEADER = 100_000_000  # the limit of the safetensors library itself
 PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 
-
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-"""Bytes of one element of each type that a published encoder stores."""
+"""The size of an element of each supported dtype, in bytes."""
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 CHUNK = 2**22
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Where a tensor lies: its file, and its first byte in it; its type in safetensors' words, and its shape."""
+    """A tensor's file, the offset of its first byte, its dtype as safetensors names it, and its shape."""
 
     file: Path
     start: int
@@ -40,15 +39,15 @@ class TensorInfo:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes it takes in the file."""
         return math.prod(self.shape) * BYTES[self.dtype]
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a checkpoint: those of its index, or the one that it has.
+    """The safetensors files of a checkpoint: those in its index, or `model.safetensors`.
 
     Raises:
-        ModelError: none, some of the index's missing, or pickles alone, which could run code and are never opened.
+        ModelError: there are no weights, a file in the index is missing, or there are only pickles. Pickles can run
+            code and are never opened.
     """
     index = folder / "model.safetensors.index.json"
     if index.exists():
@@ -57,18 +56,18 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / "model.safetensors"]
     if pickles := sorted(file.name for pattern in PICKLES for file in folder.glob(pattern)):
         raise ModelError(
-            f"{folder} has its weights as a pickle alone ({pickles[0]}), which can run code: convert it to "
+            f"{folder} has its weights only as a pickle ({pickles[0]}), which can run code: convert it to "
             "model.safetensors, for example with safetensors.torch.save_file"
         )
     if (folder / ADAPTER_FILE).exists():
-        raise ModelError(f"{folder} is an adapter alone: merge it into its base model, and save that")
+        raise ModelError(f"{folder} has only an adapter: merge it into its base model and save the result")
     raise ModelError(f"{folder} has no weights: no model.safetensors and no model.safetensors.index.json")
 
 
 def _indexed(index: Path) -> list[Path]:
     shards = read_json(index).get("weight_map")
     if not isinstance(shards, dict) or not all(name == Path(str(name)).name for name in shards.values()):
-        raise ModelError(f"{index} has no weight_map from tensors to files beside it")
+        raise ModelError(f"{index} has no weight_map from tensors to files in the same folder")
     files = [index.parent / name for name in sorted(set(shards.values()))]
     if missing := [file.name for file in files if not file.exists()]:
         raise ModelError(f"{index.parent} lacks weights that its index lists: {', '.join(missing)}")
@@ -76,10 +75,10 @@ def _indexed(index: Path) -> list[Path]:
 
 
 def read_header(file: Path) -> dict[str, TensorInfo]:
-    """What tensors a safetensors file holds, and where; its length is checked against that.
+    """The tensors of a safetensors file, by name. Checks that the file is as long as its header requires.
 
     Raises:
-        ModelError: the file is absent, truncated or corrupt, or holds tensors of a type that no encoder has.
+        ModelError: the file is missing, truncated or corrupt, or has a tensor of an unsupported dtype.
     """
     try:
         size = file.stat().st_size
@@ -91,38 +90,39 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
         header.pop("__metadata__", None)
         infos = {name: _tensor_info(file, 8 + length, name, entry) for name, entry in header.items()}
     except FileNotFoundError:
-        raise ModelError(f"there is no {file}") from None
+        raise ModelError(f"{file} does not exist") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
-        raise ModelError(f"{file} is not a whole safetensors file: {error}. Fetch it again") from None
+        raise ModelError(f"{file} is not a complete safetensors file: {error}. Download it again") from None
     end = max((info.start + info.nbytes for info in infos.values()), default=8 + length)
     if size != end:
-        raise ModelError(f"{file} is truncated or corrupt: {size} bytes, where its header says {end}. Fetch it again")
+        raise ModelError(
+            f"{file} is truncated or corrupt: it has {size} bytes, its header requires {end}. Download it again"
+        )
     return infos
 
 
 def _tensor_info(file: Path, data: int, name: str, entry: Mapping[str, Any]) -> TensorInfo:
     start, end = entry["data_offsets"]
     if entry["dtype"] not in BYTES:
-        raise ValueError(f"tensor {name} is of type {entry['dtype']}, which the encoder does not read")
+        raise ValueError(f"tensor {name} has type {entry['dtype']}, which the encoder does not support")
     info = TensorInfo(file, data + start, entry["dtype"], tuple(map(operator.index, entry["shape"])))
     if start < 0 or min(info.shape, default=0) < 0 or end - start != info.nbytes:
-        raise ValueError(f"tensor {name} has {end - start} bytes, where its shape and type need {info.nbytes}")
+        raise ValueError(f"tensor {name} has {end - start} bytes, but its shape and type need {info.nbytes}")
     return info
 
 
 def read_headers(files: Iterable[Path]) -> dict[str, TensorInfo]:
-    """The tensors of several files."""
     return {name: info for file in files for name, info in read_header(file).items()}
 
 
 def read_tensor(info: TensorInfo, name: str) -> torch.Tensor:
-    """One tensor, mapped into memory and not read until it is used.
+    """One tensor, memory-mapped: the data is read when it is used.
 
-    The file is opened for this tensor alone: a copy of it in another dtype lets the mapping go again, so that loading
-    never holds a file twice.
+    The file is opened for each tensor separately. After a conversion to another dtype the mapping is released, so that
+    loading never has a file in memory twice.
 
     Raises:
-        ModelError: the file has changed or gone since its header was read.
+        ModelError: the file changed or disappeared after its header was read.
     """
     from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - after the extra was checked
 
@@ -130,20 +130,20 @@ def read_tensor(info: TensorInfo, name: str) -> torch.Tensor:
         with safe_open(info.file, framework="pt") as file:
             tensor: torch.Tensor = file.get_tensor(name)
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{info.file} cannot be read: {error}. Fetch it again") from error
+        raise ModelError(f"{info.file} cannot be read: {error}. Download it again") from error
     return tensor
 
 
 def read_blocks(info: TensorInfo, name: str, rows: int) -> Iterator[torch.Tensor]:
-    """A matrix by blocks of rows, each from a mapping of its own: what was read can leave memory at once."""
+    """A matrix by blocks of rows. Each block has its own mapping, so that its memory is released after use."""
     for start in range(0, info.shape[0], rows):
         yield read_tensor(info, name)[start : start + rows]
 
 
 def digest(tensors: Mapping[str, TensorInfo], also: object = None) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of tensors by name: in one file or in many, wherever they lie.
+    """Sixteen hexadecimal digits of the SHA-256 of tensors in the order of their names, whatever their files.
 
-    `also` is JSON that decides with them what is computed.
+    `also` is JSON data that affects the vectors too.
     """
     total = hashlib.sha256(json.dumps(also, sort_keys=True).encode())
     for name, info in sorted(tensors.items()):
@@ -158,16 +158,15 @@ def digest(tensors: Mapping[str, TensorInfo], also: object = None) -> str:
 
 
 def file_digest(file: Path) -> str:
-    """The SHA-256 of a file's contents."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is no such file.
+    """The JSON object in a file, or an empty one if the file does not exist.
 
     Raises:
-        ModelError: the file is there and is not a JSON object.
+        ModelError: the file does not contain a JSON object.
     """
     try:
         raw = json.loads(file.read_text("utf-8"))
