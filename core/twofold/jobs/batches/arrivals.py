@@ -101,8 +101,8 @@ class Arrivals:
         cosine = lowest_cosine(self._finished(found), self._embedder.embed_documents([CANARY]))
         if cosine < CANARY_COSINE:
             raise SpaceMismatch(
-                f"{self._api.name}: its batch API returns other vectors than single requests (cosine {cosine:.4f}, under "
-                f"{CANARY_COSINE}). Nothing of batch {now.id} is kept: embed without batches"
+                f"{self._api.name}: its batch API returns other vectors than single requests (cosine {cosine:.4f}, "
+                f"below {CANARY_COSINE}). Nothing of batch {now.id} is kept: embed without batches"
             )
         self._kept.prove()
         return True
