@@ -408,7 +408,7 @@ async def test_clients_of_the_users_own(library: Any) -> None:
 def test_a_response_that_the_users_client_has_read_already(library: Any, mode: str, form: str) -> None:
     """MockTransport, caches, recorders and response hooks hand on a body that is in memory and decoded."""
 
-    class Stream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc,name-defined]
+    class Stream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc]
         def __init__(self, body: bytes) -> None:
             self._body = body
 
