@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).parents[1]
-WHERE = ("*.md", "core/*.py", "integrations/*.py", "benchmarks/*.py", "docs/*.py", "examples/*.py", "Makefile", "*.toml")
+WHERE = (
+    "*.md",
+    "core/*.py",
+    "integrations/*.py",
+    "benchmarks/*.py",
+    "docs/*.py",
+    "examples/*.py",
+    "Makefile",
+    "*.toml",
+)
 UNCHECKED = {"CHANGELOG.md", "docs/english.py", "core/twofold/local/calibration.py"}  # which has sample texts
 
 DIALECT = {
@@ -41,7 +50,7 @@ DIALECT = {
     r"\bit is so\b": "'OK'",
     r"\b(?:is|are|was|were|to) be had\b|\bcannot be had\b": "'is available'",
     r"\bis to be\b|\bare to be\b": "'must be', 'will be'",
-    r"\bby its own\b|\bof its own\b|\bof their own\b|\bof one's own\b|\bof your own\b": "'its own …', 'your own …', 'custom'",
+    r"\b(?:by its|of its|of their|of one's|of your) own\b": "'its own …', 'your own …', 'custom'",
     r"\bof (?!Twofold's own)[A-Z][A-Za-z]+'s\b(?= *(?:[,.;:)]|and\b|or\b|$))": "'from Chroma', 'a Chroma client'",
     r"\ba (?:client|store|function|server|class) of [A-Z][A-Za-z]+'s\b": "'a Chroma client'",
     # Words.
@@ -65,7 +74,8 @@ DIALECT = {
     r"\bwhither\b|\bwhence\b|\bwhereupon\b": "a plain word",
     r"^See `[^`]+`\.$": "a docstring that says nothing: delete it",
 }
-PATTERNS = [(re.compile(pattern, re.IGNORECASE if pattern[0] != "^" else 0), advice) for pattern, advice in DIALECT.items()]
+PATTERNS = [(re.compile(pattern, re.IGNORECASE), advice) for pattern, advice in DIALECT.items()]
+STRINGS = {tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
 
 
 def prose_of_page(text: str) -> Iterator[tuple[int, str]]:
@@ -81,14 +91,9 @@ def prose_of_page(text: str) -> Iterator[tuple[int, str]]:
 def prose_of_code(text: str) -> Iterator[tuple[int, str]]:
     """The comments of a Python file and its strings of several words, docstrings too, numbered by line."""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT or (token.type == tokenize.STRING and " " in token.string):
-            lines = token.string.splitlines()
-        elif getattr(tokenize, "FSTRING_MIDDLE", -1) == token.type and " " in token.string:
-            lines = token.string.splitlines()
-        else:
-            continue
-        for offset, line in enumerate(lines):
-            yield token.start[0] + offset, line
+        if token.type == tokenize.COMMENT or (token.type in STRINGS and " " in token.string):
+            for offset, line in enumerate(token.string.splitlines()):
+                yield token.start[0] + offset, line
 
 
 def findings(name: str, text: str) -> Iterator[str]:
@@ -109,7 +114,8 @@ def findings(name: str, text: str) -> Iterator[str]:
 def main(names: list[str]) -> int:
     """Check the named files, or every file of the repository that people read."""
     if not names:
-        listed = subprocess.run(["git", "ls-files", *WHERE], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603, S607 - fixed words
+        command = ["git", "ls-files", *WHERE]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - fixed words
         names = [name for name in listed.stdout.split() if name not in UNCHECKED]
     found = [line for name in names for line in findings(name, (ROOT / name).read_text("utf-8"))]
     sys.stdout.writelines(line + "\n" for line in found)

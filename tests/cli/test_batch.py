@@ -87,7 +87,7 @@ def test_what_cannot_be_is_said_before_anything_is_made(twofold: Run, arguments:
     for given, said in (
         ([*without, "--batch"], "--batch needs --cache"),
         ([*arguments, "--batch", "--late-chunking", "--chunk-tokens", "20"], "do not support late chunking"),
-        ([*arguments, "--batch", "--model", "jina:jina-embeddings-v3"], "there is no batch API for it here"),
+        ([*arguments, "--batch", "--model", "jina:jina-embeddings-v3"], "no batch API is supported for this model"),
     ):
         code, _, err = twofold(*given)
         assert (code, said in err) == (2, True), err

@@ -118,7 +118,7 @@ def test_models_without_it_say_why(model: str, reason: str) -> None:
 def test_queries_are_never_late_chunked() -> None:
     with Simulation() as server:
         embedder = make(server)
-        with pytest.raises(InputError, match="to be late-chunked: queries never are"):
+        with pytest.raises(InputError, match="needs late chunking, but queries are never late-chunked"):
             embedder.backend.embed([Document.from_chunks(CHUNKS)], embedder.query_task, 16)
     assert server.count == 0
 

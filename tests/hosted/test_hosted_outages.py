@@ -316,7 +316,7 @@ def test_an_error_in_a_200_is_said_in_the_providers_words(embed: Any) -> None:
 def test_an_encoding_that_was_not_asked_for_is_never_decoded(embed: Any) -> None:
     zstd = bytes.fromhex("28b52ffd") + b"\0" * 100
     behave = lambda exchange: exchange.answer(200, zstd, content_encoding="zstd")  # noqa: E731 - one answer
-    refused = pytest.raises(ProviderUnavailable, match="encoded as 'zstd', which was not asked for")
+    refused = pytest.raises(ProviderUnavailable, match="encoded as 'zstd', which was not requested")
     with Simulation(behave) as server, refused:
         embed(make(server, max_outage=0.1), ["a text"])
     assert "zstd" not in server.exchanges[0].headers["accept-encoding"]

@@ -203,7 +203,7 @@ def test_the_usual_variable_is_only_for_the_providers_own_address(monkeypatch: p
 
 def test_no_key_over_plain_http_except_to_this_machine() -> None:
     options: dict[str, Any] = {"base_url": "http://embeddings.example/v1"}
-    with pytest.raises(InputError, match=r"the key would go to embeddings\.example unencrypted: use https"):
+    with pytest.raises(InputError, match=r"the key would be sent to embeddings\.example unencrypted: use https"):
         _ = Embedder("jina:jina-embeddings-v3", api_key=CANARY, **options).backend
     assert (
         Embedder("jina:jina-embeddings-v3", **options).backend.provider == "jina"

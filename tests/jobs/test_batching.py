@@ -130,11 +130,11 @@ def test_what_did_not_come_is_submitted_again(
 def test_batches_that_never_give_anything_end_the_run(tmp_path: Path) -> None:
     with BatchServer() as server:
         server.ends = ["failed"]
-        with pytest.raises(ProviderUnavailable, match=r"batch_0 \(failed\) gave no vector: invalid_json_line: no"):
+        with pytest.raises(ProviderUnavailable, match=r"batch_0 \(failed\) returned no vector: invalid_json_line: no"):
             batch(embedder_of(server, tmp_path), TEXTS)
         server.ends = ["cancelled"] * 9
         server.worked_on = lambda job: job.lines[:0]  # type: ignore[method-assign]
-        with pytest.raises(ProviderUnavailable, match=r"\(cancelled\) gave no vector"):
+        with pytest.raises(ProviderUnavailable, match=r"\(cancelled\) returned no vector"):
             batch(embedder_of(server, tmp_path), TEXTS)
         assert len(server.jobs) == 4
 
@@ -219,7 +219,7 @@ def test_what_no_time_mends_is_said(tmp_path: Path) -> None:
             batch(embedder_of(server, tmp_path), TEXTS)
         assert caught.value.status == 403
         server.fault = lambda _, path: 500 if path == "/files" else None
-        with pytest.raises(ProviderUnavailable, match=r"away for 0\.1 s"):
+        with pytest.raises(ProviderUnavailable, match=r"unavailable for longer than 0\.1 s"):
             batch(embedder_of(server, tmp_path, max_outage=0.1), TEXTS)
         server.fault = lambda *_: None
         assert batch(embedder_of(server, tmp_path), TEXTS).done == 250
@@ -240,7 +240,8 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(tmp_path: Path) -> No
             batch(Embedder(MODELS["openai"], base_url=server.url), TEXTS)
         with pytest.raises(InputError, match="only hosted models"):
             batch(Embedder("fake:", cache=str(tmp_path)), TEXTS)
-        with pytest.raises(InputError, match=r"no batch API for it here; those that have one: jina \(jina-emb.*openai"):
+        said = r"no batch API is supported for this model; supported are: jina \(jina-emb.*openai"
+        with pytest.raises(InputError, match=said):
             batch(Embedder("jina:jina-embeddings-v3", cache=str(tmp_path), api_key="k"), TEXTS)
         with pytest.raises(InputError, match="read twice"):
             batch(embedder, iter(TEXTS))

@@ -1,1 +1,1 @@
-"""Hosted models: a provider's API over HTTP. Needs the extra `hosted`."""
+"""Hosted models, over a provider's HTTP API. Needs the extra `hosted`."""

@@ -1,4 +1,4 @@
-"""The URL that a provider's requests go to."""
+"""The URL of a provider's endpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this very machine."""
+    """Whether a URL points to this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -22,22 +22,25 @@ def is_loopback(url: str) -> bool:
 
 
 def address(provider: Provider, path: str, base_url: str | None, model: str = "") -> str:
-    """The URL that requests go to, fixed by the embedder's own options.
+    """The URL of all requests of an embedder.
 
-    The model's name takes its place in `path`, unless `base_url` names it already: a deployment of another name.
+    "{model}" in `path` becomes the model's name. If `base_url` already has that part of the path, for a deployment with
+    another name, only the rest of `path` is appended.
 
     Raises:
-        InputError: none is given where it must be, or one that is not plain: a scheme other than http and https, a
-            user name, a query.
+        InputError: `base_url` is required but missing, its scheme is not http or https, or it has a user name, a query
+            or a fragment.
     """
     url = base_url or provider.base_url
     if url is None:
-        raise InputError(f"{provider.name!r} needs base_url: the address of your own endpoint")
+        raise InputError(f"{provider.name!r} needs base_url, the address of your endpoint")
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise InputError(f"base_url={url!r}: it must start with https://, or http://, and name a host")
+        raise InputError(f"base_url={url!r}: it must start with https:// or http:// and name a host")
     if parts.username is not None or parts.query or parts.fragment:
-        raise InputError("base_url has a user name or a query, which would be stored with the settings: use api_key")
+        raise InputError(
+            "base_url must not have a user name, a query or a fragment: it is stored with the settings. Use api_key"
+        )
     url = url.rstrip("/")
     before, _, after = path.partition("{model}")
     path = after if after and before in url else path.replace("{model}", quote(model, safe=""))

@@ -1,4 +1,4 @@
-"""Models on Amazon SageMaker and Bedrock, through boto3, which finds credentials and region as it always does."""
+"""Models on Amazon SageMaker and Bedrock, through boto3, which finds credentials and region in its usual way."""
 
 from __future__ import annotations
 
@@ -16,17 +16,22 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 PASSING = frozenset({"HTTPClientError", "ConnectionError", "OSError"})
-"""Classes of botocore's errors that another try may not meet."""
+"""Names of the error classes, botocore's among them, that a retry may avoid."""
 
 
 class AwsTransport:
-    """Invokes one SageMaker endpoint, or one Bedrock model. `client` is a boto3 client of the user's own, or None.
+    """Invokes one SageMaker endpoint or one Bedrock model.
 
-    boto3 cannot be interrupted: a thread that waits on it when a call is given up ends at boto3's own read timeout.
+    boto3 cannot be interrupted: if a call is cancelled, its thread ends at boto3's own read timeout.
     """
 
     def __init__(self, service: str, name: str, client: Any = None) -> None:
-        """Open nothing yet. `service` is "sagemaker" or "bedrock", `name` the endpoint's, or the model's id or ARN.
+        """Create the boto3 client, unless the user's `client` is given.
+
+        Args:
+            service: "sagemaker" or "bedrock".
+            name: the endpoint's name, or the model's id or ARN.
+            client: a boto3 client.
 
         Raises:
             MissingExtra: boto3 is not installed.
@@ -47,33 +52,32 @@ class AwsTransport:
         )
 
     async def send(self, request: Request, seconds: float, caller: asyncio.AbstractEventLoop | None) -> Answer:
-        """Invoke it; see `exchange.Transport`."""
         return await in_thread(self._invoke, request)
 
     def _invoke(self, request: Request) -> Answer:
         try:
             said, stream = self._call(self._client, self._name, request.body)
             body = stream.read(request.most_bytes + 1)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes words
+        except Exception as error:  # noqa: BLE001 - every exception becomes a message
             return _fault(request, error)
-        wrong = f"over {request.most_bytes} bytes came" if len(body) > request.most_bytes else ""
+        wrong = f"it is longer than {request.most_bytes} bytes" if len(body) > request.most_bytes else ""
         return Answer(request.number, 200, _headers(said), body, wrong)
 
 
 def _on_sagemaker(client: Any, name: str, body: bytes) -> tuple[dict[str, Any], Any]:
-    """What came, and the stream of its body."""
+    """The response, and the stream of its body."""
     said = client.invoke_endpoint(EndpointName=name, ContentType=JSON, Accept=JSON, Body=body)
     return said, said["Body"]
 
 
 def _on_bedrock(client: Any, name: str, body: bytes) -> tuple[dict[str, Any], Any]:
-    """What came, and the stream of its body."""
+    """The response, and the stream of its body."""
     said = client.invoke_model(modelId=name, contentType=JSON, accept=JSON, body=body)
     return said, said["body"]
 
 
 def _fault(request: Request, error: Exception) -> Answer:
-    """An exception in words; the status is the container's own, where SageMaker passes it on as a 424."""
+    """An exception as an answer. SageMaker reports its container's errors as 424; the container's status is used."""
     said, name = getattr(error, "response", None), type(error).__name__
     if not isinstance(said, dict):
         passing = any(base.__name__ in PASSING for base in type(error).__mro__)

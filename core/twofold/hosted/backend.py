@@ -1,4 +1,4 @@
-"""A hosted model as a backend: plans a call where it was made, and has the hosted loop carry it out."""
+"""A hosted model as a backend. It plans a call on the caller's thread and runs it on the hosted loop."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 LARGE = 64
-"""Documents beyond which a call is planned away from the event loop that made it."""
+"""With more documents than this, an async call is planned on a thread."""
 
 
 class HostedBackend:
-    """One model at one provider. Safe to use from threads and event loops; connections are opened at the first use.
+    """One model at one provider. Safe to use from threads and event loops. Connections are opened on first use.
 
     Attributes:
         provider: the provider's name.
-        usage: what has been asked of it: tokens billed, requests, retries.
+        usage: tokens billed, requests and retries so far.
     """
 
     weights_digest = None
 
     def __init__(self, settings: Settings, key: Key, http_client: Any = None) -> None:
-        """Settle who is asked, and with what key; send nothing.
+        """Find the provider and the model in the table; nothing is sent.
 
         Raises:
             InputError: see `Endpoint`.
@@ -63,11 +63,11 @@ class HostedBackend:
 
     @property
     def card(self) -> ModelCard:
-        """The model's card. Of a model that only its server knows, one word is asked, to see how wide vectors are."""
+        """The model's card. For a model that is not in the tables, one request of one word finds the width."""
         return self._hosted.card
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
-        """The length of each text: exact where the model's tokenizer is on this machine, else an estimate above it."""
+        """The tokens of each text: exact if the model's tokenizer is on this machine, otherwise a high estimate."""
         return self._planner.counter.count([task.prefix + text for text in texts])
 
     def embed(
@@ -82,9 +82,9 @@ class HostedBackend:
         """One vector for each span, in order; see `twofold.backend.Backend`. `report` is called on another thread.
 
         Raises:
-            InputError: a text that is too long, or spans, a size or a task that the provider has no word for; before
-                any work.
-            ProviderError: the provider failed; what was done is in its `partial`.
+            InputError: a text is too long, or the provider does not support the spans, the size or the task. Nothing
+                has been sent.
+            ProviderError: the provider failed; its `partial` has the finished vectors.
         """
         plan = self._plan(documents, task, dimensions, truncate)
         with self._observed(dimensions) as usage:
@@ -99,7 +99,7 @@ class HostedBackend:
         truncate: Truncate = "error",
         report: Report | None = None,
     ) -> FloatArray:
-        """The same, without holding up the event loop."""
+        """Like `embed`, without blocking the event loop."""
         arguments = documents, task, dimensions, truncate
         large = len(documents) > LARGE
         plan = await asyncio.to_thread(self._plan, *arguments) if large else self._plan(*arguments)
@@ -109,7 +109,7 @@ class HostedBackend:
     def estimate(
         self, documents: Sequence[Document], task: Task, dimensions: int, *, truncate: Truncate = "error"
     ) -> Estimate:
-        """What `embed` would ask for, as it is planned, and at the provider's own address what that costs."""
+        """The requests and tokens that `embed` would take, and at the provider's own address their price."""
         plan = self._planner.plan(documents, task, dimensions, truncate, proved=True, sizes=self._sizes)
         tokens = sum(piece.tokens for piece in plan.pieces)
         price = price_of(self.provider, self._model) if self._settings.base_url is None else None
@@ -126,9 +126,9 @@ class HostedBackend:
         """The batch API for one task; see `twofold.backend`.
 
         Raises:
-            InputError: there is none for this model; no key.
+            InputError: this model has no batch API, or there is no key.
         """
-        from twofold.hosted.batching import Batches  # noqa: PLC0415 - what single requests do without
+        from twofold.hosted.batching import Batches  # noqa: PLC0415 - single requests do not need it
 
         def plan(texts: Sequence[str]) -> Call:
             return self._plan([Document.whole(text) for text in texts], task, dimensions, truncate)
@@ -137,24 +137,24 @@ class HostedBackend:
 
     @property
     def billed(self) -> int:
-        """The tokens of all requests so far: as the provider says, or as they are counted where it does not."""
+        """The tokens of all requests so far: the provider's numbers, or ours for answers without one."""
         return self.usage.tokens + self.usage.unsaid
 
     @property
     def address(self) -> str:
-        """Where requests go."""
+        """The URL that requests go to."""
         return self._endpoint.url
 
     def check_key(self) -> str:
-        """Say where the key comes from, without showing it.
+        """Where the key comes from, in words that do not show it.
 
         Raises:
-            InputError: there is none where one is needed, or it cannot be one.
+            InputError: the key is missing or invalid.
         """
         return self._endpoint.check_key()
 
     def limits(self) -> dict[str, float]:
-        """What the provider grants in a minute, as far as it is known: "requests" and "tokens", 0 where it is not."""
+        """The provider's limits for a minute, "requests" and "tokens"; 0 if unknown."""
         return self._endpoint.limiter().limits()
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class HostedBackend:
         report: Report | None = None,
         caller: asyncio.AbstractEventLoop | None = None,
     ) -> FloatArray:
-        """Run one call on the hosted loop, and keep what it learnt for the next."""
+        """Run one call on the hosted loop, and keep for the next what it learnt."""
         flow = Flow(plan, self._endpoint.limiter(), report=report)
         try:
             return await carry_out(flow, self._endpoint.transport, self._settings.timeout, caller)

@@ -1,7 +1,7 @@
-"""A provider's batch API over HTTP: texts are submitted, looked after, and fetched; an outage is waited out.
+"""A provider's batch API over HTTP: submit batches, look up their state, download their results, wait out an outage.
 
-What is said is in `twofold.wires`: `openai_batch`, `jina_batch`. A batch is never submitted twice: where no answer says
-what became of a submission, `Unsure` leaves it to the provider's list.
+The formats are in `twofold.wires`: `openai_batch`, `jina_batch`. A batch is never submitted twice: if a submission gets
+no answer, `Unsure` is raised, and the caller looks in the provider's list of batches.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ T = TypeVar("T")
 AGAIN = frozenset({408, 409, 425, 429})
 TAKEN = frozenset({200, 201, 202})
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-"""Seconds before another try; each wait is twice the one before, give or take a quarter."""
+"""Seconds before a retry. Each wait is twice the previous one, with a jitter of a quarter."""
 LONGEST_OUTAGE = 86_400.0
-"""Seconds for which a provider that is away is waited for, where `max_outage` does not say: a batch's own window."""
+"""Seconds to wait for an unavailable provider, unless `max_outage` is set: the time in which a batch is completed."""
 MOST_BYTES = 1 << 22
-"""The most bytes of an answer that is no file."""
+"""The largest answer in bytes, files of results excepted."""
 MOST_FILE_BYTES = 1 << 33
 SKEW = 600.0
-"""Seconds by which a provider's clock may be behind ours."""
+"""Seconds that a provider's clock may be behind ours."""
 
 
 class Batches:
@@ -55,14 +55,14 @@ class Batches:
     def __init__(
         self, settings: Settings, row: Provider, endpoint: Endpoint, plan: Callable[[Sequence[str]], Call]
     ) -> None:
-        """Send nothing yet. `plan` plans a call for texts.
+        """Check the options; nothing is sent. `plan` plans a call for texts.
 
         Raises:
-            InputError: this provider has no batch API for the model, or it lacks a word for what is wanted.
+            InputError: the provider has no batch API for this model, or the batch API lacks an option that is set.
         """
         self.name, model = settings.model, settings.model.partition(":")[2]
         if row.batch is None or (row.batch.models and model not in row.batch.models):
-            raise InputError(f"{self.name}: there is no batch API for it here; {which_have_one()}")
+            raise InputError(f"{self.name}: no batch API is supported for this model; {providers_with_batches()}")
         self.most_lines, self.most_bytes = row.batch.lines, row.batch.bytes
         self.first_lines = row.batch.first
         self._wire: Any = import_module(f"twofold.wires.{row.batch.dialect}")
@@ -71,12 +71,11 @@ class Batches:
         self._plan, self._one = plan, plan(["test"])
         self.longest_outage = LONGEST_OUTAGE if settings.max_outage is None else settings.max_outage
         if not self._uploads and (self._one.ask.truncate or endpoint.encoding in BINARY):
-            raise InputError(f"{self.name}: its batch API has no word for truncate='end', or for a binary encoding")
+            raise InputError(f"{self.name}: its batch API does not support truncate='end' or a binary encoding")
 
-    # -- what is said -------------------------------------------------------------------------------------------------
+    # -- the batch API ------------------------------------------------------------------------------------------------
 
     def lines(self, keys: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """See `BatchAPI`."""
         left = list(zip(keys, texts, strict=True))
         while left:
             try:
@@ -84,7 +83,7 @@ class Batches:
             except InputError as error:
                 if error.index is None:
                     raise
-                del left[error.index]  # who embeds it alone is told why
+                del left[error.index]  # embedding this text by a single request reports the error
                 continue
             for item in (item for piece in plan.pieces for item in piece.items):
                 key = left[item.documents[0]][0]
@@ -92,32 +91,29 @@ class Batches:
             return
 
     def submit(self, marker: str, lines: Sequence[bytes]) -> str:
-        """See `BatchAPI`."""
         return call(self._submit(marker, lines))
 
     def find(self, marker: str, lines: int, since: float, known: Collection[str]) -> str | None:
-        """See `BatchAPI`. Where a provider keeps no marker, it is the first since then that may have as many lines."""
+        """See `BatchAPI`. If the provider keeps no marker, find the first batch since then with as many lines."""
         found = [batch for batch in call(self._list(since)) if batch.id not in known and batch.created >= since - SKEW]
         mine = [batch for batch in found if batch.marker == marker] if self._uploads else []
         mine = mine or [batch for batch in found if not self._uploads and batch.total == lines]
-        mine = mine or [batch for batch in found if not self._uploads and not batch.total]  # it does not say yet
-        return mine[-1].id if mine else None  # the newest come first
+        mine = mine or [batch for batch in found if not self._uploads and not batch.total]  # not counted yet
+        return mine[-1].id if mine else None  # the newest are first
 
     def look(self, batch: str) -> Batch:
-        """See `BatchAPI`."""
         read: Callable[[bytes], Batch] = self._wire.read_batch
         return self._read(read, call(self._ask("GET", self._wire.look_path(batch))))
 
     @contextmanager
     def results(self, batch: Batch) -> Iterator[Iterable[tuple[str, Result]]]:
-        """See `BatchAPI`."""
         with tempfile.TemporaryFile() as file:
             for path in batch.results:
                 with tempfile.TemporaryFile() as part:
                     call(self._ask("GET", path, file=part))
                     part.seek(0)
                     shutil.copyfileobj(part, file)
-                    file.write(b"\n")  # where the last line has none; a blank one is passed over
+                    file.write(b"\n")  # the last line may lack one; blank lines are skipped
             yield _Results(file, self._result, self.name)
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -136,7 +132,7 @@ class Batches:
             raise Unsure(str(error)) from None
 
     async def _list(self, since: float) -> list[Batch]:
-        """The account's batches that are no older than a moment, the newest first."""
+        """The account's batches since `since`, the newest first."""
         path, found = self._wire.LIST, []
         while path is not None:
             batches, path = self._read(self._wire.read_list, await self._ask("GET", path))
@@ -158,7 +154,7 @@ class Batches:
             return read(answer.body)
         except (Garbled, Violation) as wrong:
             said = answer.redact(answer.body[:60].decode(errors="replace"))
-            raise ResponseInvalid(f"{self.name}: its batch API said {said!r}: {wrong}") from None
+            raise ResponseInvalid(f"{self.name}: its batch API answered {said!r}: {wrong}") from None
 
     async def _ask(
         self,
@@ -170,11 +166,12 @@ class Batches:
         file: IO[bytes] | None = None,
         again: bool = True,
     ) -> Answer:
-        """One request, repeated until it is answered; without `again` only where it cannot have been taken.
+        """Send one request, and retry until it is answered. Without `again`, retry only if it was surely not accepted.
 
         Raises:
-            Unsure: without `again`, where nobody knows what became of it.
-            RequestRefused, ProviderUnavailable: no other try helps, or the provider was away for too long.
+            Unsure: without `again`, the request may have been accepted.
+            RequestRefused: no retry helps.
+            ProviderUnavailable: the provider was unavailable for too long.
         """
         most = MOST_BYTES if file is None else MOST_FILE_BYTES
         request = Request(0, body, most, method=method, url=self._root + path, kind=kind, file=file)
@@ -190,22 +187,22 @@ class Batches:
             wait = min(LONGEST_WAIT, 2 * wait)
 
     def _judge(self, answer: Answer, began: float, *, again: bool) -> None:
-        """Raise what there is to raise of an answer that is no good."""
+        """Raise an error if this failed request must not be sent again."""
         said = f"{self.name}: its batch API: {answer.wrong or answer.reason}"
         known = {"status": answer.status or None, "request_id": answer.request_id}
         if answer.hopeless or answer.wrong:
-            raise ProviderUnavailable(said, **known)  # type: ignore[arg-type] # by their names
+            raise ProviderUnavailable(said, **known)  # type: ignore[arg-type] # passed by name
         away = not answer.status or answer.status >= 500
         if not away and (answer.status not in AGAIN or answer.is_spent):
             raise RequestRefused(said, **known)  # type: ignore[arg-type]
         if not again and answer.status != 429:
             raise Unsure(said)
         if time.monotonic() - began > self.longest_outage:
-            raise ProviderUnavailable(f"{said}; away for {self.longest_outage:g} s", **known)  # type: ignore[arg-type]
+            raise ProviderUnavailable(f"{said}; unavailable for longer than {self.longest_outage:g} s", **known)  # type: ignore[arg-type]
 
 
 class _Results:
-    """The lines of a file of results, to be walked over any number of times."""
+    """The lines of a file of results. It can be iterated over repeatedly."""
 
     def __init__(self, file: IO[bytes], read: Callable[[bytes], tuple[str, Result]], name: str) -> None:
         self._file, self._read, self._name = file, read, name
@@ -221,8 +218,7 @@ class _Results:
                     raise ResponseInvalid(f"{self._name}: line {number} of a batch's results: {said}") from None
 
 
-def which_have_one() -> str:
-    """Which providers have a batch API, in words."""
+def providers_with_batches() -> str:
     from twofold.hosted.providers import PROVIDERS  # noqa: PLC0415 - a table that imports rows alone
 
     names = [
@@ -230,11 +226,11 @@ def which_have_one() -> str:
         for row in PROVIDERS.values()
         if row.batch is not None
     ]
-    return f"those that have one: {', '.join(names)}"
+    return f"supported are: {', '.join(names)}"
 
 
 def _multipart(marker: str, lines: Sequence[bytes]) -> tuple[bytes, str]:
-    """A file of lines as a form, and the form's media type."""
+    """A form that holds the lines as a file, and its media type."""
     border = uuid4().hex
     head = (
         f'--{border}\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'

@@ -1,4 +1,4 @@
-"""What one call wants of one provider, which answers it believes, and what it has asked so far."""
+"""One call to one provider: its requests, the checks of their answers, and what it has used so far."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 
 
 UNIT = 1e-2
-"""How far from 1 the length of a vector may be that is to have it."""
+"""The largest deviation from 1 of a unit vector's length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What one call wants, and how to ask for it.
+    """One call: what is wanted, and how it is requested.
 
     Attributes:
-        name: of provider and model, for messages.
+        name: the provider and the model, for messages.
         documents: the user's documents.
         pieces: the requests that they need.
-        ask: what is the same in every request.
-        wire, late_wire: the dialects in which plain and late-chunked pieces are said.
-        width: the size that vectors must have; None takes what comes.
-        unit: whether they must have unit length.
-        echoes: whether an answer's model name is the one that was asked for.
-        at_once: requests under way together.
-        deadline: on the clock, when the call must be over.
-        timeout: the user's own seconds, for messages.
-        max_outage: seconds for which a provider that is away is waited for.
-        late_limit: tokens at which a provider cuts a late-chunked document short without a word.
-        busy: statuses that are worth another try, beyond the usual ones.
-        proved: whether this model and key have been accepted before; if not, one request goes ahead alone.
-        sizes: how large a request the provider takes; it learns.
+        ask: what all requests have in common.
+        wire, late_wire: the dialects of plain and of late-chunked requests.
+        width: the width that vectors must have; None accepts any.
+        unit: whether vectors must have unit length.
+        echoes: tells whether the model name in an answer is the requested one.
+        at_once: the most requests under way at once.
+        deadline: when the call must end, on the flow's clock.
+        timeout: the user's timeout in seconds, for messages.
+        max_outage: seconds to wait for an unavailable provider.
+        late_limit: tokens beyond which the provider silently cuts a late-chunked document.
+        busy: statuses that are retried, beside the usual ones.
+        proved: whether this model and key have been accepted before. If not, the first request is sent alone.
+        sizes: how large a request the provider accepts; updated by each answer.
     """
 
     name: str
@@ -66,11 +66,10 @@ class Call:
     sizes: Sizes = field(default_factory=Sizes)
 
     def write(self, piece: Piece) -> bytes:
-        """The body of a piece's request."""
         return (self.late_wire if piece.late else self.wire).write_request(self._filled(piece))
 
     def read(self, body: bytes, piece: Piece) -> Reply:
-        """What an answer's body says.
+        """Parse an answer's body.
 
         Raises:
             Garbled, Violation: see `twofold.wires`.
@@ -78,21 +77,21 @@ class Call:
         return (self.late_wire if piece.late else self.wire).read_answer(body, self._filled(piece))
 
     def check(self, reply: Reply, width: int | None, redact: Callable[[str], str]) -> None:
-        """Refuse vectors that cannot be right.
+        """Reject vectors that cannot be right.
 
         Raises:
-            Violation: another width, a number that is not finite, zeros, another length than 1, another model.
+            Violation: the width, the length or the model is wrong, a number is not finite, or a vector is all zeros.
         """
         vectors = reply.vectors
         if width is not None and vectors.shape[1] != width:
-            raise Violation(f"vectors of {vectors.shape[1]} dimensions came, and {width} were asked for")
+            raise Violation(f"it has vectors of {vectors.shape[1]} dimensions instead of {width}")
         if not np.isfinite(vectors).all():
             raise Violation("a vector has NaN or infinity")
         norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
         if not norms.all():
             raise Violation("a vector is all zeros")
         if self.unit and np.abs(norms - 1).max() > UNIT:
-            raise Violation(f"a vector has length {norms[np.abs(norms - 1).argmax()]:.3f}, and 1 was asked for")
+            raise Violation(f"a vector has length {norms[np.abs(norms - 1).argmax()]:.3f} instead of 1")
         if reply.model is not None and not self.echoes(reply.model):
             named = redact(reply.model)[:80]
             raise Violation(f"the model {named!r} answered, which was not asked for (a gateway's name: served_as)")
@@ -107,12 +106,12 @@ class Call:
 
 @dataclass(slots=True)
 class Usage:
-    """What has been asked of a provider.
+    """What has been used at a provider.
 
     Attributes:
-        tokens: those that it says it bills.
-        unsaid: those, as they are counted here, of answers that do not say.
-        requests, retries: how many.
+        tokens: as the provider reports them.
+        unsaid: tokens of answers that report none, as counted here.
+        requests, retries: their numbers; a retry counts as a request too.
     """
 
     tokens: int = 0
@@ -121,7 +120,6 @@ class Usage:
     retries: int = 0
 
     def add(self, other: Usage) -> None:
-        """Sum up."""
         self.tokens += other.tokens
         self.unsaid += other.unsaid
         self.requests += other.requests

@@ -1,4 +1,4 @@
-"""Where a model's requests go, with which key, and over which connections."""
+"""The endpoint of a model: its address, key, dialect and connections."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Endpoint:
     """One provider as one embedder reaches it.
 
     Attributes:
-        url: where requests go; on AWS the endpoint's name, or the model's.
-        wire, late_wire: the dialects that are spoken there, for plain and for late-chunked requests.
-        encoding: how vectors are asked for.
-        transport: carries requests; opens connections at the first use.
+        url: the URL of requests; on AWS, the name of the endpoint or the model.
+        wire, late_wire: the dialects of plain and of late-chunked requests.
+        encoding: the requested encoding of vectors.
+        transport: sends requests. It opens connections on first use.
     """
 
     def __init__(self, row: Provider, model: str, settings: Settings, key: Key, client: Any = None) -> None:
-        """Settle who is asked, and with what key; send nothing.
+        """Check the address, the encoding and how the key would travel; nothing is sent.
 
         Raises:
-            InputError: a base_url that cannot be used, no key where one is needed, or one that would go unprotected.
+            InputError: `base_url` or `encoding` is invalid, or the key would be sent unencrypted.
             MissingExtra: httpx, msgspec or boto3 is not installed.
         """
         self._row, self._settings, self._key = row, settings, key
@@ -45,53 +45,53 @@ class Endpoint:
         self.transport = self._connect(model, client)
 
     def check_key(self) -> str:
-        """Say where the key comes from, without showing it. A callable is not asked.
+        """Where the key comes from, in words that do not show it. A callable is not called.
 
         Raises:
-            InputError: there is none where one is needed, or it cannot be one.
+            InputError: the key is missing or invalid.
         """
         if self._key.is_asked_for or self._key.identity(self._variable):
             return repr(self._key)
         if self._settings.base_url is None and self._row.key_env:
             variable = self._settings.api_key_env or self._row.key_env
             raise InputError(f"no key for {self._row.name}: set the environment variable {variable}, or pass api_key")
-        return "none, and none is needed here"
+        return "none, and none is required"
 
     def limiter(self) -> Limiter:
         """The limiter of this host and key."""
         host = urlsplit(self.url).netloc or self.url
-        self._limited = limiter_for(host, self._key.identity(self._variable))  # held, so that it lives on
+        self._limited = limiter_for(host, self._key.identity(self._variable))  # a strong reference keeps it alive
         return self._limited
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
     @property
     def _variable(self) -> str | None:
-        """The provider's usual variable, for its own address alone: a server of your own must be given a key."""
+        """The provider's usual variable, for its own address only. A custom `base_url` needs an explicit key."""
         own = self._settings.base_url is None or self._row.base_url is None
         return self._row.key_env if own else None
 
     async def _headers(self) -> tuple[Key, dict[str, str]]:
-        """The key and the header that it travels in, for one request.
+        """The key, and the header with the key, for one request.
 
         Raises:
-            InputError: it cannot be a key.
+            InputError: the key is invalid.
         """
         ask = self._key.resolved
         key = await in_thread(ask) if self._key.is_asked_for else ask(self._variable)
         return key, key.header(self._row.key_header, self._row.key_prefix)
 
     def _address(self, path: str, model: str) -> str:
-        """The URL, or what is invoked on AWS; checked together with how the key would travel."""
+        """The URL, or the name that AWS invokes. A key must not go to another machine over plain http."""
         base_url = self._settings.base_url
         if self._row.carrier == "sagemaker" and not base_url:
-            raise InputError(f"{self._row.name!r} needs base_url: the name of your endpoint")
+            raise InputError(f"{self._row.name!r} needs base_url, the name of your endpoint")
         if self._row.carrier != "http":
             return base_url or model
         url = address(self._row, path, base_url, model)
         keyed = self._key.is_asked_for or self._key.identity(self._variable)
         if url.startswith("http:") and not is_loopback(url) and keyed:
-            raise InputError(f"the key would go to {urlsplit(url).hostname} unencrypted: use https://")
+            raise InputError(f"the key would be sent to {urlsplit(url).hostname} unencrypted: use https://")
         return url
 
     def _connect(self, model: str, client: Any) -> Transport:
@@ -109,5 +109,5 @@ class Endpoint:
         if chosen == "auto":
             return offered[0]
         if chosen not in offered:
-            raise InputError(f"encoding={chosen!r}: {self._row.name} sends {', '.join(offered)}")
+            raise InputError(f"encoding={chosen!r}: {self._row.name} supports {', '.join(offered)}")
         return chosen

@@ -1,4 +1,4 @@
-"""One request and what came of it: the words that the flow and the transports share, and what an answer's head says."""
+"""One request and its answer, as the flow and the transports see them; readers of headers and of error messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "cf-ray")
 SPENT = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
-"""Codes of a 429 that no waiting mends: there is no money left."""
+"""Codes of a 429 that means that the account has no money left. Waiting does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,18 @@ class Request:
     """One request to send.
 
     Attributes:
-        number: its own.
-        body: JSON, unless `kind` says otherwise.
-        most_bytes: the most bytes of its answer.
-        late: whether it goes where late-chunked ones go.
-        method, url: where neither is the usual one.
+        number: identifies it within a call.
+        body: JSON, unless `kind` names another media type.
+        most_bytes: the largest answer that is accepted.
+        late: whether it is sent to the URL for late chunking.
+        method: the HTTP method.
+        url: replaces the transport's URL if it is not empty.
         kind: the body's media type.
-        file: where the body of a good answer is written, in place of into memory.
+        file: receives the body of a successful answer, instead of memory.
     """
 
     number: int
-    body: bytes = field(repr=False)  # texts: not for a traceback that shows variables
+    body: bytes = field(repr=False)  # has texts, which must not appear in a traceback
     most_bytes: int
     late: bool = False
     method: str = "POST"
@@ -47,15 +48,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a request.
+    """The outcome of a request: an HTTP answer, or why there is none.
 
     Attributes:
-        status, headers, body: the answer's, header names in lower case; no status where there is no answer.
-        wrong: what rules the body out.
-        fault: why there is no answer, in words.
-        slow: whether that was silence.
-        hopeless: whether no waiting mends it.
-        redact: takes the key that was sent out of text that came from outside.
+        number: the request's number.
+        status, headers, body: of the HTTP answer. Header names are lower case. The status is 0 if there is no answer.
+        wrong: why the body is unusable; empty if it is usable.
+        fault: why there is no answer.
+        slow: whether the fault is a read timeout.
+        hopeless: whether a retry cannot help.
+        redact: removes the key that was sent from a text that came from outside.
     """
 
     number: int
@@ -70,33 +72,34 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """The status, and what its body says."""
+        """The status and the body's error message, or the fault."""
         said = "redirects are not followed" if 300 <= self.status < 400 else reason_of(self.body)
         return f"{self.status} {self.redact(said)}".strip() if self.status else self.fault
 
     @property
     def is_spent(self) -> bool:
-        """Whether a 429 says that there is no money left."""
+        """Whether a 429 means that the account has no money left."""
         return any(code in reason_of(self.body) for code in SPENT)
 
     @property
     def request_id(self) -> str | None:
-        """The provider's name for the request, for its support."""
+        """The provider's id of the request, which its support asks for."""
         return next((self.headers[name][:200] for name in REQUEST_IDS if self.headers.get(name)), None)
 
 
 class Transport(Protocol):
-    """Where requests go."""
+    """Sends requests."""
 
     async def send(self, request: Request, seconds: float, caller: asyncio.AbstractEventLoop | None) -> Answer:
-        """Send one from the loop of `loop.py`, and never raise what time could mend; may be cancelled.
+        """Send one request on the hosted loop. It may be cancelled.
 
-        `caller` is the event loop from which the call came; None for a sync one.
+        A failure that a retry may avoid is returned as an answer, never raised. `caller` is the event loop of an async
+        call, and None for a sync call.
         """
 
 
 def parse_number(value: Any) -> float | None:
-    """A header's number that is not negative; None for anything else."""
+    """A finite number that is not negative; None for anything else."""
     try:
         parsed = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -108,7 +111,7 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+
 
 
 def parse_duration(value: str | None) -> float | None:
-    """Seconds in "6m0s", "1.5s", "20ms", "30" or a time of day as Unix seconds; None for anything else."""
+    """Seconds from "6m0s", "1.5s", "20ms" or "30", or until a Unix time; None for anything else."""
     number = parse_number(value)
     if number is not None:
         return max(0.0, number - time.time()) if number > 1e9 else number
@@ -119,9 +122,9 @@ def parse_duration(value: str | None) -> float | None:
 
 
 def retry_after(headers: Mapping[str, str], wall: Callable[[], float] = time.time) -> float | None:
-    """Seconds to wait by Retry-After, in milliseconds, seconds or as a date; None where it says no time to come.
+    """Seconds to wait, from Retry-After (seconds or a date) or retry-after-ms; None if the time is missing or past.
 
-    A date is taken from the answer's own Date, so that a wrong clock here does no harm.
+    A date is compared with the answer's own Date header, so a wrong clock on this machine does no harm.
     """
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         seconds = parse_number(headers.get(name))
@@ -140,7 +143,7 @@ def _date(text: str | None) -> float | None:
 
 
 def reason_of(body: bytes) -> str:
-    """What an error's body says, whichever of the usual shapes it has, in at most 300 characters."""
+    """The message of an error's body in any of the usual shapes, at most 300 characters."""
     text = body[:4096].decode(errors="replace")
     try:
         said = json.loads(body)
@@ -150,7 +153,7 @@ def reason_of(body: bytes) -> str:
 
 
 def _words(said: Any) -> Iterator[str]:
-    """The code and the message of an error, at any of the depths at which providers put them."""
+    """The code and the message of an error, at any depth."""
     if isinstance(said, str):
         yield said
     elif isinstance(said, list):

@@ -1,7 +1,7 @@
-"""Carrying requests over HTTP with httpx, or its continuation httpx2: one request in, one `Answer` out.
+"""Sends requests over HTTP with httpx, or with its successor httpx2: one request in, one `Answer` out.
 
-The key is put into the header here and nowhere else, so that it stands in no frame that an exception of ours passes
-through; what httpx raises is turned into words, and the exception is dropped.
+The key is put into the header only here, so no frame of an exception of ours holds it. What httpx raises becomes a
+message, and the exception is dropped.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 HEADERS = {"accept": "application/json", "accept-encoding": "identity"}
 PASSING = frozenset({"TransportError", "DecodingError", "OSError", "TimeoutError"})
-"""Classes of errors, of either library, that another try may not meet."""
+"""Names of the error classes of either library that a retry may avoid."""
 LASTING = frozenset({"UnsupportedProtocol", "LocalProtocolError"})
-"""Those among them that it will."""
+"""Subclasses of these that a retry does not avoid."""
 OK = 200
 
 
 class HttpTransport:
-    """Sends requests to one URL, and owns the connections, unless a client is given.
+    """Sends requests to one URL, and owns the connections unless `client` is given.
 
-    Connections stay open for the next call until the transport is dropped. A sync client of the user's is used on
-    threads, and an async one on the event loop that its user calls from, since its connections belong there.
+    Connections stay open for later calls until the transport is deleted. A user's sync client is used on threads. A
+    user's async client is used on the event loop of the call, since its connections belong to that loop.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class HttpTransport:
         headers: Callable[[], Awaitable[tuple[Key, dict[str, str]]]],
         client: Any = None,
     ) -> None:
-        """Open nothing yet. `headers` gives the key and the headers that it travels in.
+        """Open no connection yet. `headers` returns the key, and the headers with the key.
 
         Raises:
             MissingExtra: httpx is not installed.
@@ -60,21 +60,23 @@ class HttpTransport:
         self._theirs = client
         self._theirs_async = inspect.iscoroutinefunction(getattr(client, "send", None))
         self._own: list[tuple[asyncio.AbstractEventLoop, Any]] = []
-        finalize(self, _hang_up, self._own).atexit = False  # then the system closes them
+        finalize(self, _hang_up, self._own).atexit = False  # at exit, the system closes them
 
     async def send(self, request: Request, seconds: float, caller: asyncio.AbstractEventLoop | None) -> Answer:
         """Send one request; see `exchange.Transport`.
 
         Raises:
-            InputError: the user's client is an async one, and the call a sync one.
-            MissingExtra: a proxy of the environment's needs a package that is not installed.
+            InputError: the user's client is async, and the call is sync.
+            MissingExtra: the environment's proxy needs a package that is not installed.
         """
         if self._theirs is None:
             return await self._exchange(self._client(), request, seconds)
         if not self._theirs_async:
             return await self._on_thread(request)
         if caller is None:
-            raise InputError("http_client is an async client, which only the async methods can use: give a sync one")
+            raise InputError(
+                "http_client is an async client, which works only with the async methods: pass a sync client"
+            )
         there = asyncio.run_coroutine_threadsafe(self._exchange(self._theirs, request), caller)
         return await asyncio.wrap_future(there)
 
@@ -89,17 +91,17 @@ class HttpTransport:
                         if not body.take(chunk):
                             break
                 return body.answer(key)
-        except InputError:  # of the key
+        except InputError:  # an invalid key
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes words
+        except Exception as error:  # noqa: BLE001 - every exception becomes a message
             return fault(request, error, key)
 
     async def _on_thread(self, request: Request) -> Answer:
-        """Through the user's sync client. One that is given up ends at its next bytes, or its own timeouts."""
+        """Use the user's sync client. After a cancelled call, its thread ends at the next bytes or at its timeout."""
         given_up = threading.Event()
         try:
             return await in_thread(self._exchange_sync, *await self._arguments(request), request, given_up)
-        except InputError:  # of the key
+        except InputError:  # an invalid key
             raise
         except Exception as error:  # noqa: BLE001 - the key's callable failed
             return fault(request, error, Key())
@@ -115,11 +117,11 @@ class HttpTransport:
                         if not body.take(chunk) or given_up.is_set():
                             break
                 return body.answer(key)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes words
+        except Exception as error:  # noqa: BLE001 - every exception becomes a message
             return fault(request, error, key)
 
     async def _arguments(self, request: Request, seconds: float | None = None) -> tuple[Key, dict[str, Any]]:
-        """The key and all arguments of one request. A client of the user's keeps its own timeouts."""
+        """The key and the arguments of one request. Without `seconds`, the client's own timeouts apply."""
         key, headers = await self._headers()
         arguments = {
             "method": request.method,
@@ -134,7 +136,7 @@ class HttpTransport:
         return key, arguments
 
     def _client(self) -> Any:
-        """Our own client: certificates are checked, proxies are the environment's, but for this machine itself."""
+        """Our own client. It checks certificates, and uses the environment's proxy except for this machine."""
         loop = asyncio.get_running_loop()
         if not self._own or self._own[0][0] is not loop:
             try:
@@ -145,13 +147,13 @@ class HttpTransport:
                 )
             except ImportError as missing:  # httpx[socks]
                 raise MissingExtra(f"your proxy needs a package that is not installed: {missing}") from None
-            # After a fork these were the parent's: kept out of reach, neither used nor closed.
+            # After a fork, older clients belong to the parent: they are kept, but neither used nor closed.
             self._own.insert(0, (loop, client))
         return self._own[0][1]
 
 
 def fault(request: Request, error: BaseException, key: Key) -> Answer:
-    """An exception in words."""
+    """An exception as an answer."""
     name = type(error).__name__
     words = key.redact(f"{name}: {error}" if str(error) else name)[:300]
     kinds = {base.__name__ for base in type(error).__mro__}
@@ -169,7 +171,7 @@ def _causes(error: BaseException | None) -> Any:
 
 
 class _Body:
-    """An answer's body as it comes: into memory, or into the request's file, a good one that is not compressed."""
+    """Collects an answer's body in memory, or in the request's file if it is successful and not compressed."""
 
     def __init__(self, request: Request, response: Any) -> None:
         self._request, self._response = request, response
@@ -179,14 +181,14 @@ class _Body:
         self._encoding = "identity" if self.is_complete else self._headers.get("content-encoding", "identity")
         self._file = request.file if response.status_code == OK and self._encoding == "identity" else None
         self._kept, self._size = bytearray(), 0
-        if request.file is not None:  # an earlier try may have left something
+        if request.file is not None:  # an earlier attempt may have written to it
             request.file.seek(0)
             request.file.truncate()
         if self.is_complete:
             self.take(response.content)
 
     def take(self, chunk: bytes) -> bool:
-        """Keep a part; whether more may come."""
+        """Store a part. Returns whether the body is still within its bound."""
         self._size += len(chunk)
         if self._file is None:
             self._kept += chunk
@@ -195,10 +197,10 @@ class _Body:
         return self._size <= self._request.most_bytes
 
     def answer(self, key: Key) -> Answer:
-        """What came, decoded within its bound.
+        """The answer, its body decoded as far as its bound allows.
 
         Raises:
-            OSError: an encoding that was not asked for, or a body that is not in it.
+            OSError: the content encoding was not requested, or the body is not valid in it.
         """
         request, status = self._request, self._response.status_code
         plain = _plain(bytes(self._kept), self._encoding, request.most_bytes)
@@ -206,28 +208,28 @@ class _Body:
             request.file.write(plain)
         wrong = ""
         if max(len(plain), self._size) > request.most_bytes and status == OK:
-            wrong = f"over {request.most_bytes} bytes came, more than what was asked for can have"
+            wrong = f"it is longer than {request.most_bytes} bytes, the most that the requested vectors can take"
         return Answer(request.number, status, self._headers, plain, wrong, redact=key.redact)
 
 
 def _plain(body: bytes, encoding: str, most: int) -> bytes:
-    """A body decoded, as far as one byte over `most`; gzip is taken from proxies that compress unasked."""
+    """The decoded body, at most one byte longer than `most`. Some proxies send gzip although it was not requested."""
     if encoding in {"", "identity"} or len(body) > most:
         return body
     if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise OSError(f"the answer is encoded as {encoding[:20]!r}, which was not asked for")
+        raise OSError(f"the answer is encoded as {encoding[:20]!r}, which was not requested")
     decoder = zlib.decompressobj(wbits=47)  # gzip and zlib, told apart by their heads
     try:
         plain = decoder.decompress(body, most + 1)
     except zlib.error:
-        raise OSError(f"the answer is not in {encoding}, as it says") from None
+        raise OSError(f"the answer is not valid {encoding}") from None
     if not decoder.eof and len(plain) <= most:
-        raise OSError(f"the answer's {encoding} is cut off")
+        raise OSError(f"the answer's {encoding} is truncated")
     return plain
 
 
 def _hang_up(own: list[tuple[asyncio.AbstractEventLoop, Any]]) -> None:
-    """Close what this process has opened, on its loop."""
+    """Close the clients that this process opened, on its loop."""
     for loop, client in own:
         if is_home(loop):
             asyncio.run_coroutine_threadsafe(client.aclose(), loop)
@@ -235,7 +237,7 @@ def _hang_up(own: list[tuple[asyncio.AbstractEventLoop, Any]]) -> None:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Made once: reading the certificates takes longer than a request."""
+    """Cached: reading the certificates takes longer than a request."""
     import httpx  # noqa: PLC0415
 
     return httpx.create_ssl_context()

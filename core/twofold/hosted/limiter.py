@@ -1,9 +1,9 @@
-"""The one limiter of a host and key: who may send now, and who looks whether the provider is back.
+"""The limiter of one host and key: it decides which request may be sent when.
 
-Shared by all calls of a process, and touched by its hosted loop alone. Four things hold a request back: a Retry-After,
-a limit that is stated or guessed, the number of requests under way (additive increase, multiplicative decrease), and a
-pause. A failure pauses everyone; when the pause is over one request goes ahead, and if that fails too the pause is
-longer, until one is answered.
+All calls of a process share it, and only the hosted loop uses it. Four things delay a request: a Retry-After, a rate
+limit that is stated or guessed, the number of requests under way (additive increase, multiplicative decrease), and a
+pause. A failure pauses all calls. After the pause, one request is sent as a probe. If it fails too, the next pause is
+longer; if it is answered, all calls continue.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
-"""Seconds; each pause is twice the one before, give or take a quarter."""
+"""Seconds. Each pause is twice the previous one, with a jitter of a quarter."""
 LONGEST_REFUSAL = 4.0
-"""Seconds of a pause at most where the provider is there and refuses: others of the account go on."""
+"""The longest pause in seconds after a 429: the provider is available, and other users of the account continue."""
 FIRST_WINDOW = 4.0
 LOOK = 1.0
-"""Seconds after which a call that waits for others' requests looks again, should nobody have woken it."""
+"""Seconds after which a call that waits for other calls' requests asks again, in case nothing has woken it."""
 RECENT, SHORTEST = (2.0, 20.0), 0.05
-"""Seconds over which recent requests fade, for the pace of a burst, and for one that is slow since others use the same
-account; and the least over which a pace is taken."""
+"""Seconds over which the counts of recent requests decay: one for bursts, one for the slower pace of a shared account.
+And the shortest time for which a pace is computed."""
 EVIDENCE = 10
-"""Recent requests below which a refusal says nothing about the pace."""
+"""With fewer recent requests than this, a refusal says nothing about the pace."""
 FORGET = 120.0
-"""Seconds without a request after which what was learnt is stale."""
+"""After this many seconds without a request, what was learnt is discarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Leave to send one request: its number, its estimated tokens, and where the meters stood."""
+    """Permission to send one request: its number, its estimated tokens, and what the meters had taken by then."""
 
     number: int
     tokens: int
@@ -50,11 +50,12 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Seconds after which to ask again.
+    """No permission yet.
 
     Attributes:
-        away: for how long the provider has not answered; None where it does.
-        others: whether it is others' requests that are waited for: `Limiter.line` says how to be woken.
+        seconds: when to ask again.
+        away: for how many seconds the provider has been unavailable; None if it is available.
+        others: whether the wait is for the end of another call's request; `Limiter.line` then wakes the caller.
     """
 
     seconds: float
@@ -63,15 +64,14 @@ class Wait:
 
 
 class Limiter:
-    """Holds requests back. None of its methods waits.
+    """Delays requests. None of its methods waits.
 
     Attributes:
-        line: those that wait for others' requests, the first first: each future is settled when there may be room.
-        part: of what the provider grants, that of this process; see `take_part`.
+        line: the queue of calls that wait for other calls' requests. A future is settled when there may be room.
+        part: the part of the provider's limits that this process may use; see `take_part`.
     """
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
-        """Know nothing yet."""
         self._jitter, self.line = jitter, deque[Future[None]]()
         self.part = _part
         self._requests, self._tokens = Meter(), Meter()
@@ -81,12 +81,13 @@ class Limiter:
         self._stamp = self._since = self._held_until = 0.0
         self._recent = [0.0] * len(RECENT)
         self._under_way = 0
-        # Numbers of requests: the last sent, the last failed, and the last sent at a pause, a narrowing and a guess.
+        # Numbers of requests: the last one sent, the last one that failed, and the last one that had been sent when a
+        # pause began, the window was narrowed, and the pace was lowered.
         self._sent = self._failed = self._round = self._narrowed = self._cut = 0
-        self._probe = 0  # the one that goes ahead
+        self._probe = 0  # the request that tests whether the provider is back; 0 if none is under way
 
     def acquire(self, tokens: int, now: float, *, last: bool = False) -> Grant | Wait:
-        """Leave to send a request of about `tokens` now, or when to ask again. `last` goes ahead of a pause's end."""
+        """Permission to send a request of about `tokens` now, or when to ask again. `last` ignores a pause."""
         if now - self._stamp > FORGET and not self._under_way:
             self._forget(now)
         for meter in (self._requests, self._tokens):
@@ -113,23 +114,23 @@ class Limiter:
         return Grant(self._sent, tokens, (self._requests.taken, self._tokens.taken))
 
     def release(self, grant: Grant) -> None:
-        """A request is over, however it ended."""
+        """A request has ended, with any outcome."""
         self._under_way -= 1
         if grant.number == self._probe:
             self._probe = 0
         room = self._room()
         while room > 0 and self.line:
             waiting = self.line.popleft()
-            if not waiting.done():  # it has gone on, or ended
+            if not waiting.done():  # its call may have continued or ended
                 waiting.set_result(None)
                 room -= 1
 
     def _room(self) -> int:
-        """How many more requests may be under way."""
+        """How many more requests may be started."""
         return max(1, int(self._window)) - self._under_way
 
     def accepted(self, grant: Grant, headers: Mapping[str, str], tokens: int | None) -> None:
-        """An answer came: learn from its headers, settle its tokens, widen the window, and end a pause."""
+        """A request was answered: read the headers, correct the tokens, widen the window, end a pause."""
         self._window += 1 if self._window < self._threshold else 1 / self._window
         if grant.number > self._failed:
             self._paused, self._away_since, self._pause = False, None, FIRST_PAUSE
@@ -139,13 +140,13 @@ class Limiter:
             self._tokens.spend(tokens - grant.tokens)
 
     def failed(self, grant: Grant, now: float) -> None:
-        """The provider is away: pause everyone."""
+        """The provider is unavailable: pause all calls."""
         self._halt(grant, now, LONGEST_PAUSE)
         if self._away_since is None:
             self._away_since = now
 
     def refused(self, grant: Grant, headers: Mapping[str, str], hold: float | None, now: float) -> None:
-        """429: narrow the window, and send nothing for `hold` seconds, or pause where it does not say how long."""
+        """429: narrow the window, and send nothing for `hold` seconds; without `hold`, pause."""
         self.narrow(grant)
         self._learn(headers, grant)
         pace = self._pace(now)
@@ -159,14 +160,14 @@ class Limiter:
             self.hold(hold, now)
 
     def _pace(self, now: float) -> float | None:
-        """Recent requests in a minute; None where they are too few to say."""
+        """The recent pace in requests a minute; None if there were too few."""
         for sent, seconds in zip(self._recent, RECENT, strict=True):
             if sent >= EVIDENCE:
                 return 60 * sent / min(seconds, max(SHORTEST, now - self._since))
         return None
 
     def _halt(self, grant: Grant, now: float, longest: float) -> None:
-        """Pause everyone, longer with each round of requests that fails."""
+        """Pause all calls, longer with each failed round of requests."""
         self._failed = max(self._failed, grant.number)
         if grant.number > self._round or not self._paused:
             self._pause_until = now + min(longest, self._pause) * (0.75 + self._jitter() / 2)
@@ -176,17 +177,17 @@ class Limiter:
         self._paused = True
 
     def narrow(self, grant: Grant) -> None:
-        """Halve the window, once for all that were under way together."""
+        """Halve the window, once for all requests that were under way together."""
         if grant.number > self._narrowed:
             self._narrowed = self._sent
             self._window = self._threshold = max(1.0, min(self._window, self._under_way + 1) / 2)
 
     def hold(self, seconds: float, now: float) -> None:
-        """Send nothing for `seconds`: a Retry-After."""
+        """Send nothing for `seconds`, as a Retry-After asks."""
         self._held_until = max(self._held_until, now + seconds)
 
     def limits(self) -> dict[str, float]:
-        """What a minute grants, as far as it is known; 0 where it is not."""
+        """The limits for a minute, "requests" and "tokens"; 0 if unknown."""
         return {
             name: meter.limit * (1 / self.part if meter.stated else meter.share) * 60 / meter.period
             for name, meter in (("requests", self._requests), ("tokens", self._tokens))
@@ -201,7 +202,7 @@ class Limiter:
             meter.learn(limit, remaining, parse_duration(headers.get(f"x-ratelimit-reset-{unit}")), mark)
 
     def _forget(self, now: float) -> None:
-        """Begin anew: what was learnt long ago says nothing."""
+        """Discard what was learnt long ago."""
         self._requests, self._tokens = Meter(stamp=now), Meter(stamp=now)
         self._since = now
         self._window, self._threshold = FIRST_WINDOW, inf
@@ -213,7 +214,7 @@ _LIMITERS: WeakValueDictionary[tuple[int, str, str | None], Limiter] = WeakValue
 
 
 def limiter_for(host: str, account: str | None) -> Limiter:
-    """This process's one limiter of `host` and an account there, alive for as long as anyone holds it."""
+    """This process's limiter for an account at `host`. It exists as long as something refers to it."""
     name = os.getpid(), host, account
     limiter = _LIMITERS.get(name)
     if limiter is None:
@@ -222,8 +223,8 @@ def limiter_for(host: str, account: str | None) -> Limiter:
 
 
 def take_part(part: float) -> None:
-    """Have this process use only a part of what providers grant, above 0 up to 1: others use the rest."""
-    global _part  # noqa: PLW0603 - one for the process
+    """Let this process use only a part of all providers' limits, 0 < part <= 1. Other processes use the rest."""
+    global _part  # noqa: PLW0603 - one per process
     _part = part
     for limiter in list(_LIMITERS.values()):
         limiter.part = part

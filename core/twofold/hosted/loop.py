@@ -1,8 +1,8 @@
-"""The one event loop of this process's hosted calls, on a daemon thread of its own, and how it carries a call out.
+"""The event loop of this process's hosted calls, on its own daemon thread, and the runner of a call's flow.
 
-Sync and async calls are one implementation: both hand a coroutine over and wait for it, each in its own way. All that
-hosted calls share (limiters, connections, what was learnt of a provider) is touched by this thread alone, so there is
-no lock that a fork could leave held; a forked child starts a loop of its own.
+Sync and async calls share one implementation: both submit a coroutine to this loop and wait for its result. Only this
+thread touches what hosted calls share: limiters, connections, what was learnt about a provider. So there is no lock
+that a fork could leave held. A forked child starts its own loop.
 """
 
 from __future__ import annotations
@@ -26,15 +26,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BEAT = 0.5
-"""Seconds between two looks for Ctrl-C, which does not wake a waiting thread on every system."""
+"""Seconds between two checks for Ctrl-C, which does not wake a waiting thread on every system."""
 LONGEST_SLEEP = 3600.0
 LEAVE_SECONDS = 1.0
-"""How long an interrupted call is given to close its connections."""
+"""Seconds that an interrupted call gets to close its connections."""
 
 
 class _Home:
-    """The loop and its thread."""
-
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, name="twofold-hosted", daemon=True)
@@ -44,12 +42,12 @@ class _Home:
 _home: _Home | None = None
 _lock = threading.Lock()
 _left_behind: list[_Home] = []
-"""Loops of a parent process: kept, since collecting one would take the parent's own sockets off its selector."""
+"""Loops of parent processes. They are kept: collecting one would remove the parent's sockets from its selector."""
 
 
 def home() -> asyncio.AbstractEventLoop:
-    """The loop, started at the first use."""
-    global _home  # noqa: PLW0603 - one for the process
+    """The loop, started on first use."""
+    global _home  # noqa: PLW0603 - one per process
     with _lock:
         if _home is None:
             _home = _Home()
@@ -57,14 +55,14 @@ def home() -> asyncio.AbstractEventLoop:
 
 
 def is_home(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether this is this process's loop, and not its parent's."""
+    """Whether `loop` is the loop of this process, and not of its parent."""
     return _home is not None and _home.loop is loop
 
 
 def call(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Carry out a coroutine from any thread, also one whose own event loop is running, and wait for it."""
+    """Run a coroutine on the loop and wait for it. The calling thread may have a running event loop."""
     over = threading.Event()
-    future = asyncio.run_coroutine_threadsafe(_telling(coroutine, over), home())
+    future = asyncio.run_coroutine_threadsafe(_signal_end(coroutine, over), home())
     try:
         while not wait((future,), BEAT).done:
             pass
@@ -76,12 +74,12 @@ def call(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def acall(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Carry out a coroutine from another event loop without holding it up; cancelling this cancels that."""
+    """Run a coroutine on the loop and await it from another loop. Cancelling one cancels the other."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, home()))
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Call what may block, on a daemon thread: one that never comes back keeps neither a call nor the process."""
+    """Call a function that may block, on a daemon thread. If it never returns, no call and no process hangs."""
     loop, context = asyncio.get_running_loop(), contextvars.copy_context()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -92,9 +90,9 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     def work() -> None:
         try:
             outcome: tuple[Any, BaseException | None] = context.run(function, *arguments), None
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised to whoever awaits it
             outcome = None, error
-        with suppress(RuntimeError):  # the process ends, and the loop has
+        with suppress(RuntimeError):  # the loop is closed: the process is ending
             loop.call_soon_threadsafe(settle, *outcome)
 
     threading.Thread(target=work, name="twofold-blocking", daemon=True).start()
@@ -104,10 +102,10 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
 async def carry_out(
     flow: Flow, transport: Transport, seconds: float, caller: asyncio.AbstractEventLoop | None
 ) -> FloatArray:
-    """Run a flow on the loop of `loop.py`; no task is left when this returns or raises."""
+    """Run a flow. No task is left when this returns or raises."""
     running: set[asyncio.Task[Answer]] = set()
     steps, line, loop = flow.run(), flow.limiter.line, asyncio.get_running_loop()
-    room = loop.create_future()  # settled where another call's request makes room
+    room = loop.create_future()  # settled when the end of another call's request makes room
     room.cancel()
     try:
         step = next(steps)
@@ -138,7 +136,7 @@ async def carry_out(
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _telling(coroutine: Coroutine[Any, Any, T], over: threading.Event) -> T:
+async def _signal_end(coroutine: Coroutine[Any, Any, T], over: threading.Event) -> T:
     try:
         return await coroutine
     finally:
@@ -154,7 +152,7 @@ def _after_fork() -> None:
 
 @atexit.register
 def _stop() -> None:
-    """End the thread while the interpreter still stands."""
+    """End the thread before the interpreter shuts down."""
     if _home is not None:
         _home.loop.call_soon_threadsafe(_home.loop.stop)
         _home.thread.join(LEAVE_SECONDS)

@@ -1,35 +1,36 @@
-"""How many requests, or tokens, a provider grants: read from the headers of answers, or guessed from refusals."""
+"""A provider's limit of requests or tokens: read from the headers of answers, or guessed from refusals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 MARGIN = 0.99
-"""The part of a stated limit that is used: two clocks never run quite alike."""
+"""The part of a stated limit that is used, since two clocks never agree exactly."""
 DECREASE = 0.8
 INCREASE = 0.5
-"""Requests a minute that each success adds after a refusal: under one percent a second."""
+"""Requests a minute that each success adds after a refusal: less than one percent a second."""
 SMALLEST = 0.001
 MINUTE = 60.0
 LONGEST = 3600.0
-"""Seconds of a period beyond which it says nothing about pace."""
+"""A stated period longer than this, in seconds, says nothing about the pace."""
 MOST = 1e12
-"""A limit beyond this is none."""
+"""A larger limit is ignored."""
 
 
 @dataclass(slots=True)
 class Meter:
-    """What is granted in a period.
+    """The limit of requests or of tokens in a period.
 
     Attributes:
-        limit: what a period grants; 0 while that is unknown.
-        share: the part of it that is used: less where others use the same account.
-        level: what may be taken now; a debt is at most one period's.
-        taken: what was taken since the start; it tells answers apart that were asked for earlier.
-        period: seconds in which the whole limit comes back: at least the longest reset stated, and at least the
-            shortest that a reset comes to for the part that was gone.
-        stated: whether the provider says its limit.
-        stamp: when `level` was brought up to date.
+        limit: how much a period allows; 0 if unknown.
+        share: the part of the limit that is used; less than 1 if others use the same account.
+        level: how much may be taken now. A debt is at most one period's limit.
+        taken: the total taken so far. It shows how much was taken after an answer's request was sent.
+        period: seconds in which the whole limit is restored: the larger of `longest` and `shortest`.
+        longest: the longest reset that the provider stated.
+        shortest: the shortest period that the stated resets imply for the part that was used.
+        stated: whether the provider states its limit.
+        stamp: when `level` was last updated.
     """
 
     limit: float = 0.0
@@ -44,11 +45,11 @@ class Meter:
 
     @property
     def pace(self) -> float:
-        """What comes back in a second."""
+        """How much is restored in a second."""
         return self.limit * self.share / self.period
 
     def refill(self, now: float) -> None:
-        """Let time pass until `now`."""
+        """Restore what has become available until `now`."""
         seconds, self.stamp = max(0.0, now - self.stamp), now
         self.level = min(self.limit, self.level + seconds * self.pace * MARGIN)
 
@@ -60,20 +61,21 @@ class Meter:
         return max(0.0, short / (self.pace * MARGIN))
 
     def take(self, amount: float) -> None:
-        """Take `amount`, of which `wait` has said that it is there."""
+        """Take `amount`, after `wait` has returned 0."""
         self.spend(amount)
         self.taken += amount
 
     def spend(self, amount: float) -> None:
-        """Lower the level, or raise it by a negative amount, where a limit is known."""
+        """Lower the level, or raise it by a negative amount, if a limit is known."""
         if self.limit:
             self.level = max(-self.limit, self.level - min(amount, 2 * self.limit))
 
     def learn(self, limit: float | None, remaining: float | None, reset: float | None, mark: float) -> None:
-        """Believe an answer's headers; its request was sent when `taken` was `mark`.
+        """Update from an answer's headers; its request was sent when `taken` was `mark`.
 
-        Where only what remains is stated, the most that ever remained is the limit. `reset`, the seconds until all of
-        it is back, says how long a period is, whether the limit comes back all along or at a period's end.
+        If only `remaining` is stated, the largest value so far is the limit. `reset` is the time in seconds until the
+        whole limit is restored. The length of a period follows from it, whether the limit is restored continuously or
+        at the end of each period.
         """
         if remaining is None and limit is None:
             return
@@ -92,14 +94,14 @@ class Meter:
         self.stated = True
 
     def refused(self, recent: float) -> None:
-        """Use less of the limit, or guess one: that requests came at `recent` a minute was too fast."""
+        """Requests at a pace of `recent` a minute were too fast: use less of the limit, or guess one."""
         self.limit = self.limit or recent
         slower = DECREASE * min(self.share, recent / self.limit)
         self.share = max(SMALLEST, self.share / 2, slower)
         self.level = min(self.level, 0.0)
 
     def accepted(self) -> None:
-        """Use more of the limit again; more than all of it where it is only a guess."""
+        """Use more of the limit again. A guessed limit may be exceeded."""
         if self.limit:
             share = self.share + INCREASE / self.limit
             self.share = min(1.0, share) if self.stated else share

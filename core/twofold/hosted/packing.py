@@ -1,4 +1,4 @@
-"""Documents into pieces, each of which is one request: batches of texts, and windows over a late-chunked document."""
+"""Splits documents into requests: batches of texts, and windows over late-chunked documents."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def pack(documents: Sequence[Document], counter: Counter, limits: Limits, prefix: str, *, add: bool) -> list[Piece]:
-    """Every request that `documents` need, in order; equal ones are asked for once.
+    """All requests that `documents` need, in order. Equal documents are sent once.
 
-    `prefix` is the task's instruction; it counts everywhere, and `add` puts it before each whole text.
+    `prefix` is the task's instruction. Its tokens always count; `add` puts it before each whole text.
 
     Raises:
-        InputError: a text that is surely over the model's length, or spans that are not consecutive chunks; it names
-            the document.
+        InputError: a text is longer than the model allows, or spans are not consecutive chunks. The message names the
+            document.
     """
     rows = [0, *accumulate(span_counts(documents))]
     twins: dict[Document, list[int]] = {}
@@ -48,7 +48,7 @@ def pack(documents: Sequence[Document], counter: Counter, limits: Limits, prefix
 
 
 def batches(items: Sequence[Item], limits: Limits) -> Iterator[Piece]:
-    """Consecutive items, as many together as a request takes."""
+    """Batches of consecutive items, each as large as the limits allow."""
     batch: list[Item] = []
     tokens = size = 0
     for item in items:
@@ -64,10 +64,10 @@ def batches(items: Sequence[Item], limits: Limits) -> Iterator[Piece]:
 
 
 def _fitting(index: int, text: str, count: int, counter: Counter, limits: Limits) -> tuple[str, int]:
-    """The text, or as much of it as the model takes, and its tokens.
+    """The text, or the start of it that fits the model, and its tokens.
 
     Raises:
-        InputError: it is too long, and is not to be cut, or nobody here knows where.
+        InputError: the text is too long, and must not be cut or cannot be cut here.
     """
     trusted = limits.long == "error" and limits.counted and not counter.exact
     if count <= limits.length or limits.long == "end" or trusted:
@@ -75,7 +75,7 @@ def _fitting(index: int, text: str, count: int, counter: Counter, limits: Limits
     if limits.long == "error" and not counter.exact:
         raise InputError(
             f"text {index} has up to {count} tokens by estimate, the limit is {limits.length}, and this provider cuts "
-            "without saying so: split it, or set truncate='end'",
+            "silently: split it, or set truncate='end'",
             index=index,
         )
     if limits.long == "error":
@@ -96,13 +96,12 @@ def _fitting(index: int, text: str, count: int, counter: Counter, limits: Limits
 
 
 def _chunks_of(index: int, document: Document) -> list[str]:
-    """The chunks of a document as the wire wants them: one after the other, without gap or overlap.
+    """The chunks of a document as a request holds them: in order, without gaps or overlaps.
 
-    White space between two spans has no token of its own; it goes with the chunk before it, and at the very start
-    with the first.
+    White space between two spans belongs to the chunk before it; white space at the start belongs to the first chunk.
 
     Raises:
-        InputError: spans that leave out text, or overlap, or are out of order.
+        InputError: the spans leave out text, overlap, or are out of order.
     """
     text, spans = document.text, document.spans
     borders = [0, *(start for start, _ in spans[1:]), len(text)]
@@ -118,7 +117,7 @@ def _chunks_of(index: int, document: Document) -> list[str]:
         if text[end:start].strip():
             raise InputError(
                 f"document {index}: its spans leave out characters {end} to {start}, and a hosted model takes only "
-                "consecutive chunks: make a chunk of them too, or use the local model",
+                "consecutive chunks: cover them with a span too, or use the local model",
                 index=index,
             )
     return [text[start:end] for start, end in pairwise(borders)]
@@ -127,7 +126,7 @@ def _chunks_of(index: int, document: Document) -> list[str]:
 def _windows(
     document: Document, places: tuple[int, ...], rows: Sequence[int], *, counter: Counter, limits: Limits, prefix: str
 ) -> Iterator[Piece]:
-    """One document's chunks, in one request or in several that overlap, each vector taken where it has most context."""
+    """A document's chunks in one or several overlapping requests. Each vector is taken where it has most context."""
     index = places[0]
     chunks = _chunks_of(index, document)
     counts = counter.count(chunks, special=False)
@@ -136,7 +135,7 @@ def _windows(
     for number, count in enumerate(counts):
         if count > budget:
             raise InputError(
-                f"chunk {number} of document {index} has {count} tokens{'' if counter.exact else ' by estimate'}, and "
+                f"chunk {number} of document {index} has {count} tokens{'' if counter.exact else ' by estimate'}; "
                 f"{budget} fit beside the instruction: use smaller chunks",
                 index=index,
             )
@@ -158,7 +157,7 @@ def _windows(
 
 
 def _cover(counts: Sequence[int], budget: int, overlap: int, most: int) -> Iterator[tuple[int, int]]:
-    """Ranges of chunks within `budget` tokens and `most` chunks that cover all; neighbours share up to `overlap`."""
+    """Ranges that cover all chunks, of up to `budget` tokens and `most` chunks, with overlaps of up to `overlap`."""
     start = 0
     while True:
         end = _reach(counts, start, budget, most)
@@ -185,7 +184,7 @@ def _reach(counts: Sequence[int], start: int, budget: int, most: int) -> int:
 
 
 def _owners(counts: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[int]:
-    """For each chunk, the range in which the lesser of its two sides of context is greatest."""
+    """For each chunk, the range where the smaller of its left and right contexts is largest."""
     edges = [0, *accumulate(counts)]
 
     def context(chunk: int, span: tuple[int, int]) -> float:

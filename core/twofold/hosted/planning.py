@@ -1,4 +1,4 @@
-"""What one call says to a provider, and what it believes of the answers: refused here, before any request, or never."""
+"""Plans a call: checks the input before any request, and decides what is sent and which answers are accepted."""
 
 from __future__ import annotations
 
@@ -29,13 +29,11 @@ class Planner:
     """Plans calls to one model at one provider."""
 
     def __init__(self, row: Provider, model: str, hosted: HostedModel, settings: Settings, endpoint: Endpoint) -> None:
-        """Take what the table knows of the model, and what its user wants."""
         self._row, self._model, self._hosted = row, model, hosted
         self._settings, self._endpoint = settings, endpoint
 
     @cached_property
     def counter(self) -> Counter:
-        """Counts the model's tokens."""
         return Counter(self._hosted.card)
 
     def plan(
@@ -48,10 +46,10 @@ class Planner:
         proved: bool,
         sizes: Sizes,
     ) -> Call:
-        """A call for one vector of each span.
+        """A call that returns one vector for each span.
 
         Raises:
-            InputError: what the provider has no word for; a text that is too long.
+            InputError: the provider does not support the request, or a text is too long.
         """
         size = self._hosted.asked_size(dimensions)
         width = (self._hosted.default or self._hosted.card.width) if size is None else size
@@ -63,7 +61,7 @@ class Planner:
         return self._call(documents, pieces, ask, width, started=started, proved=proved, sizes=sizes)
 
     def first_word(self, task: Task, sizes: Sizes) -> Call:
-        """A call for one word, to see how wide the vectors of an unknown model are."""
+        """A call for one word, to learn the width of an unknown model."""
         piece = Piece((PROBE._replace(documents=(0,), rows=(0,)),))
         ask = self._ask(task, None, "error")
         document = Document.whole(PROBE.text)
@@ -116,14 +114,14 @@ class Planner:
         )
 
     def _check(self, documents: Sequence[Document], task: Task, width: int) -> None:
-        """Refuse what the provider has no word for."""
+        """Reject what the provider does not support."""
         hosted, name = self._hosted, self._row.name
         if task.name is None and not hosted.bare and hosted.card.tasks:
-            raise InputError(f"{name} does not serve {hosted.card.name} bare: choose a task of the model")
+            raise InputError(f"{name} does not serve {hosted.card.name} without a task: choose a task of the model")
         if self._row.instructs and task.name is not None and self._has_own_instruction(task):
             raise InputError(
-                f"{name} puts the instruction of task {task.name!r} before each text itself, so yours cannot take its "
-                "place: choose no task (None) for that side"
+                f"{name} itself puts the instruction of task {task.name!r} before each text, and yours cannot replace "
+                "it: choose no task (None) for that side"
             )
         if self._endpoint.encoding in BINARY and width % 8:
             raise InputError(f"encoding={self._endpoint.encoding!r} needs a multiple of 8 dimensions, not {width}")
@@ -136,30 +134,30 @@ class Planner:
         if "late" not in self._hosted.accepts:
             why = f"it pools the {card.pooling} token" if card.pooling != "mean" else "the API does not offer it"
             raise InputError(
-                f"document {index} is to be late-chunked, and {self._model} at {self._row.name} has no late chunking: "
+                f"document {index} needs late chunking, but {self._model} at {self._row.name} has no late chunking: "
                 f"{why}",
                 index=index,
             )
         if task.name == card.query_task != card.document_task:
-            raise InputError(f"document {index} is to be late-chunked: queries never are", index=index)
+            raise InputError(f"document {index} needs late chunking, but queries are never late-chunked", index=index)
 
     def _has_own_instruction(self, task: Task) -> bool:
-        """Whether the instruction is the user's, and not the task's."""
+        """Whether the user replaced the task's instruction."""
         return task.prefix != self._hosted.card.task(task.name).prefix
 
     def _limits(self, truncate: Truncate) -> Limits:
-        """How much goes into a request, and how long a text may be.
+        """How much a request may hold, and how long a text may be.
 
         Raises:
-            InputError: texts are to be cut, and nobody knows at how many tokens.
+            InputError: texts must be cut, but the model's length is unknown.
         """
         settings, card, row = self._settings, self._hosted.card, self._row
         window, overlap = card.late_policy(settings.late_window, settings.late_overlap)
         we_cut = truncate == "end" and "truncate" not in self._hosted.accepts
         if we_cut and row.find(self._model) is None:
             raise InputError(
-                f"truncate='end': {row.name} does not cut texts, and how long one may be is not known of "
-                f"{self._model}: leave it at 'error'"
+                f"truncate='end': {row.name} does not cut texts, and the maximum length of {self._model} is unknown: "
+                "use truncate='error'"
             )
         return Limits(
             items=min(settings.batch_items or row.max_items, row.max_items),
@@ -175,13 +173,13 @@ class Planner:
         )
 
     def _unit(self) -> bool:
-        """Whether vectors are sure to come with unit length: asked for, or what the public API always gives."""
+        """Whether vectors must have unit length: it was requested, or the public API guarantees it."""
         if self._endpoint.encoding in BINARY or not self._settings.normalize:
             return False
         return "normalize" in self._hosted.accepts or (self._row.unit and self._settings.base_url is None)
 
     def _echoes(self, model: str) -> bool:
-        """Whether this is the name of the model that was asked for, with or without its organisation."""
+        """Whether this names the requested model, with or without its organisation."""
         model = self._row.aliases.get(model, model)
         names = {_bare(name) for name in (self._model, self._settings.served_as) if name}
         return _bare(model) in names

@@ -1,9 +1,9 @@
-"""List prices, in US dollars for a million tokens, by provider and model, each list with where and when it was read.
+"""List prices in US dollars per million tokens, by provider and model, with their sources and dates.
 
-None was read on the provider's live page: each is from a copy of it, or from lists of others that quote it, as
-`through` says, and `month` is the copy's. What is billed otherwise (Azure, Bedrock and SageMaker by region or by the
-hour, Jina in packs of tokens) or could not be confirmed (codestral-embed, gemini-embedding-2, Cohere's v3 models,
-Nomic) is not here.
+No price was read on the provider's live page. Each comes from a copy of that page or from other lists that quote it, as
+`through` states; `month` is the date of the copy. Prices that depend on region or hours (Azure, Bedrock, SageMaker) or
+on packs of tokens (Jina) are missing here, and so are those that could not be confirmed (codestral-embed,
+gemini-embedding-2, Cohere's v3 models, Nomic).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class PriceList:
     """One provider's prices.
 
     Attributes:
-        source: the provider's own page.
-        through: from where its numbers were taken.
-        month: of what was read, as "2026-11".
-        prices: by single requests.
-        batch: by the provider's batch API.
+        source: the provider's page.
+        through: where its numbers were read.
+        month: the date of what was read, as "2026-11".
+        prices: of single requests.
+        batch: of the provider's batch API.
     """
 
     source: str
@@ -70,7 +70,7 @@ PRICES = {
 
 
 def price_of(provider: str, model: str) -> Price | None:
-    """The list price of a model at a provider; None where it is not known."""
+    """The list price of a model at a provider; None if unknown."""
     known = PRICES.get(provider)
     if known is None or model not in known.prices:
         return None

@@ -1,4 +1,4 @@
-"""What a provider is, and a model there: plain data."""
+"""Providers and their models as plain data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NOTHING: frozenset[str] = frozenset()
 UNKNOWN = ModelCard("", width=1, max_tokens=8192)
-"""Of a model that nothing is known of; its server refuses what is too long."""
+"""The card of an unknown model. Its server refuses texts that are too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class HostedModel:
     """A model at a provider.
 
     Attributes:
-        card: the same card as the local model's, where there is one.
-        accepts: which of task, dimensions, late, normalize, truncate a request for it may have.
-        bare: whether leaving the task out gives the bare model, and not some default task.
-        sizes: the only values of `dimensions` that the provider takes; empty where it takes any.
-        default: the size that comes where none is said; None is the card's width.
+        card: the model's card, shared with the local engine.
+        accepts: which of task, dimensions, late, normalize and truncate a request may have.
+        bare: whether a request without a task uses the bare model, not a default task.
+        sizes: the only values of `dimensions` that the provider accepts; empty if it accepts any.
+        default: the width of the vectors if a request has no `dimensions`; None is the card's width.
     """
 
     card: ModelCard
@@ -37,7 +37,7 @@ class HostedModel:
     default: int | None = None
 
     def asked_size(self, dimensions: int) -> int | None:
-        """The `dimensions` of a request so that at least as many come back; None leaves them out, for all."""
+        """The `dimensions` of a request that returns at least as many; None if the request needs no `dimensions`."""
         if "dimensions" not in self.accepts or dimensions == (self.default or self.card.width):
             return None
         return min((size for size in self.sizes if size >= dimensions), default=dimensions)
@@ -48,10 +48,11 @@ class BatchRow:
     """A provider's batch API.
 
     Attributes:
-        dialect: the module of `twofold.wires` that it speaks.
-        models: those that it takes; empty where it takes all.
-        lines, bytes: what one batch may hold.
-        first: what the first batch may hold, where it is to show that the vectors are those of single requests.
+        dialect: its module in `twofold.wires`.
+        models: the models that it accepts; empty if it accepts all.
+        lines, bytes: the limits of one batch.
+        first: the lines of a first batch that shows whether its vectors equal those of single requests; None if no
+            such batch is needed.
     """
 
     dialect: str
@@ -63,31 +64,32 @@ class BatchRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """How one provider is reached and spoken to.
+    """One provider: its address, key, dialect, models and limits.
 
     Attributes:
-        base_url: its public API; None where every user has an endpoint of their own.
-        path: what is added to the base URL; "{model}" in it becomes the model's name, unless `base_url` has it.
-        late_path: the same for late-chunked requests, where they go elsewhere.
-        carrier: what carries requests there: "http", or boto3 to "sagemaker" or "bedrock".
-        key_env: the environment variable in which its users keep the key.
-        key_header, key_prefix: the header that the key travels in, and what stands before it there.
-        dialect: the module of `twofold.wires` that it speaks.
-        late_dialect: the same for late-chunked requests, where it is another.
-        models: those known, by the provider's own names.
-        unknown: what a request may have for a model that is not in `models`.
-        template: the card of a model that is not known at all, but for its name and width: the provider's own tasks.
-        encodings: how it can send vectors, the first by default.
+        name: its name in a model string.
+        base_url: its public API; None if every user has their own endpoint.
+        path: appended to the base URL. "{model}" becomes the model's name, unless `base_url` has it already.
+        late_path: the path of late-chunked requests, if it differs.
+        carrier: how requests are sent: "http", or boto3 for "sagemaker" and "bedrock".
+        key_env: the usual environment variable of its key.
+        key_header, key_prefix: the header that holds the key, and what precedes the key there.
+        dialect: its module in `twofold.wires`.
+        late_dialect: the module for late-chunked requests, if it differs.
+        models: the known models, by the provider's names.
+        unknown: what `accepts` is for a model that is not in `models`.
+        template: the card of an unknown model, with the provider's tasks but without name and width.
+        encodings: the encodings of vectors that it supports; the first is the default.
         max_items, max_tokens, max_bytes: texts, tokens and bytes in one request.
-        late_items, late_tokens: chunks and tokens in a late-chunked one.
-        instructs: whether it puts a task's instruction before the text itself.
-        unit: whether its public API always gives vectors of unit length.
-        aliases: names that it answers with for a model that was asked for by another.
-        busy: statuses that are worth another try there, beyond the usual ones.
-        counts: whether it refuses a text over the model's length; where it cuts in silence, what may be too long by
-            estimate is refused here.
-        batch: its batch API, where it has one and it is spoken here.
-        apart: rows of the models that are asked in another way: another path, dialect, or limit.
+        late_items, late_tokens: chunks and tokens in a late-chunked request.
+        instructs: whether the provider puts the task's instruction before each text.
+        unit: whether its public API always returns vectors of unit length.
+        aliases: model names in answers -> the names in requests.
+        busy: statuses that are retried, beside the usual ones.
+        counts: whether it refuses a text over the model's length. If it cuts silently instead, a text that is too long
+            by estimate is refused here.
+        batch: its batch API, if it is supported.
+        apart: rows of models that need another path, dialect or limit.
     """
 
     name: str
@@ -118,17 +120,17 @@ class Provider:
     apart: tuple[Provider, ...] = ()
 
     def row_of(self, model: str) -> Provider:
-        """The row by which `model` is asked for."""
+        """The row for `model`: one of `apart`, or this one."""
         return next((row for row in self.apart if model in row.models), self)
 
     def find(self, model: str) -> HostedModel | None:
-        """What is known of `model` here; None for one of which only the server knows.
+        """What is known about `model` at this provider; None if it is unknown.
 
         Raises:
-            InputError: no name, or a model whose tasks this provider has no word for.
+            InputError: the name is empty, or the provider cannot be told the model's task.
         """
         if not model:
-            raise InputError(f"no model is named: write '{self.name}:<model>'")
+            raise InputError(f"the model's name is missing: write '{self.name}:<model>'")
         for row in (self, *self.apart):
             if model in row.models:
                 return row.models[model]
@@ -137,7 +139,7 @@ class Provider:
             return None
         if any(task.adapter for task in card.tasks) and "task" not in self.unknown:
             raise InputError(
-                f"{card.name} must be told its task, and {self.name!r} has no word for it: for a server of your own "
-                "that speaks Jina's API, use 'jina:jina-embeddings-v3' with base_url"
+                f"{card.name} must be told its task, which {self.name!r} does not support: for your own server "
+                "with Jina's API, use 'jina:jina-embeddings-v3' with base_url"
             )
         return HostedModel(card, self.unknown)

@@ -1,4 +1,4 @@
-"""The table of providers. Importing it loads nothing but the standard library; `twofold.wires` has the dialects."""
+"""The table of providers. Importing it loads only the standard library."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ PROVIDERS: dict[str, Provider] = {
 
 
 def hosted_card(provider: str, model: str) -> ModelCard | None:
-    """The card of a hosted model, without asking anyone; None where only its server knows.
+    """The card of a hosted model, without any request; None if the model is unknown.
 
     Raises:
-        InputError: a model that this provider cannot be asked for.
+        InputError: see `Provider.find`.
     """
     hosted = PROVIDERS[provider].find(model)
     return None if hosted is None else hosted.card

@@ -1,8 +1,8 @@
-"""The rows of the table of providers: where each one is, what it takes, which models it has. Data, not classes.
+"""The rows of the table of providers, as data: addresses, limits, models.
 
-Sources: each provider's own API description, as read in 2026-11; for Jina, its OpenAPI document of 2026-04. Limits that
-it does not state are those of its own client (Nomic's 50 texts), or of its refusals (Gemini: "at most 100 requests can
-be in one batch"; Mistral: "Too many tokens in batch. Max is 16384", and 257 texts are too many).
+Sources: each provider's API description, read in 2026-11; for Jina, its OpenAPI document of 2026-04. Limits that a
+description does not state come from the provider's own client (Nomic: 50 texts) or from its refusals (Gemini: "at most
+100 requests can be in one batch"; Mistral: "Too many tokens in batch. Max is 16384", and 257 texts are refused).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 _BATCH_BYTES = 64 << 20
-"""Of one batch, ours: it is made in memory. OpenAI takes 200 MB; Jina does not say."""
+"""Our limit for one batch, which is built in memory. OpenAI accepts 200 MB; Jina documents no limit."""
 _V2 = frozenset({"normalize", "truncate"})
 _V3 = _V2 | {"task", "dimensions", "late"}
 _SIZED = frozenset({"task", "dimensions", "truncate"})
@@ -44,12 +44,12 @@ _TASKED = frozenset({"task", "truncate"})
 
 
 def _models(*models: HostedModel) -> dict[str, HostedModel]:
-    """By the provider's own names, which have no organisation."""
+    """The models by the provider's names, which have no organisation."""
     return {model.card.name.rpartition("/")[2]: model for model in models}
 
 
 def _sized(card: ModelCard, *, bare: bool = True, default: int | None = None) -> HostedModel:
-    """A model that is told its task, and takes only the sizes that it was trained for."""
+    """A model that is told its task and accepts only the sizes that it was trained for."""
     sizes = card.matryoshka
     accepts = _TASKED | {"dimensions"} if sizes else _TASKED
     return HostedModel(card, accepts, bare=bare, sizes=sizes, default=default if sizes else None)
@@ -84,7 +84,7 @@ JINA = Provider(
         lines=10_000,
         bytes=_BATCH_BYTES,
         models=frozenset({"jina-embeddings-v5-text-small", "jina-embeddings-v5-text-nano"}),
-        first=100,  # what its "retrieval" does with a document is not published
+        first=100,  # how its task "retrieval" encodes a document is not published
     ),
 )
 AZURE_JINA = replace(JINA, name="azure-jina", base_url=None, key_env="AZURE_JINA_API_KEY", batch=None)
@@ -127,7 +127,7 @@ _INVOKED = {
     "embed-english-v3.0": ["cohere.embed-english-v3"],
     "embed-multilingual-v3.0": ["cohere.embed-multilingual-v3"],
 }
-"""What Bedrock calls Cohere's models, inference profiles included."""
+"""Bedrock's names of Cohere's models, inference profiles included."""
 BEDROCK_COHERE = replace(
     BEDROCK,
     dialect="bedrock_cohere",

@@ -1,7 +1,7 @@
-"""OpenTelemetry by its conventions for generative AI, where `opentelemetry` is installed; nothing otherwise.
+"""OpenTelemetry with its conventions for generative AI, if `opentelemetry` is installed.
 
-One span `embeddings {model}` covers a call with all its requests and retries; two histograms count seconds and tokens.
-Neither ever has a text, a vector or a key in it.
+One span `embeddings {model}` covers a call with all its requests and retries. Two histograms record seconds and tokens.
+No span and no metric contains a text, a vector or a key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SCOPE = "twofold.hosted"
 
 @contextmanager
 def operation(asked: str, dimensions: int, encoding: str, url: str, usage: Usage) -> Iterator[None]:
-    """Observe one call to the model `asked`, "<provider>:<model>"; `usage` is read when it is over."""
+    """Observe one call to the model `asked`, "<provider>:<model>"; `usage` is read at its end."""
     try:
         from opentelemetry.trace import SpanKind, Status, StatusCode, get_tracer  # noqa: PLC0415
     except ImportError:
@@ -46,7 +46,7 @@ def operation(asked: str, dimensions: int, encoding: str, url: str, usage: Usage
             "gen_ai.embeddings.dimension.count": dimensions,
             "gen_ai.request.encoding_formats": (encoding,),
         },
-        record_exception=False,  # its message may quote the provider's, and that the input
+        record_exception=False,  # its message may quote the provider, which may quote a text
         set_status_on_exception=False,
     ) as span:
         try:

@@ -1,12 +1,12 @@
-"""How embeddings are asked for and given over HTTP: one dialect of JSON a file. No network here.
+"""The JSON of embedding APIs: one dialect per file. Nothing here uses the network.
 
-A dialect is a module with up to five functions, two for the client's end of the line and three for the server's:
+A dialect is a module with up to five functions, two for a client of the API and three for a server:
 
-    write_request(ask) -> bytes         our words into a request's body: a client of that API
-    read_answer(body, ask) -> Reply     an answer's body into vectors
-    read_request(body) -> Ask           a request's body into our words: a server that speaks that API
-    write_answer(reply, ask) -> bytes   vectors into an answer's body
-    write_error(message, status)        what went wrong, in the shape that the dialect's clients read
+    write_request(ask) -> bytes         an `Ask` as a request's body
+    read_answer(body, ask) -> Reply     the vectors of an answer's body
+    read_request(body) -> Ask           a request's body as an `Ask`
+    write_answer(reply, ask) -> bytes   vectors as an answer's body
+    write_error(message, status)        an error's body, as the dialect's clients read it
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
 
 class Wire(Protocol):
-    """The client's end of a dialect."""
+    """The client's side of a dialect."""
 
     def write_request(self, ask: Ask) -> bytes:
         """A request's body."""
 
     def read_answer(self, body: bytes, ask: Ask) -> Reply:
-        """What an answer's body says.
+        """The vectors of an answer's body.
 
         Raises:
-            Garbled: it is not JSON.
-            Violation: it is not what was asked for.
+            Garbled: the body is not JSON.
+            Violation: the answer does not match the request.
         """
 
 
 class Served(Protocol):
-    """The server's end of a dialect."""
+    """The server's side of a dialect."""
 
     def read_request(self, body: bytes) -> Ask:
-        """What a request's body asks for.
+        """The request of a body.
 
         Raises:
-            Garbled: it is not JSON.
+            Garbled: the body is not JSON.
             Violation: it is not a request of this dialect.
         """
 
@@ -50,11 +50,11 @@ class Served(Protocol):
         """An answer's body."""
 
     def write_error(self, message: str, status: int) -> bytes:
-        """The body of an answer that says what went wrong."""
+        """An error's body."""
 
 
 def find_wire(dialect: str) -> Wire:
-    """The client's end of a dialect, by its module's name.
+    """The client's side of a dialect, by its module's name.
 
     Raises:
         MissingExtra: msgspec, which reads and writes the JSON, is not installed.
@@ -64,7 +64,7 @@ def find_wire(dialect: str) -> Wire:
 
 
 def find_served(dialect: str) -> Served:
-    """The server's end of a dialect, by its module's name.
+    """The server's side of a dialect, by its module's name.
 
     Raises:
         MissingExtra: msgspec, which reads and writes the JSON, is not installed.

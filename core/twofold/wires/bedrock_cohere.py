@@ -1,4 +1,4 @@
-"""Cohere's models on Bedrock: an invocation's body, which names no model; they answer as Cohere's own API does."""
+"""Cohere's models on Bedrock: the body of an invocation, without the model's name. Answers are Cohere's."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ __all__ = ["Request", "read_answer", "write_request"]
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """A request's body."""
-
     texts: tuple[str, ...]
     embedding_types: tuple[str, ...]
     input_type: str | None = None
@@ -25,7 +23,7 @@ class Request(msgspec.Struct, omit_defaults=True):
 
 
 def write_request(ask: Ask) -> bytes:
-    """A request's body. The end of a text is called RIGHT since Embed v4."""
+    # Since Embed v4, the end of a text is called RIGHT.
     end = "RIGHT" if "embed-v4" in ask.model else "END"
     truncate = None if ask.truncate is None else end if ask.truncate else "NONE"
     return msgspec.json.encode(Request(ask.texts, (ask.encoding,), ask.task, ask.dimensions, truncate))

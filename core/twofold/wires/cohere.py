@@ -15,8 +15,6 @@ from twofold.wires.writing import known_encodings, rows_as
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """A request's body."""
-
     model: str
     texts: tuple[str, ...]
     embedding_types: tuple[str, ...]
@@ -33,23 +31,19 @@ class Answer(msgspec.Struct):
 
 
 class Received(msgspec.Struct):
-    """A request's body, as it is read; members that are not named here are passed over."""
+    """A request's body, as the server reads it. Other members are ignored."""
 
     texts: Annotated[list[str], Meta(description="The texts.")]
-    model: Annotated[str, Meta(description="The model's name; the server's first where none is said.")] = ""
-    input_type: Annotated[str | None, Meta(description="search_query or search_document, or a task of the model.")] = (
-        None
-    )
+    model: Annotated[str, Meta(description="The model's name; the server's first model if it is missing.")] = ""
+    input_type: Annotated[str | None, Meta(description="search_query, search_document, or a task of the model.")] = None
     embedding_types: Annotated[
-        list[str] | None, Meta(description="Any of float, base64, int8, binary and ubinary; float where none is said.")
+        list[str] | None, Meta(description="Any of float, base64, int8, binary and ubinary; float if it is missing.")
     ] = None
     output_dimension: Annotated[int | None, Meta(description="The size of the vectors.")] = None
-    truncate: Annotated[str | None, Meta(description="NONE, or END: the end of a text that is too long is cut.")] = None
+    truncate: Annotated[str | None, Meta(description="NONE, or END to cut the end of a text that is too long.")] = None
 
 
 class Sending(msgspec.Struct):
-    """An answer's body, as it is sent."""
-
     id: str
     embeddings: dict[str, list[Any]]
     texts: tuple[str, ...]
@@ -58,13 +52,10 @@ class Sending(msgspec.Struct):
 
 
 class Refused(msgspec.Struct):
-    """An error's body."""
-
     message: str
 
 
 def write_request(ask: Ask) -> bytes:
-    """A request's body."""
     return msgspec.json.encode(
         Request(
             model=ask.model,
@@ -78,24 +69,24 @@ def write_request(ask: Ask) -> bytes:
 
 
 def read_answer(body: bytes, ask: Ask) -> Reply:
-    """Vectors in the order of the inputs.
+    """The vectors in the order of the inputs.
 
     Raises:
-        Garbled, Violation: see `decode`; no vectors in the encoding that was asked for.
+        Garbled, Violation: see `decode`; vectors of the requested encoding are missing.
     """
     answer = decode(body, Answer)
     if ask.encoding not in answer.embeddings:
-        raise Violation(f"no embeddings of type {ask.encoding!r} came")
+        raise Violation(f"it has no embeddings of type {ask.encoding!r}")
     billed = answer.meta.get("billed_units") if isinstance(answer.meta, dict) else None
     vectors = stack(answer.embeddings[ask.encoding], len(ask.texts), ask.encoding)
     return Reply(vectors, tokens=count_of(billed, "input_tokens"))
 
 
 def read_request(body: bytes) -> Ask:
-    """A request's body in our words; `task` is its input type.
+    """The request of a body; `task` is its input type.
 
     Raises:
-        Garbled, Violation: see `decode`; a form of vectors that is not known.
+        Garbled, Violation: see `decode`; an encoding is unknown.
     """
     asked = decode(body, Received)
     encoding, *others = known_encodings(asked.embedding_types or (), "embedding_types")
@@ -111,12 +102,10 @@ def read_request(body: bytes) -> Ask:
 
 
 def write_answer(reply: Reply, ask: Ask) -> bytes:
-    """An answer's body, each form of the vectors in the order of the inputs."""
     forms = {encoding: rows_as(reply.vectors, encoding) for encoding in (ask.encoding, *ask.others)}
     meta = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": reply.tokens or 0}}
     return msgspec.json.encode(Sending(str(uuid4()), forms, ask.texts, meta))
 
 
 def write_error(message: str, status: int) -> bytes:
-    """An error's body."""
     return msgspec.json.encode(Refused(message))

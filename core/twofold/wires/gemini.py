@@ -1,4 +1,4 @@
-"""Google's Gemini API, `POST /v1beta/models/{model}:batchEmbedContents`: a request within the request for each text."""
+"""Google's Gemini API, `POST /v1beta/models/{model}:batchEmbedContents`: a body that holds one request per text."""
 
 from __future__ import annotations
 
@@ -14,19 +14,15 @@ if TYPE_CHECKING:
 
 
 class Part(msgspec.Struct):
-    """A piece of a content."""
-
     text: str
 
 
 class Content(msgspec.Struct):
-    """What is embedded."""
-
     parts: tuple[Part, ...]
 
 
 class Single(msgspec.Struct, omit_defaults=True, rename="camel"):
-    """What is asked of one text."""
+    """The request for one text."""
 
     model: str
     content: Content
@@ -35,14 +31,10 @@ class Single(msgspec.Struct, omit_defaults=True, rename="camel"):
 
 
 class Request(msgspec.Struct):
-    """A request's body."""
-
     requests: tuple[Single, ...]
 
 
 class Embedding(msgspec.Struct):
-    """One vector of an answer."""
-
     values: list[float]
 
 
@@ -53,13 +45,12 @@ class Answer(msgspec.Struct):
 
 
 def write_request(ask: Ask) -> bytes:
-    """A request's body."""
     singles = (Single(f"models/{ask.model}", Content((Part(text),)), ask.task, ask.dimensions) for text in ask.texts)
     return msgspec.json.encode(Request(tuple(singles)))
 
 
 def read_answer(body: bytes, ask: Ask) -> Reply:
-    """Vectors in the order of the inputs.
+    """The vectors in the order of the inputs.
 
     Raises:
         Garbled, Violation: see `decode`.

@@ -1,7 +1,7 @@
-"""Jina's embeddings API, `POST /v1/embeddings`; it answers as OpenAI does.
+"""Jina's embeddings API, `POST /v1/embeddings`. Its answers are those of OpenAI's API.
 
-What is read is a superset: OpenAI's own fields, and the words of other servers that speak its dialect (`input_type`,
-`prompt_name`, `truncate` as "END"), so that one route serves all of their clients.
+The server reads a superset: OpenAI's fields too, and those of other servers with the same dialect (`input_type`,
+`prompt_name`, `truncate` as "END"). So one route serves all their clients.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """A request's body."""
-
     model: str
     input: tuple[str, ...]
     task: str | None = None
@@ -36,7 +34,7 @@ class Request(msgspec.Struct, omit_defaults=True):
 
 
 class TextDoc(msgspec.Struct):
-    """An input that is an object."""
+    """An input in the form of an object."""
 
     text: str
 
@@ -46,33 +44,30 @@ Forms: TypeAlias = str | list[str] | None
 
 
 class Received(msgspec.Struct):
-    """A request's body, as it is read; members that are not named here are passed over."""
+    """A request's body, as the server reads it. Other members are ignored."""
 
     input: Annotated[
         Input | list[Input], Meta(description="A text, or a list of texts; each is a string or an object.")
     ]
-    model: Annotated[str, Meta(description="The model's name; the server's first where none is said.")] = ""
-    task: Annotated[str | None, Meta(description="The model's own word for how texts go in, or query or document.")] = (
-        None
-    )
-    input_type: Annotated[str | None, Meta(description="The same, as NVIDIA's clients say it.")] = None
-    prompt_name: Annotated[str | None, Meta(description="The same, as sentence-transformers says it.")] = None
+    model: Annotated[str, Meta(description="The model's name; the server's first model if it is missing.")] = ""
+    task: Annotated[str | None, Meta(description="A task of the model, query or document.")] = None
+    input_type: Annotated[str | None, Meta(description="The same, as NVIDIA's clients name it.")] = None
+    prompt_name: Annotated[str | None, Meta(description="The same, as sentence-transformers names it.")] = None
     dimensions: Annotated[int | None, Meta(description="The size of the vectors.")] = None
     late_chunking: Annotated[bool | None, Meta(description="Whether the inputs are the chunks of one document.")] = None
     normalized: Annotated[bool | None, Meta(description="Whether vectors have unit length.")] = None
     truncate: Annotated[
-        bool | str | None, Meta(description="Whether the end of a text that is too long is cut: true or END.")
+        bool | str | None, Meta(description="Whether to cut the end of a text that is too long: true or END.")
     ] = None
     embedding_type: Annotated[Forms, Meta(description="float, base64, binary or ubinary.")] = None
-    encoding_format: Annotated[Forms, Meta(description="The same, as OpenAI's clients say it.")] = None
-    encoding_type: Annotated[Forms, Meta(description="The same, as LlamaIndex's class for Jina says it.")] = None
+    encoding_format: Annotated[Forms, Meta(description="The same, as OpenAI's clients name it.")] = None
+    encoding_type: Annotated[Forms, Meta(description="The same, as LlamaIndex's class for Jina names it.")] = None
 
 
 FORMS = ("float", "base64", "binary", "ubinary")
 
 
 def write_request(ask: Ask) -> bytes:
-    """A request's body."""
     return msgspec.json.encode(
         Request(
             model=ask.model,
@@ -88,16 +83,16 @@ def write_request(ask: Ask) -> bytes:
 
 
 def read_request(body: bytes) -> Ask:
-    """A request's body in our words.
+    """The request of a body.
 
     Raises:
-        Garbled, Violation: see `decode`; a form of vectors that is not known, or several at once.
+        Garbled, Violation: see `decode`; the encoding is unknown, or there are several.
     """
     asked = decode(body, Received)
     forms = asked.embedding_type or asked.encoding_format or asked.encoding_type or ()
     encodings = known_encodings((forms,) if isinstance(forms, str) else forms, "embedding_type", FORMS)
     if len(encodings) > 1:
-        raise Violation(f"embedding_type {', '.join(encodings)}: ask for one form at a time")
+        raise Violation(f"embedding_type {', '.join(encodings)}: request one encoding at a time")
     inputs = asked.input if isinstance(asked.input, list) else [asked.input]
     return Ask(
         model=asked.model,
@@ -112,10 +107,10 @@ def read_request(body: bytes) -> Ask:
 
 
 def read_truncate(word: str) -> bool:
-    """Whether the end may be cut, of the word that Cohere's and NVIDIA's clients have for it.
+    """Whether the end of a text may be cut, from the value that Cohere's and NVIDIA's clients send.
 
     Raises:
-        Violation: another word, or that the start is to be cut.
+        Violation: the value is unknown, or asks to cut the start.
     """
     if word.upper() not in {"NONE", "END", "RIGHT"}:
         raise Violation(f"truncate {word[:40]!r}: it must be NONE or END")

@@ -1,6 +1,7 @@
-"""Jina's batch API: `POST /v1/batch/embeddings` takes the lines themselves, and a file of answers comes of them.
+"""Jina's batch API: `POST /v1/batch/embeddings` accepts the lines, and a file of answers is downloaded later.
 
-Published of 2026-04, without the form of a line of results: it is read as OpenAI's, whose form of input it takes.
+Published in 2026-04 without the format of a line of results. Since its input has OpenAI's format, results are read in
+that format too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ __all__ = ["LIST", "SUBMIT", "look_path", "read_batch", "read_line", "read_list"
 
 SUBMIT, LIST = "/batch/embeddings", "/batches?limit=100"
 TASKS = {"retrieval.passage": "retrieval"}
-"""What a batch calls a task, where that is another name; it has none for the query's side."""
+"""A batch's names of tasks that differ from a single request's. There is none for the query side."""
 _STATES: dict[str, BatchState] = {"pending": "checked", "processing": "running", "completed": "completed"}
 _STATES |= {"failed": "failed", "expired": "expired", "cancelled": "cancelled"}
 
@@ -54,12 +55,11 @@ class _Submission(msgspec.Struct, omit_defaults=True):
 
 
 def write_line(key: str, text: str) -> bytes:
-    """A text's line."""
     return msgspec.json.encode({"custom_id": key, "body": {"input": text}})
 
 
 def write_batch(lines: Sequence[bytes], ask: Ask) -> bytes:
-    """The body that submits lines."""
+    """The body of a submission."""
     return msgspec.json.encode(
         _Submission(
             model=ask.model,
@@ -72,7 +72,6 @@ def write_batch(lines: Sequence[bytes], ask: Ask) -> bytes:
 
 
 def look_path(batch: str) -> str:
-    """Where a batch is looked after."""
     return f"/batch/{batch}"
 
 
@@ -86,7 +85,7 @@ def read_batch(body: bytes) -> Batch:
 
 
 def read_list(body: bytes) -> tuple[list[Batch], str | None]:
-    """The latest batches; there is no next page."""
+    """The latest batches, and no path: the list has one page."""
     return [_batch(one) for one in decode(body, list[_Batch])], None
 
 
@@ -105,7 +104,7 @@ def _batch(said: _Batch) -> Batch:
 
 
 def _seconds(moment: str) -> float:
-    """Unix seconds of an ISO 8601 moment, which is UTC's where it does not say; 0 for what is none."""
+    """Unix seconds of an ISO 8601 time, UTC by default; 0 if it is invalid."""
     try:
         read = datetime.fromisoformat(moment)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Mistral's embeddings API, `POST /v1/embeddings`; it answers as OpenAI does, and has no word for a task."""
+"""Mistral's embeddings API, `POST /v1/embeddings`. It has no tasks. Its answers are those of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Request", "read_answer", "write_request"]
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """A request's body; vectors come as lists of floats where nothing else is said."""
+    """A request's body. By default, vectors are lists of floats."""
 
     model: str
     input: tuple[str, ...]
@@ -23,5 +23,4 @@ class Request(msgspec.Struct, omit_defaults=True):
 
 
 def write_request(ask: Ask) -> bytes:
-    """A request's body."""
     return msgspec.json.encode(Request(ask.model, ask.texts, ask.dimensions))

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """A request's body."""
-
     model: str
     texts: tuple[str, ...]
     task_type: str | None = None
@@ -32,12 +30,12 @@ class Answer(msgspec.Struct):
 
 
 def write_request(ask: Ask) -> bytes:
-    """A request's body. A text that is too long is cut: by default the API gives the mean of its pieces' vectors."""
+    # Cut a text that is too long: by default, the API returns the mean of its parts' vectors.
     return msgspec.json.encode(Request(ask.model, ask.texts, ask.task, ask.dimensions, "truncate"))
 
 
 def read_answer(body: bytes, ask: Ask) -> Reply:
-    """Vectors in the order of the inputs.
+    """The vectors in the order of the inputs.
 
     Raises:
         Garbled, Violation: see `decode`.

@@ -1,6 +1,6 @@
-"""OpenAI's embeddings API, `POST /v1/embeddings`, which many servers speak. It has no word for a task.
+"""OpenAI's embeddings API, `POST /v1/embeddings`, which many servers offer too. It has no tasks.
 
-A server reads its requests by `jina.read_request`, whose fields are these and more.
+Our server reads its requests with `jina.read_request`, which knows these fields and more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Indexed(Protocol):
-    """What may say its place in an answer."""
+    """A part of an answer that may state its position."""
 
     index: int | None
 
@@ -29,8 +29,6 @@ T = TypeVar("T", bound=Indexed)
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """A request's body."""
-
     model: str
     input: tuple[str, ...]
     dimensions: int | None = None
@@ -38,7 +36,7 @@ class Request(msgspec.Struct, omit_defaults=True):
 
 
 class Item(msgspec.Struct):
-    """One vector of an answer; without an index it stands in its place."""
+    """One vector of an answer. Without an index, its position counts."""
 
     embedding: Sent
     index: int | None = None
@@ -54,12 +52,11 @@ class Answer(msgspec.Struct):
 
 
 def write_request(ask: Ask) -> bytes:
-    """A request's body."""
     return msgspec.json.encode(Request(ask.model, ask.texts, ask.dimensions, ask.encoding))
 
 
 def read_answer(body: bytes, ask: Ask) -> Reply:
-    """Vectors in the order of the inputs, whatever the answer's own.
+    """The vectors in the order of the inputs; the answer's order may differ.
 
     Raises:
         Garbled, Violation: see `decode` and `in_order`.
@@ -71,23 +68,17 @@ def read_answer(body: bytes, ask: Ask) -> Reply:
 
 
 class Given(msgspec.Struct):
-    """One vector, as it is sent."""
-
     index: int
     embedding: Any
     object: str = "embedding"
 
 
 class Used(msgspec.Struct):
-    """What a request took."""
-
     prompt_tokens: int
     total_tokens: int
 
 
 class Sending(msgspec.Struct):
-    """An answer's body, as it is sent."""
-
     model: str
     data: list[Given]
     usage: Used
@@ -95,7 +86,7 @@ class Sending(msgspec.Struct):
 
 
 class Fault(msgspec.Struct):
-    """What went wrong, as OpenAI's clients read it."""
+    """The error, as OpenAI's clients read it."""
 
     message: str
     type: str
@@ -114,38 +105,36 @@ CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceed
 
 
 def write_answer(reply: Reply, ask: Ask) -> bytes:
-    """An answer's body, in the order of the inputs."""
     tokens = reply.tokens or 0
     data = [Given(index, row) for index, row in enumerate(rows_as(reply.vectors, ask.encoding))]
     return msgspec.json.encode(Sending(reply.model or ask.model, data, Used(tokens, tokens)))
 
 
 def write_error(message: str, status: int) -> bytes:
-    """An error's body."""
     kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
     return msgspec.json.encode(Refused(message, Fault(message, kind, CODES.get(status))))
 
 
 def in_order(items: Sequence[T], count: int) -> list[T]:
-    """The items of an answer by their indices; those without one stand in their places.
+    """The items of an answer in the order of their indices. An item without an index keeps its position.
 
     Raises:
-        Violation: an index that is missing, or comes twice.
+        Violation: an index is missing, or occurs twice.
     """
     rows: dict[int, T] = {}
     for place, item in enumerate(items):
         index = place if item.index is None else item.index
         if index in rows:
-            raise Violation(f"index {index} came twice")
+            raise Violation(f"index {index} occurs twice")
         rows[index] = item
     if set(rows) != set(range(count)):
-        came = f"{len(rows)} vectors, with indices {min(rows)} to {max(rows)}" if rows else "no vectors"
-        raise Violation(f"{count} inputs were sent, and the answer has {came}")
+        found = f"{len(rows)} vectors, with indices {min(rows)} to {max(rows)}" if rows else "no vectors"
+        raise Violation(f"{count} inputs were sent, but the answer has {found}")
     return [rows[index] for index in range(count)]
 
 
 def _tokens(answer: Answer) -> int | None:
-    """The tokens of the whole answer, or the sum of those said for each vector, as SageMaker does."""
+    """The tokens of the answer, or the sum of its vectors' tokens, which SageMaker reports instead."""
     each = [count_of(item.usage) for item in answer.data]
     total = count_of(answer.usage)
     return sum(each) if total is None and each and None not in each else total  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""OpenAI's batch API: a file of requests is uploaded, `POST /v1/batches` names it, and files of answers come of it."""
+"""OpenAI's batch API: upload a file of requests, submit it with `POST /v1/batches`, download files of answers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 UPLOAD, SUBMIT, LIST = "/files", "/batches", "/batches?limit=100"
 OK, REFUSED = 200, frozenset({400, 413, 422})
-"""Statuses of an answer, and of one that refuses the text itself."""
+"""The status of an answer with vectors, and statuses that refuse the text itself."""
 MARKER = "twofold"
-"""The name of our marker in a batch's metadata."""
+"""The key of our marker in a batch's metadata."""
 _STATES: dict[str, BatchState] = {"validating": "checked", "cancelling": "running", "finalizing": "running"}
 _STATES |= {"in_progress": "running", "completed": "completed", "failed": "failed"}
 _STATES |= {"expired": "expired", "cancelled": "cancelled"}
@@ -76,7 +76,6 @@ class _File(msgspec.Struct):
 
 
 def write_line(key: str, body: bytes) -> bytes:
-    """A request's line."""
     return msgspec.json.encode(_Request(key, "POST", "/v1/embeddings", msgspec.Raw(body))) + b"\n"
 
 
@@ -98,7 +97,6 @@ def read_file(body: bytes) -> str:
 
 
 def look_path(batch: str) -> str:
-    """Where a batch is looked after."""
     return f"/batches/{batch}"
 
 
@@ -112,14 +110,14 @@ def read_batch(body: bytes) -> Batch:
 
 
 def read_list(body: bytes) -> tuple[list[Batch], str | None]:
-    """Batches, the newest first, and the path of the list's next page; None at the end."""
+    """One page of batches, the newest first, and the path of the next page; None after the last."""
     page = decode(body, _List)
     more = f"{LIST}&after={page.data[-1].id}" if page.has_more and page.data else None
     return [_batch(one) for one in page.data], more
 
 
 def read_line(line: bytes) -> tuple[str, bytes | Refused | Missing]:
-    """A line of results: the request's key, and its answer's body or why there is none.
+    """A line of results: the request's key, and the answer's body or why there is none.
 
     Raises:
         Garbled, Violation: see `decode`.

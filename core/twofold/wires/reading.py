@@ -1,4 +1,4 @@
-"""An answer's JSON, and vectors as APIs send them: base64 or lists, floats or packed bits."""
+"""Reads JSON bodies, and vectors in the encodings of the APIs: base64 or lists, floats or packed bits."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Sent: TypeAlias = bytes | list[float]
-"""One vector in an answer's JSON: base64, decoded, or a list of numbers."""
+"""One vector in an answer's JSON: decoded base64, or a list of numbers."""
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """A body's JSON as `kind`; members that `kind` does not name are passed over.
+    """A body's JSON as `kind`. Members that `kind` does not have are ignored.
 
     Raises:
-        Garbled: it is not JSON.
-        Violation: it is not of that kind.
+        Garbled: the body is not JSON.
+        Violation: the JSON is not a valid `kind`.
     """
     try:
         return msgspec.json.decode(body, type=kind)
@@ -41,19 +41,19 @@ def stack(rows: Sequence[Sent], count: int, encoding: str) -> FloatArray:
     """The vectors of `count` inputs as one float32 array of shape (count, width).
 
     Raises:
-        Violation: another number of rows, a row that is no vector, or rows of different widths.
+        Violation: the number of rows is wrong, a row is not a vector, or the widths differ.
     """
     if len(rows) != count:
-        raise Violation(f"{count} inputs were sent, and {len(rows)} vectors came")
+        raise Violation(f"{count} inputs were sent, but the answer has {len(rows)} vectors")
     vectors = [_vector(row, index, encoding) for index, row in enumerate(rows)]
     widths = sorted({len(vector) for vector in vectors})
     if len(widths) != 1 or not widths[0]:
-        raise Violation(f"vectors of {' and '.join(map(str, widths)) or 'no'} dimensions came")
+        raise Violation(f"it has vectors of {' and '.join(map(str, widths)) or 'no'} dimensions")
     return np.stack(vectors)
 
 
 def count_of(usage: Any, name: str = "total_tokens") -> int | None:
-    """A number of tokens that an answer states; one that is missing, or of another type, is not known."""
+    """The number of tokens that an answer states; None if it is missing or not an integer."""
     count = usage.get(name) if isinstance(usage, dict) else None
     return count if isinstance(count, int) and not isinstance(count, bool) else None
 
@@ -64,14 +64,14 @@ def _vector(row: Sent, index: int, encoding: str) -> FloatArray:
             return unpack(_packed(row, np.int8 if encoding == "binary" else np.uint8))
         if isinstance(row, bytes):
             return np.frombuffer(row, "<f4").astype(np.float32)
-        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is refused as such
+        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which a later check rejects
             return np.array(row, np.float32)
     except ValueError:
         raise Violation(f"vector {index} cannot be read as {encoding}") from None
 
 
 def _packed(row: Sent, kind: type[np.int8 | np.uint8]) -> NDArray[Any]:
-    """Eight dimensions in a number; one that does not fit is refused, never wrapped."""
+    """A row in which each number holds eight dimensions. A number out of range raises ValueError."""
     if isinstance(row, bytes):
         return np.frombuffer(row, kind)
     numbers, limits = np.array(row), np.iinfo(kind)

@@ -1,4 +1,4 @@
-"""Jina's models on Amazon SageMaker: an invocation's body; it answers as OpenAI does, with tokens for each vector."""
+"""Jina's models on Amazon SageMaker: the body of an invocation. Answers are OpenAI's, with tokens for each vector."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Parameters", "Request", "read_answer", "write_request"]
 
 
 class Parameters(msgspec.Struct, omit_defaults=True):
-    """What holds for all inputs."""
+    """The options for all inputs."""
 
     task: str | None = None
     dimensions: int | None = None
@@ -23,14 +23,13 @@ class Parameters(msgspec.Struct, omit_defaults=True):
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """A request's body; the code models take plain texts."""
+    """A request's body. The code models accept plain texts."""
 
     data: list[str] | list[dict[str, str]]
     parameters: Parameters | None = None
 
 
 def write_request(ask: Ask) -> bytes:
-    """A request's body."""
     data = list(ask.texts) if ask.model.startswith("jina-code-") else [{"text": text} for text in ask.texts]
     parameters = Parameters(ask.task, ask.dimensions, ask.late)
     return msgspec.json.encode(Request(data, parameters if parameters != Parameters() else None))

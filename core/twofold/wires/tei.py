@@ -1,4 +1,4 @@
-"""The own API of text-embeddings-inference, `POST /embed`."""
+"""The native API of text-embeddings-inference, `POST /embed`."""
 
 from __future__ import annotations
 
@@ -13,26 +13,22 @@ from twofold.wires.writing import rows_as
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """A request's body."""
-
     inputs: tuple[str, ...]
     normalize: bool | None = None
     truncate: bool | None = None
 
 
 class Received(msgspec.Struct):
-    """A request's body, as it is read; members that are not named here are passed over."""
+    """A request's body, as the server reads it. Other members are ignored."""
 
     inputs: Annotated[str | list[str], Meta(description="A text, or a list of texts.")]
-    prompt_name: Annotated[str | None, Meta(description="query or document, or a task of the model.")] = None
+    prompt_name: Annotated[str | None, Meta(description="query, document, or a task of the model.")] = None
     dimensions: Annotated[int | None, Meta(description="The size of the vectors.")] = None
     normalize: Annotated[bool | None, Meta(description="Whether vectors have unit length.")] = None
-    truncate: Annotated[bool | None, Meta(description="Whether the end of a text that is too long is cut.")] = None
+    truncate: Annotated[bool | None, Meta(description="Whether to cut the end of a text that is too long.")] = None
 
 
 class Refused(msgspec.Struct):
-    """An error's body."""
-
     error: str
     error_type: str
 
@@ -41,7 +37,6 @@ TYPES = {401: "Unauthorized", 413: "Validation", 422: "Validation", 429: "Overlo
 
 
 def write_request(ask: Ask) -> bytes:
-    """A request's body."""
     return msgspec.json.encode(Request(ask.texts, ask.normalize, ask.truncate))
 
 
@@ -55,7 +50,7 @@ def read_answer(body: bytes, ask: Ask) -> Reply:
 
 
 def read_request(body: bytes) -> Ask:
-    """A request's body in our words; `task` is the name of its prompt.
+    """The request of a body; `task` is the name of its prompt.
 
     Raises:
         Garbled, Violation: see `decode`.
@@ -72,10 +67,8 @@ def read_request(body: bytes) -> Ask:
 
 
 def write_answer(reply: Reply, ask: Ask) -> bytes:
-    """An answer's body."""
     return msgspec.json.encode(rows_as(reply.vectors, "float"))
 
 
 def write_error(message: str, status: int) -> bytes:
-    """An error's body."""
     return msgspec.json.encode(Refused(message, TYPES.get(status, "Backend")))

@@ -1,4 +1,4 @@
-"""Amazon's Titan text embeddings on Bedrock: an invocation's body, for one text."""
+"""Amazon's Titan text embeddings on Bedrock: the body of an invocation, with one text."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 
 class Request(msgspec.Struct, omit_defaults=True, rename="camel"):
-    """A request's body."""
-
     input_text: str
     dimensions: int | None = None
     normalize: bool | None = None
@@ -29,7 +27,6 @@ class Answer(msgspec.Struct, rename="camel"):
 
 
 def write_request(ask: Ask) -> bytes:
-    """A request's body."""
     (text,) = ask.texts
     return msgspec.json.encode(Request(text, ask.dimensions, ask.normalize))
 

@@ -1,4 +1,4 @@
-"""Voyage's embeddings API, `POST /v1/embeddings`; it answers as OpenAI does."""
+"""Voyage's embeddings API, `POST /v1/embeddings`. Its answers are those of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Request", "read_answer", "write_request"]
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """A request's body; floats are what comes where neither of the last two is said."""
+    """A request's body. Without the last two members, vectors are lists of floats."""
 
     model: str
     input: tuple[str, ...]
@@ -28,7 +28,6 @@ class Request(msgspec.Struct, omit_defaults=True):
 
 
 def write_request(ask: Ask) -> bytes:
-    """A request's body."""
     return msgspec.json.encode(
         Request(
             model=ask.model,

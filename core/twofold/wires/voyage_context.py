@@ -1,4 +1,4 @@
-"""Voyage's contextualized chunks, `POST /v1/contextualizedembeddings`: the chunks of a document know each other."""
+"""Voyage's contextualized chunks, `POST /v1/contextualizedembeddings`: late chunking of a document's chunks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """A request's body; each inner list is a query, a whole text, or the chunks of one document."""
+    """A request's body. Each inner list is a query, a whole text, or the chunks of one document."""
 
     model: str
     inputs: tuple[tuple[str, ...], ...]
@@ -41,7 +41,6 @@ class Answer(msgspec.Struct):
 
 
 def write_request(ask: Ask) -> bytes:
-    """A request's body."""
     return msgspec.json.encode(
         Request(
             model=ask.model,
@@ -55,7 +54,7 @@ def write_request(ask: Ask) -> bytes:
 
 
 def read_answer(body: bytes, ask: Ask) -> Reply:
-    """Vectors in the order of the inputs, whatever the answer's own.
+    """The vectors in the order of the inputs; the answer's order may differ.
 
     Raises:
         Garbled, Violation: see `decode` and `in_order`.

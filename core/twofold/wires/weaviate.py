@@ -1,7 +1,7 @@
-"""What a Weaviate server asks of the embedding server behind its module text2vec-transformers, `POST /vectors`.
+"""The API of the embedding server behind Weaviate's module text2vec-transformers, `POST /vectors`.
 
-One text a request. The request has the members of an answer too, which mean nothing; its side is said by
-`config.task_type`, since Weaviate 1.31.
+A request has one text. It also has the members of an answer, which are meaningless. Since Weaviate 1.31,
+`config.task_type` states the side.
 """
 
 from __future__ import annotations
@@ -19,21 +19,19 @@ if TYPE_CHECKING:
 
 
 class Config(msgspec.Struct):
-    """The side, "query" or "passage", and the size, where they are said."""
+    """The side, "query" or "passage", and the size; both are optional."""
 
-    task_type: Annotated[str | None, Meta(description="query or passage, which Weaviate says since 1.31.")] = None
+    task_type: Annotated[str | None, Meta(description="query or passage; sent since Weaviate 1.31.")] = None
     dimensions: Annotated[int | None, Meta(description="The size of the vector.")] = None
 
 
 class Request(msgspec.Struct):
-    """A request's body."""
-
     text: Annotated[str, Meta(description="The text.")]
-    config: Annotated[Config | None, Meta(description="How it is embedded.")] = None
+    config: Annotated[Config | None, Meta(description="How to embed the text.")] = None
 
 
 class Answer(msgspec.Struct):
-    """An answer's body, of which Weaviate keeps the vector."""
+    """An answer's body. Weaviate uses only the vector."""
 
     text: str
     vector: list[float]
@@ -41,13 +39,11 @@ class Answer(msgspec.Struct):
 
 
 class Refused(msgspec.Struct):
-    """An error's body."""
-
     error: str
 
 
 def read_request(body: bytes) -> Ask:
-    """A request's body in our words; `task` is the side.
+    """The request of a body; `task` is the side.
 
     Raises:
         Garbled, Violation: see `decode`.
@@ -58,11 +54,10 @@ def read_request(body: bytes) -> Ask:
 
 
 def write_answer(reply: Reply, ask: Ask) -> bytes:
-    """An answer's body."""
     (vector,) = reply.vectors.tolist()
     return msgspec.json.encode(Answer(ask.texts[0], vector, len(vector)))
 
 
 def write_error(message: str, status: int) -> bytes:
-    """An error's body, whose `error` is a string: Weaviate shows it to its user."""
+    """An error's body. Weaviate shows its user the string `error`."""
     return msgspec.json.encode(Refused(message))

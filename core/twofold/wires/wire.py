@@ -1,4 +1,4 @@
-"""A request and its answer in our own words, whichever dialect they travel in."""
+"""A request and its answer, independent of the dialect."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ ENCODINGS = ("float", "base64", "int8", "binary", "ubinary")
 
 
 class Violation(ValueError):
-    """A body that is not what was asked for; it says what is wrong with it, and never leaves this package."""
+    """A body is not what was requested. The message says what is wrong; callers turn it into a public error."""
 
 
 class Garbled(ValueError):
-    """A body that is not JSON at all."""
+    """A body is not JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One request in our own words; what is None is not said.
+    """One request. What is None is left out of the body.
 
     Attributes:
         model: the provider's name of the model.
-        texts: the inputs, with their instruction where the provider does not add it.
+        texts: the inputs, with their instruction unless the provider adds it.
         task: the task's name.
         dimensions: the size of the vectors.
         late: whether the inputs are the chunks of one document.
-        normalize: whether vectors are to have unit length.
-        truncate: whether the end of a text that is too long may be cut off.
-        encoding: how vectors are to be sent: one of `ENCODINGS`.
-        others: further forms in which the same vectors are to be sent, where a dialect has a place for them.
+        normalize: whether vectors should have unit length.
+        truncate: whether the end of a text that is too long may be cut.
+        encoding: the encoding of the vectors in the answer, one of `ENCODINGS`.
+        others: more encodings of the same vectors in the answer, if the dialect supports several.
     """
 
     model: str
@@ -49,7 +49,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an answer says: a vector for each input in order, the model's name and the tokens, where they are said."""
+    """An answer: one vector for each input in order, and the model's name and the tokens if they are stated."""
 
     vectors: FloatArray
     model: str | None = None

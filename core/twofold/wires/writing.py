@@ -1,4 +1,4 @@
-"""The server's end: vectors as clients want them sent, and what was said of them."""
+"""The server's side: vectors in the requested encoding."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def rows_as(vectors: FloatArray, encoding: str) -> list[Any]:
-    """One JSON value for each vector; bytes become base64.
+    """One JSON value for each vector; msgspec writes bytes as base64.
 
     Raises:
-        InputError: packed bits of a width that is not a multiple of 8.
+        InputError: the encoding is binary, and the width is not a multiple of 8.
     """
     if encoding == "float":
         return cast("list[Any]", vectors.tolist())
@@ -29,10 +29,10 @@ def rows_as(vectors: FloatArray, encoding: str) -> list[Any]:
 
 
 def known_encodings(asked: Iterable[str], field: str, known: Iterable[str] = ENCODINGS) -> tuple[str, ...]:
-    """The forms that are asked for, each once and in order; "float" where none is.
+    """The requested encodings in order, without duplicates; "float" by default.
 
     Raises:
-        Violation: one that is not known.
+        Violation: an encoding is unknown.
     """
     found = tuple(dict.fromkeys(asked)) or ("float",)
     for encoding in found:

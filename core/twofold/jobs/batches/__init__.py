@@ -1,1 +1,1 @@
-"""Texts left with a provider's batch API: what is to be embedded, what was submitted, and what has come back."""
+"""Embedding texts with a provider's batch API: what to submit, what was submitted, and the results."""

@@ -1,4 +1,4 @@
-"""A batch's texts and the cache: which are missing there, and what of a batch's results goes into it."""
+"""Batches and the cache: which texts are missing there, and which results of a batch are stored there."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 AT_ONCE = 500
-"""Texts that are looked up in the cache, or written to it, at once."""
+"""How many texts are looked up in the cache, or written to it, at once."""
 CANARY, CANARY_KEY = CANARIES[0], "twofold-canary"
-"""The first line of each batch: its vector must be the one that a single request gives."""
+"""The first line of each batch. Its vector must equal that of a single request."""
 
 
 class Arrivals:
@@ -36,15 +36,15 @@ class Arrivals:
         """Open the cache.
 
         Raises:
-            InputError: it cannot be used.
+            InputError: the cache cannot be used.
         """
         self._embedder, self._api, self._kept = embedder, api, kept
         self._cache, self._prefix = VectorCache(folder), prefix_of(embedder)
 
     def missing(self, texts: Iterable[str]) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
-        """Part by part, the digests and lines of texts that are neither in the cache, nor on their way, nor refused.
+        """Yield, for each part of the texts, how many are cached or repeated, and the lines to submit.
 
-        With each part, how many of its texts are in the cache, or were in it before.
+        A line comes with the digest of its text. Texts that are cached, submitted already or refused need no line.
         """
         walk = enumerate(texts)
         while some := list(islice(walk, AT_ONCE)):
@@ -57,16 +57,16 @@ class Arrivals:
             yield len(some) - len(wanted) - len(known), list(lines)
 
     def canary(self) -> list[bytes]:
-        """The line of the canary, once a single request has shown its vector; later that comes from the cache."""
+        """The canary's line. A single request computes its vector for comparison; later the cache has it."""
         self._embedder.embed_documents([CANARY])
         return [line for _, line in self._api.lines([CANARY_KEY], [CANARY])]
 
     def take(self, now: Batch, marker: str) -> tuple[int, dict[str, str]]:
-        """Put the vectors of a batch into the cache: how many they are, and which texts were refused, with the reasons.
+        """Store a batch's vectors in the cache. Returns their number, and the refused texts with the reasons.
 
         Raises:
             InputError: the cache cannot be written.
-            SpaceMismatch: they are not those that single requests give.
+            SpaceMismatch: the vectors differ from those of single requests.
         """
         ours, done = self._kept.texts_of(marker), 0
         refused: dict[str, str] = {}
@@ -90,10 +90,10 @@ class Arrivals:
         return len(rows)
 
     def _are_true(self, now: Batch, results: Iterable[tuple[str, Result]]) -> bool:
-        """Whether a batch's vectors are those that single requests give; False where its canary was not worked on.
+        """Whether a batch's vectors equal those of single requests; False if its canary was not processed.
 
         Raises:
-            SpaceMismatch: they are others.
+            SpaceMismatch: they differ.
         """
         found = next((value for key, value in results if key == CANARY_KEY), None)
         if found is None or isinstance(found, (Refused, Missing)):
@@ -101,8 +101,8 @@ class Arrivals:
         cosine = lowest_cosine(self._finished(found), self._embedder.embed_documents([CANARY]))
         if cosine < CANARY_COSINE:
             raise SpaceMismatch(
-                f"{self._api.name}: its batch API gives other vectors than single requests (a cosine of {cosine:.4f}, "
-                f"under {CANARY_COSINE}), so that nothing of batch {now.id} is kept: do without batches"
+                f"{self._api.name}: its batch API returns other vectors than single requests (cosine {cosine:.4f}, "
+                f"below {CANARY_COSINE}). Nothing of batch {now.id} is kept: embed without batches"
             )
         self._kept.prove()
         return True
@@ -112,7 +112,7 @@ class Arrivals:
 
 
 def prefix_of(embedder: Embedder) -> str:
-    """What comes before a document's digest in the keys of the cache."""
+    """The part of a cache key before the document's digest."""
     return cache_key(embedder, "document", "").rpartition("/")[0]
 
 

@@ -1,7 +1,7 @@
-"""A job left with a provider's batch API: its vectors come into the cache, for less, and what needs them finds them.
+"""Embeds texts with a provider's batch API, which is cheaper. The vectors are stored in the cache.
 
 embedder = Embedder("openai:text-embedding-3-small", cache="paid-for")
-batch(embedder, texts)                   # hours; may be killed at any moment, and called again
+batch(embedder, texts)                   # takes hours; may be killed at any time and called again
 embedder.embed_documents(texts)          # from the cache
 """
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Batched:
-    """What became of the texts.
+    """The result of `batch`, in numbers of texts.
 
     Attributes:
-        there: in the cache already, or twice among the texts.
+        there: in the cache before, or repeated.
         done: new in the cache.
-        refused: by the provider; embedding them by a single request says why, or does it.
-        submitted: batches of this run.
-        under_way: texts that are still with the provider; another run goes on after them.
-        stopped: whether `stop` ended it.
+        refused: by the provider. A single request for such a text succeeds, or reports the reason.
+        submitted: the number of batches that this run submitted.
+        under_way: still at the provider. Another run continues with them.
+        stopped: whether `stop` ended the run.
     """
 
     there: int = 0
@@ -53,29 +53,28 @@ def batch(
     progress: bool = False,
     stop: Callable[[], bool] | None = None,
 ) -> Batched:
-    """Have the vectors of `texts`, as documents, made by the provider's batch API and put into the embedder's cache.
+    """Embed `texts` as documents with the provider's batch API, and store the vectors in the embedder's cache.
 
-    What is in the cache is not asked for. A batch is written down, beside the cache, before it is submitted: a run
-    that is killed, or stopped, leaves its batches with the provider, and the next one goes on with them; nothing is
-    submitted twice. Texts of a batch that expired or was cancelled are submitted again, those that the provider
-    refuses are not. Each batch holds a text of which a single request has shown the vector: where the two differ,
-    nothing of the batch is kept.
+    Texts in the cache are not submitted. Each batch is recorded beside the cache before it is submitted. A run that is
+    killed or stopped leaves its batches at the provider, and the next run continues with them; nothing is submitted
+    twice. Texts of a batch that expired or was cancelled are submitted again; refused texts are not. Each batch also
+    holds a text whose vector a single request has computed. If the two vectors differ, nothing of the batch is kept.
 
     Args:
-        embedder: of a hosted model whose provider has a batch API, with `cache`.
-        texts: read again where something has to be submitted again: a list, or what `texts_to_embed` gives.
-        progress: draw a bar.
-        stop: asked several times a second; True leaves the batches with the provider.
+        embedder: for a hosted model whose provider has a batch API, with `cache`.
+        texts: a list, or the result of `texts_to_embed`. It is read again if texts must be submitted again.
+        progress: show a progress bar.
+        stop: called several times a second; True ends the run and leaves the batches at the provider.
 
     Raises:
-        InputError: no cache, no batch API for the model, an iterator, a text that is none; or another process is at
-            work on the batches of this cache.
-        ProviderError: the provider refuses a batch, or is away for longer than `max_outage`.
-        SpaceMismatch: the batch API gives other vectors than single requests.
+        InputError: there is no cache or no batch API for the model, `texts` is an iterator or has an item that is not a
+            string, or another process uses the batches of this cache.
+        ProviderError: the provider refuses a batch, or is unavailable for longer than `max_outage`.
+        SpaceMismatch: the batch API returns other vectors than single requests.
     """
     api = check_batch(embedder)
     if isinstance(texts, str) or iter(texts) is texts:
-        raise InputError("expected a list of texts, or what can be read twice: some may have to be submitted again")
+        raise InputError("expected a list of texts, not an iterator: texts may be read twice, to submit some again")
     folder = str(embedder.settings.cache)
     total = len(texts) if isinstance(texts, Sized) else None
     with (
@@ -97,10 +96,10 @@ def check_batch(embedder: Embedder) -> BatchAPI:
     """The batch API that `batch` would use; nothing is sent.
 
     Raises:
-        InputError: no cache, no batch API for the model, no key.
+        InputError: there is no cache, no batch API for the model, or no key.
     """
     if embedder.settings.cache is None:
-        raise InputError("a batch needs cache: the folder in which its vectors are kept")
+        raise InputError("a batch needs cache, the folder in which its vectors are stored")
     if not isinstance(embedder.backend, Batching):
         raise InputError(f"{embedder.settings.model}: only hosted models have a batch API")
     return embedder.backend.batch_api(embedder.document_task, embedder.dimensions, embedder.settings.truncate)

@@ -1,4 +1,4 @@
-"""One run of batches: texts are submitted, looked after, and what did not come is submitted again."""
+"""One run of batches: submit texts, wait for the results, submit again what got no vector."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from twofold.jobs.batches.submissions import Submission, Submissions
 
 FIRST_LOOK, LONGEST_LOOK = 5.0, 60.0
-"""Seconds between two looks at batches that are under way; each wait is half as long again as the one before."""
+"""Seconds between two checks of the batches under way. Each wait is 1.5 times the previous one."""
 BEAT = 0.2
-"""Seconds between two questions whether to stop."""
+"""Seconds between two calls of `stop`."""
 SETTLED = 60.0
-"""Seconds after which a submission of which no answer came is in the provider's list, or never will be."""
+"""Seconds after which a submission without an answer is in the provider's list, or was never made."""
 GONE = frozenset({404, 410})
-"""Statuses of results that were kept for a day, and no longer."""
+"""Statuses of results that the provider has deleted."""
 FRUITLESS = 3
-"""Batches in a row that may end without one vector."""
+"""So many batches in a row without a vector end the run."""
 
 
 class Stopped(Exception):
-    """`stop` said so."""
+    """`stop` returned True."""
 
 
 class BatchRun:
@@ -50,21 +50,21 @@ class BatchRun:
     ) -> None:
         self.there = self.done = self.refused = self.submitted = 0
         self._api, self._kept, self._arrivals, self._stop, self._report = api, kept, arrivals, stop, report
-        self._most, self._room = api.most_lines, 0  # lines in a batch; batches at once, where that is known
-        self._lost = False  # texts came back without a vector, and are to be submitted again
-        self._checked = False  # the provider has found nothing wrong with a batch of this run
+        self._most, self._room = api.most_lines, 0  # lines in a batch; batches at once, 0 if unknown
+        self._lost = False  # texts got no vector, and must be submitted again
+        self._checked = False  # the provider has accepted the format of a batch of this run
         self._fruitless, self._waited = 0, FIRST_LOOK
         self._unsure_since: float | None = None
         self._shown: Counter[str] = Counter()
 
     def carry_out(self, texts: Iterable[str]) -> None:
-        """Submit what is missing and wait for it, until nothing is.
+        """Submit the missing texts and wait for their vectors, until none is missing.
 
         Raises:
-            Stopped: `stop` says so; what is under way stays with the provider.
+            Stopped: `stop` returned True. Batches under way stay at the provider.
         """
         for one in self._kept.open():
-            if one.id is None:  # a kill cut its submission short
+            if one.id is None:  # the process was killed during its submission
                 self._find(one)
         self._let_one_go_ahead()
         first = True
@@ -80,14 +80,14 @@ class BatchRun:
             first = False
 
     def _let_one_go_ahead(self) -> None:
-        """Wait for the first batch, until the provider is known to take them, and to do what single requests do."""
+        """Wait until the first batch shows that the provider accepts batches, with the vectors of single requests."""
         while self._kept.open() and not self._kept.is_proved and (self._api.first_lines or not self._checked):
             self._look_at_all()
 
     # -- submitting ---------------------------------------------------------------------------------------------------
 
     def _slices(self, texts: Iterable[str], *, first: bool) -> Iterator[tuple[list[str], list[bytes]]]:
-        """The digests and the lines of one batch after the other, each with room for the canary."""
+        """Yield the digests and lines of one batch after the other. Each has room for the canary."""
         keys: list[str] = []
         lines: list[bytes] = []
         size = 0
@@ -118,17 +118,17 @@ class BatchRun:
             self._kept.submitted(marker, self._api.submit(marker, lines))
             self._unsure_since = None
         except Unsure as error:
-            self._bear(error, marker)
+            self._find_unsure(error, marker)
         except TwofoldError:
-            self._kept.over(marker)  # it was refused, so that it is not there
+            self._kept.over(marker)  # it was refused, so the provider has nothing to look for
             raise
         self.submitted += 1
 
-    def _bear(self, error: Unsure, marker: str) -> None:
-        """Find out what became of a submission, unless they have been lost for as long as an outage may last.
+    def _find_unsure(self, error: Unsure, marker: str) -> None:
+        """Find out whether a submission without an answer was made.
 
         Raises:
-            ProviderUnavailable: they have.
+            ProviderUnavailable: submissions have been unanswered for as long as an outage may last.
         """
         since = self._unsure_since = self._unsure_since or time.monotonic()
         (one,) = (one for one in self._kept.open() if one.marker == marker)
@@ -136,7 +136,7 @@ class BatchRun:
             raise ProviderUnavailable(str(error))
 
     def _find(self, one: Submission) -> bool:
-        """Look for a submission of which no answer came; where it is not in the provider's list it was never made."""
+        """Look for a submission without an answer. If it is not in the provider's list, it was never made."""
         while True:
             early = one.since + SETTLED - time.time()
             found = self._api.find(one.marker, one.lines + 1, one.since, self._kept.ids())
@@ -152,7 +152,7 @@ class BatchRun:
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     def _look_at_all(self) -> None:
-        """Look once at each batch that is under way, and collect what is over; rest where none was."""
+        """Check each batch under way once, and collect the finished ones; if there are none, sleep."""
         over = [self._look(one) for one in self._kept.open()]
         if any(over):
             self._waited = FIRST_LOOK
@@ -161,7 +161,7 @@ class BatchRun:
             self._waited = min(LONGEST_LOOK, 1.5 * self._waited)
 
     def _look(self, one: Submission) -> bool:
-        """Whether a batch is over; what came of it is in the cache then."""
+        """Whether a batch is finished. Its results are in the cache then."""
         self._pause()
         now = self._api.look(one.id or "")
         self._checked = self._checked or now.state != "checked"
@@ -171,7 +171,7 @@ class BatchRun:
         return now.is_over
 
     def _collect(self, one: Submission, now: Batch) -> None:
-        """Take what came of a batch."""
+        """Store the results of a finished batch."""
         try:
             done, refused = self._arrivals.take(now, one.marker)
         except RequestRefused as error:
@@ -189,15 +189,15 @@ class BatchRun:
         self._judge(now, fruitful=bool(done or refused) or (now.is_full and one.lines > 1))
 
     def _judge(self, now: Batch, *, fruitful: bool) -> None:
-        """Raise where submitting again is of no use.
+        """Raise an error if submitting again is useless.
 
         Raises:
-            ProviderUnavailable: a batch has failed, or several in a row ended without a vector.
+            ProviderUnavailable: a batch failed, or several in a row ended without a vector.
         """
         self._fruitless = 0 if fruitful else self._fruitless + 1
         if self._fruitless >= FRUITLESS or (self._fruitless and now.state == "failed"):
-            why = now.reason or "the provider does not say why"
-            raise ProviderUnavailable(f"{self._api.name}: batch {now.id} ({now.state}) gave no vector: {why}")
+            why = now.reason or "the provider gives no reason"
+            raise ProviderUnavailable(f"{self._api.name}: batch {now.id} ({now.state}) returned no vector: {why}")
 
     def _show(self, one: Submission, done: int) -> None:
         self._report(done - self._shown[one.marker], 0)

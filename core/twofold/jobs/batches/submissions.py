@@ -1,7 +1,7 @@
-"""What was left with a provider's batch API and is still to come, in a file beside the cache: a kill loses nothing.
+"""The batches at a provider whose results are not in the cache yet, recorded in a file beside the cache.
 
-A batch is written down before it is submitted, with the digests of its texts. Until its results are in the cache its
-texts are on their way, in this run or in a later one.
+A batch is recorded before it is submitted, with the digests of its texts, so a killed process loses nothing. Its texts
+count as submitted, in this run and in later ones, until its results are in the cache.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 NAME = "batches.sqlite"
 AT_ONCE = 500
-"""Digests in one question; SQLite takes 999 variables in its oldest builds."""
+"""Digests in one query. The oldest builds of SQLite allow 999 variables."""
 
 
 class Submission(NamedTuple):
-    """A batch: what we call it, what its provider does (None while that is not known), since when, and its texts."""
+    """A batch: our marker, the provider's id (None if unknown), the time of submission, and the number of texts."""
 
     marker: str
     id: str | None
@@ -31,20 +31,20 @@ class Submission(NamedTuple):
 
 
 class Submissions:
-    """Those from one cache to one `door`: a space, a side and an address. For one process at a time.
+    """The submissions from one cache to one `door`: a space, a side and an address. One process at a time may use it.
 
     Raises:
-        InputError: another process has the file, or it cannot be used.
+        InputError: another process uses the file, or it cannot be opened.
     """
 
     def __init__(self, folder: str, door: str) -> None:
-        """Open the file, and make it where it is not there yet."""
+        """Open the file; create it if it does not exist."""
         self._door = door
         file = Path(folder).expanduser() / NAME
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(file, timeout=1.0, isolation_level=None)
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # held until the process ends, however it does
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # held until the process ends
             self._db.execute("BEGIN EXCLUSIVE")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS batches (marker TEXT PRIMARY KEY, door TEXT, id TEXT, since REAL,"
@@ -61,12 +61,12 @@ class Submissions:
         except (OSError, sqlite3.Error) as error:
             if "locked" in str(error):
                 raise InputError(
-                    f"another process is waiting for the batches of cache={folder!r}: let it, or end it, first"
+                    f"another process is waiting for the batches of cache={folder!r}: wait for its end, or stop it"
                 ) from None
             raise InputError(f"{file} cannot be used: {error}") from None
 
     def open(self) -> list[Submission]:
-        """Those that are still to come, the oldest first."""
+        """The submissions without results, the oldest first."""
         return [
             Submission(*row)
             for row in self._db.execute(
@@ -75,7 +75,7 @@ class Submissions:
         ]
 
     def intend(self, marker: str, digests: Sequence[str]) -> None:
-        """Write down that these texts are about to be submitted."""
+        """Record that these texts are about to be submitted."""
         self._db.execute("BEGIN")
         self._db.execute(
             "INSERT INTO batches VALUES (?, ?, NULL, ?, ?)", (marker, self._door, time.time(), len(digests))
@@ -86,11 +86,11 @@ class Submissions:
         self._db.execute("COMMIT")
 
     def submitted(self, marker: str, batch: str) -> None:
-        """The provider has taken it, as `batch`."""
+        """Record the id of an accepted batch."""
         self._db.execute("UPDATE batches SET id = ? WHERE marker = ?", (batch, marker))
 
     def over(self, marker: str, refused: Mapping[str, str] | None = None) -> None:
-        """Nothing more comes of it; texts that were `refused`, with the reasons, are not submitted again."""
+        """Record that a batch has ended. Texts in `refused`, with their reasons, are not submitted again."""
         self._db.execute("BEGIN")
         self._db.execute("INSERT OR IGNORE INTO ended SELECT id FROM batches WHERE marker = ? AND id > ''", (marker,))
         self._db.execute("DELETE FROM batches WHERE marker = ?", (marker,))
@@ -102,7 +102,7 @@ class Submissions:
         self._db.execute("COMMIT")
 
     def ids(self) -> set[str]:
-        """What the provider calls the batches that are known, those that are over included."""
+        """The provider's ids of all known batches, ended ones included."""
         return {name for (name,) in self._db.execute("SELECT id FROM batches WHERE id > '' UNION SELECT id FROM ended")}
 
     def texts_of(self, marker: str) -> set[str]:
@@ -110,12 +110,12 @@ class Submissions:
         return {digest for (digest,) in self._db.execute("SELECT digest FROM lines WHERE marker = ?", (marker,))}
 
     def known(self, digests: Sequence[str]) -> dict[str, str | None]:
-        """Which of these texts are on their way, with None, and which were refused, with the reason."""
+        """Those of these texts that are submitted, with None, or refused, with the reason."""
         found: dict[str, str | None] = {}
         for start in range(0, len(digests), AT_ONCE):
             some = digests[start : start + AT_ONCE]
             marks = ",".join("?" * len(some))
-            # The statement is made of question marks alone.
+            # Only question marks are formatted into the statement.
             found.update(
                 self._db.execute(
                     f"SELECT digest, reason FROM lines WHERE door = ? AND digest IN ({marks})",  # noqa: S608
@@ -126,11 +126,11 @@ class Submissions:
 
     @property
     def is_proved(self) -> bool:
-        """Whether the batch API has given the vectors that single requests give."""
+        """Whether the batch API is known to return the vectors of single requests."""
         return self._db.execute("SELECT 1 FROM proved WHERE door = ?", (self._door,)).fetchone() is not None
 
     def prove(self) -> None:
-        """Note that it has."""
+        """Record that it does."""
         self._db.execute("INSERT OR IGNORE INTO proved VALUES (?)", (self._door,))
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The texts that an index run would have embedded, for who wants their vectors made beforehand."""
+"""The texts that an index run would embed, so that a batch can embed them first."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def texts_to_embed(
     chunk_tokens: int | None = None,
     force: bool = False,
 ) -> Iterable[str]:
-    """The texts of which `index` would ask the vectors: what is new or has changed, cut as it cuts.
+    """The texts that `index` would embed: new and changed documents, cut into the same chunks.
 
-    Each walk over them reads the corpus, and asks the store what it has, anew; nothing is embedded or written. What
-    `index` would refuse is passed over: it says why.
+    Each iteration reads the corpus and queries the store again; nothing is embedded or written. Documents that `index`
+    would refuse are skipped; `index` reports why.
 
     Args:
         embedder: see `index`.
-        store: what would be written to; None where it is not there yet.
-        items: see `index`; a list, or a `Corpus`.
-        chunk_tokens: see `index`. Chunks are embedded each alone: a batch API has no late chunking.
+        store: the store that `index` would write to; None if it does not exist yet.
+        items: see `index`; a list or a `Corpus`.
+        chunk_tokens: see `index`. Each chunk is embedded alone, since a batch API has no late chunking.
         force: see `index`.
 
     Raises:
-        InputError: an option; or an iterator, which could be read once only.
+        InputError: an option is invalid, or `items` is an iterator, which can be read only once.
     """
     if iter(items) is items:
         raise InputError("expected a list of items, or a Corpus: an iterator can be read only once, and index reads it")
@@ -49,7 +49,7 @@ def texts_to_embed(
 
 
 class _Texts:
-    """Those texts; to be walked over any number of times."""
+    """The texts as an iterable that can be read repeatedly."""
 
     def __init__(
         self,
@@ -64,13 +64,12 @@ class _Texts:
         self._cutting, self._force = cutting, force
 
     def __iter__(self) -> Iterator[str]:
-        """Walk over them."""
         for look in looks(self._items):
             for item in self._wanted(look):
                 yield from self._units(item.text)
 
     def _wanted(self, look: Sequence[tuple[int, Item | Unreadable]]) -> list[Item]:
-        """The documents of a part of the corpus that would be embedded."""
+        """The documents of a part of the corpus that `index` would embed."""
         good = [(place, item) for place, item in look if _is_good(item)]
         ids = [item.id for _, item in good]
         held = by_document(self._store.held(ids) if self._store is not None and good else ())
@@ -82,7 +81,7 @@ class _Texts:
         return [task.item for task in tasks if task.work is Work.EMBEDDING]
 
     def _units(self, text: str) -> Iterator[str]:
-        """A document, or each of its chunks."""
+        """A document's text, or the texts of its chunks."""
         if self._cutting.chunk_tokens is None:
             yield text
             return
