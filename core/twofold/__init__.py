@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from twofold.documents import Document
     from twofold.embedder import Embedder
     from twofold.errors import (
+        AdoptionWarning,
         BlankWarning,
         BudgetExceeded,
         CacheWarning,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from twofold.space import Space, SpaceRecord
 
 __all__ = [
+    "AdoptionWarning",
     "BlankWarning",
     "BudgetExceeded",
     "CacheWarning",

@@ -18,7 +18,7 @@ from twofold.settings import Options, options
 from twofold.space import mismatch_message
 from twofold.stores.checks import Checked, Given, check_documents, check_ids, check_lengths, check_metadata, warn_blank
 from twofold.stores.moving import HOPS, MIGRATION, MOVED, Original, check_marks, check_not_closed, moved_to, takes_over
-from twofold.stores.opening import aopen_collection, check_record, check_space, open_collection, read_record
+from twofold.stores.opening import Adopt, aopen_collection, check_record, check_space, open_collection, read_record
 from twofold.stores.rows import (
     DIGEST,
     DOCUMENT,
@@ -55,6 +55,7 @@ __all__ = [
     "SLICE",
     "SOURCE",
     "START",
+    "Adopt",
     "Checked",
     "Entry",
     "FloatArray",

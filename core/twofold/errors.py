@@ -22,6 +22,7 @@ Warnings, so that `warnings.filterwarnings` can silence each by class:
     ├── LicenceWarning      the weights may not be used for everything; said once for each model
     ├── DimensionsWarning   a size that the model was not trained to be cut to; said once
     ├── BlankWarning        a document without a word was passed over; it has no row
+    ├── AdoptionWarning     a collection was adopted by a sample of its rows; says how certain that is
     └── CacheWarning        the cache of vectors could not be read or written; everything was embedded
 """
 
@@ -181,6 +182,10 @@ class DimensionsWarning(TwofoldWarning):
 
 class BlankWarning(TwofoldWarning):
     """A document without a word was passed over."""
+
+
+class AdoptionWarning(TwofoldWarning):
+    """A collection without a record was adopted by a sample of its rows."""
 
 
 class CacheWarning(TwofoldWarning):

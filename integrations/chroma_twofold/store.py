@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
 
     from twofold import Embedder
-    from twofold.adapters import FloatArray, Given, Metadatas, Model, Where
+    from twofold.adapters import Adopt, FloatArray, Given, Metadatas, Model, Where
 
 AnyCollection = TypeVar("AnyCollection", bound="CollectionCommon[Any]")
 
@@ -85,6 +85,7 @@ class ChromaStore:
     """
 
     keeps_lists = True
+    reserved_fields = ("chroma:document",)
 
     def __init__(
         self,
@@ -511,7 +512,7 @@ def open_collection(
     embedder: Model,
     *,
     create: bool = True,
-    adopt: bool = False,
+    adopt: Adopt = False,
     **options: Unpack[NewCollection],
 ) -> Collection:
     """Open a collection for `embedder`, or create it, with the embedder's space stored in it.
@@ -544,7 +545,7 @@ async def aopen_collection(
     embedder: Model,
     *,
     create: bool = True,
-    adopt: bool = False,
+    adopt: Adopt = False,
     **options: Unpack[NewCollection],
 ) -> AsyncCollection:
     """`open_collection` with an asynchronous client.

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from langchain_core.vectorstores import VectorStore
 
     from langchain_twofold.late import LateVectors
-    from twofold.adapters import FloatArray, Model
+    from twofold.adapters import Adopt, FloatArray, Model
 
 
 def open_collection(
-    where: Any, name: str, embedder: Model, *, create: bool = True, adopt: bool = False, **options: Any
+    where: Any, name: str, embedder: Model, *, create: bool = True, adopt: Adopt = False, **options: Any
 ) -> VectorStore:
     """LangChain's own store over a collection for `embedder`, which is made, or found and checked, or refused.
 
@@ -52,7 +52,7 @@ def open_collection(
 
 
 async def aopen_collection(
-    where: Any, name: str, embedder: Model, *, create: bool = True, adopt: bool = False, **options: Any
+    where: Any, name: str, embedder: Model, *, create: bool = True, adopt: Adopt = False, **options: Any
 ) -> VectorStore:
     """`open_collection`, without holding up the event loop; the client is a synchronous one here, too."""
     return await run_in_thread(open_collection, where, name, embedder, create=create, adopt=adopt, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +160,8 @@ class Target:
                 warn_blank(f"document {place}, {row.id!r},")
             if self.collection is not None:
                 try:
-                    check_metadata(row.metadata, keeps_lists=self.collection.keeps_lists)
+                    reserved = getattr(self.collection, "reserved_fields", ())
+                    check_metadata(row.metadata, keeps_lists=self.collection.keeps_lists, reserved=reserved)
                 except InputError as error:
                     raise InputError(f"document {place}, {row.id!r}: {error}", index=place) from None
         writer = given.embeddings if given.embeddings is not None else self.own
@@ -186,7 +188,11 @@ class Target:
     def _put(self, given: Documents, places: Sequence[int], vectors: list[list[float]]) -> None:
         ids = [given.rows[place].id for place in places]
         if self.collection is not None:
-            rows = [given.rows[place] for place in places]
+            lists, reserved = self.collection.keeps_lists, getattr(self.collection, "reserved_fields", ())
+            rows = [
+                replace(row, metadata=check_metadata(row.metadata, keeps_lists=lists, reserved=reserved))
+                for row in (given.rows[place] for place in places)
+            ]
             self.collection.upsert(rows, np.asarray(vectors, np.float32))
             return
         try:

@@ -28,7 +28,7 @@ PAGE = 1000
 """Rows that are read at a time."""
 
 
-def as_nodes(native: Store, embedder: Embedder, *, adopt: bool = False) -> Store:
+def as_nodes(native: Store, embedder: Embedder, *, adopt: object = False) -> Store:
     """The store, with rows that LlamaIndex reads as nodes, written by `embedder`; to `adopt` what the host wrote."""
     return cast("Store", _HostsRows(native, embedder) if adopt else _NodeStore(native, embedder))
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from llama_index.core.node_parser import NodeParser
     from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
-    from twofold.adapters import Given, Metadatas, Model, Store
+    from twofold.adapters import Adopt, Given, Metadatas, Model, Store
 
 
 def open_collection(
-    where: Any, name: str, embedder: Model, *, create: bool = True, adopt: bool = False, **options: Any
+    where: Any, name: str, embedder: Model, *, create: bool = True, adopt: Adopt = False, **options: Any
 ) -> Any:
     """LlamaIndex's own vector store over a collection of Chroma's or Weaviate's, for `embedder`; made where it is not.
 
@@ -51,7 +51,7 @@ def open_collection(
 
 
 async def aopen_collection(
-    where: Any, name: str, embedder: Model, *, create: bool = True, adopt: bool = False, **options: Any
+    where: Any, name: str, embedder: Model, *, create: bool = True, adopt: Adopt = False, **options: Any
 ) -> Any:
     """`open_collection`, without holding up the event loop: with Weaviate's asynchronous client, or in a thread."""
     return await run_in_thread(open_collection, where, name, embedder, create=create, adopt=adopt, **options)

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from weaviate import WeaviateAsyncClient, WeaviateClient
 
     from twofold import Embedder
-    from twofold.adapters import FloatArray, Given, Held, Metadatas, Model, Row, Where
+    from twofold.adapters import Adopt, FloatArray, Given, Held, Metadatas, Model, Row, Where
     from weaviate_twofold.record import Vectorize
 
 MOST = 10_000
@@ -426,7 +426,7 @@ def open_collection(
     embedder: Model,
     *,
     create: bool = True,
-    adopt: bool = False,
+    adopt: Adopt = False,
     vectorize: Vectorize | None = None,
     separator: str = "\n",
     tenant: str | None = None,
@@ -468,7 +468,7 @@ async def aopen_collection(
     embedder: Model,
     *,
     create: bool = True,
-    adopt: bool = False,
+    adopt: Adopt = False,
     vectorize: Vectorize | None = None,
     separator: str = "\n",
     tenant: str | None = None,

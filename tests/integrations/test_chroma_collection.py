@@ -264,9 +264,16 @@ def test_what_was_embedded_before_a_failure_is_kept(
 ) -> None:
     monkeypatch.setattr("twofold.stores.writing.SLICE", 2)
     collection = open_collection(client, "docs", embedder)
-    fine, bad = {"n": 1}, {"chroma:document": "x"}
+    upsert = type(collection).upsert
+
+    def refusing(self: Any, ids: Any, **options: Any) -> None:
+        if "c" in ids:
+            raise ValueError("not this one")
+        upsert(self, ids=ids, **options)
+
+    monkeypatch.setattr(type(collection), "upsert", refusing)
     with pytest.raises(StoreError, match="Chroma did not take row 'c' or one after it") as error:
-        add_documents(collection, ids=[*IDS, "d"], documents=[*TEXTS, "x"], metadatas=[fine, fine, bad, fine])
+        add_documents(collection, ids=[*IDS, "d"], documents=[*TEXTS, "x"])
     assert list(error.value.failed) == ["c", "d"]
     assert collection.get()["ids"] == ["a", "b"]
 
@@ -275,7 +282,11 @@ def test_what_was_embedded_before_a_failure_is_kept(
     ("wrong", "message"),
     [
         ({"ids": ["a"]}, "1 ids, 2 documents, 2 metadatas"),
-        ({"documents": "xy"}, "lists with one of each"),
+        ({"documents": "xy"}, "documents is of type str: expected a list with one for every document"),
+        (
+            {"metadatas": [{}, {"chroma:document": "x"}]},
+            "document 1, 'b': metadata field 'chroma:document' is reserved",
+        ),
         ({"ids": ["a", "a"]}, "id 'a' is there twice"),
         ({"documents": ["x", 3]}, "document 1, 'b': expected a string, a list of chunks or a Document, got int"),
         ({"documents": ["x", "word " * 600]}, "document 'b' has 600 tokens, the limit is 512"),

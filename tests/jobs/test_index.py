@@ -149,8 +149,8 @@ def test_a_killed_run_continues_where_it_was(tmp_path: Path) -> None:
         (Item("", "x"), "id 40 is ''"),
         (Item("m", "x", {"twofold_digest": "y"}), "document 'm': metadata field 'twofold_digest' is Twofold's own"),
         (Item("m", "x", {"y": 2**63}), "metadata field 'y' is 9223372036854775808 of type int"),
-        (Item("m", "x", {"y": float("nan")}), "metadata field 'y' is nan of type float"),
-        (Item("m", "x", {"y": None}), "document 'm': metadata field 'y' is None of type NoneType"),  # type: ignore[dict-item]
+        (Item("m", "x", {"y": float("inf")}), "metadata field 'y' is inf of type float"),
+        (Item("m", "x", {"y": {}}), "document 'm': metadata field 'y' is {} of type dict"),  # type: ignore[dict-item]
     ],
 )
 def test_a_bad_document_is_named_before_the_first_is_embedded(

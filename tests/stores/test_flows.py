@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import UTC, date, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
 from twofold import Document, InputError, SpaceMismatch, StoreError
@@ -87,8 +89,10 @@ def test_a_document_that_the_model_refuses_later_is_named_by_its_place() -> None
         ([3], "its metadata is of type int"),
         ([(("x", 1),)], "expected a mapping, or None"),
         ([{"twofold_x": 1}], "is Twofold's own: rename it"),
-        ([{"x": float("nan")}], "metadata field 'x' is nan"),
-        ([{"x": {"y": 1}}], "of type dict"),
+        ([{"x": float("inf")}], "metadata field 'x' is inf"),
+        ([{"x": {"y": 1}}], "of type dict.*Flatten it"),
+        ([{"x": []}], "a list of such values of one type that is not empty"),
+        ([{"x": [1.0, float("nan")]}], "metadata field 'x'"),
         ([{"": 1}], "metadata field ''"),
         ([{"x": [1, "a"]}], "metadata field 'x'"),
         ([{}, {}], "expected lists with one of each"),
@@ -124,3 +128,73 @@ def test_a_changed_window_is_another_version_and_no_other_space() -> None:
     add_documents(store, FakeEmbedder(late_window=100), ids=["a"], documents=[document])
     (after,) = {row.digest for row in store.held(["a"])}
     assert before != after
+
+
+def test_metadata_is_stored_in_plain_types() -> None:
+    embedder = FakeEmbedder()
+    store = new(embedder)
+    moment = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)
+    given = {
+        "int": np.int64(3),
+        "float": np.float32(0.5),
+        "bool": np.bool_(1),
+        "text": np.str_("sea"),
+        "list": [np.int64(1), np.int64(2)],
+        "time": moment,
+        "day": date(2026, 12, 1),
+        "stamp": np.datetime64("2026-12-01T09:30:00.000000001"),
+        "none": None,
+        "nan": float("nan"),
+        "not a number": np.float64("nan"),
+        "not a time": np.datetime64("NaT"),
+    }
+    add_documents(store, embedder, ids=["a"], documents=["text"], metadatas=[given])
+    (stored,) = store.get(["a"])
+    kept = dict(stored.row.metadata)
+    assert kept == {
+        "int": 3,
+        "float": 0.5,
+        "bool": True,
+        "text": "sea",
+        "list": [1, 2],
+        "time": "2026-12-01T09:30:00+00:00",
+        "day": "2026-12-01",
+        "stamp": "2026-12-01T09:30:00",
+    }
+    assert [type(value) for value in kept.values()] == [int, float, bool, str, list, str, str, str]
+
+
+def test_names_that_the_store_uses_itself_are_refused_before_any_work() -> None:
+    class Reserving(MemoryStore):
+        reserved_fields = ("memory:row",)
+
+    embedder, store = FakeEmbedder(), Reserving("", uuid.uuid4().hex)
+    open_collection(store, embedder)
+    before = len(embedder.calls)
+    with pytest.raises(InputError, match="document 1, 'b': metadata field 'memory:row' is reserved by the store"):
+        add_documents(store, embedder, ids=["a", "b"], documents=["x", "y"], metadatas=[{}, {"memory:row": 1}])
+    assert len(embedder.calls) == before
+
+
+def test_generators_are_read() -> None:
+    embedder = FakeEmbedder()
+    store = new(embedder)
+    written = add_documents(
+        store,
+        embedder,
+        ids=iter("ab"),
+        documents=iter("xy"),
+        metadatas=({"n": n} for n in (1, 2)),
+    )
+    assert written == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"ids": "ab"}, {"ids": 3}, {"documents": "xy"}, {"documents": {"a": "x"}}, {"documents": None}, {"metadatas": {}}],
+)
+def test_what_is_not_a_list_is_named(given: Any) -> None:
+    embedder = FakeEmbedder()
+    (name,) = given
+    with pytest.raises(InputError, match=f"{name} is of type .*: expected a list with one for every document"):
+        add_documents(new(embedder), embedder, **{"ids": ["a", "b"], "documents": ["x", "y"], **given})

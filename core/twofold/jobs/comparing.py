@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -115,6 +115,7 @@ def compare(
     embedder: Embedder, cutting: Cutting, place: int, item: Item, before: Sequence[Held], *, force: bool = False
 ) -> Task:
     """What `item` needs, where the store holds `before` of it."""
+    item = replace(item, metadata=check_metadata(item.metadata, keeps_lists=False))
     if is_blank(item.text):
         return Task(place, item, Work.REMOVAL if before else Work.NOTHING, "", before)
     content = cutting.digest(embedder, item.text)

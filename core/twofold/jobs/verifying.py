@@ -12,7 +12,7 @@ from twofold.documents import is_blank
 from twofold.errors import InputError, StoreError
 from twofold.jobs.versions import Versions
 from twofold.space import CANARY_COSINE
-from twofold.stores.opening import agreement, check_record
+from twofold.stores.opening import agreements, check_record
 from twofold.stores.store import scan_rows
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _agrees(embedder: Embedder, stored: Sequence[Stored], *, whole: bool) -> boo
     ordered = sorted(stored, key=lambda one: one.row.span)
     sections = [list(rows) for _, rows in groupby(ordered, key=lambda one: one.row.section)]
     try:
-        agrees = agreement(embedder, sections[0]) >= CANARY_COSINE
+        agrees = agreements(embedder, sections[:1])[0] >= CANARY_COSINE
     except InputError:
         return None
     return agrees if agrees or whole or len(sections) > 1 else None

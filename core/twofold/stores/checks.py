@@ -1,27 +1,37 @@
-"""Checks of ids, documents, metadata and lengths, all made before any work."""
+"""Checks of ids, documents, metadata and lengths. All are made before any work."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, time
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
 
 from twofold.documents import Document, is_blank, too_long
 from twofold.errors import BlankWarning, InputError
 from twofold.stores.rows import OWN_PREFIX
 
 if TYPE_CHECKING:
-    from twofold.embedder import Embedder
-    from twofold.stores.rows import Metadata
+    from collections.abc import Callable
 
+    from twofold.embedder import Embedder
+    from twofold.stores.rows import Metadata, Value
+
+T = TypeVar("T")
 Given: TypeAlias = "str | Document | Sequence[str]"
-"""A document: whole as a string, or cut, as its consecutive chunks or as a `Document`."""
+"""A document: a whole text, or its consecutive chunks, or a `Document`."""
+
+MISSING = ("NAType", "NaTType")
+"""The types of pandas' missing values."""
 
 
 class Checked(NamedTuple):
-    """A document that can be embedded, or None for a blank one, and the fields of each of its rows."""
+    """A checked document: its text and spans (None if it is blank), the metadata of each row, whether it was cut."""
 
     document: Document | None
     metadatas: Sequence[Metadata]
@@ -34,41 +44,52 @@ def check_documents(
     metadatas: Sequence[Any] | None = None,
     *,
     keeps_lists: bool = False,
+    reserved: Iterable[str] = (),
 ) -> list[Checked]:
-    """Documents with their fields; blank ones are passed over with a warning.
+    """Return the documents with their metadata; see `check_metadata`. A blank document is skipped with a warning.
 
     Raises:
-        InputError: lists of several lengths, an id or metadata that the store does not keep, or a text that cannot be
-            embedded; the document is named.
+        InputError: lists of different lengths, an invalid id or metadata, or a text that cannot be embedded; it names
+            the document.
     """
     metadatas = metadatas if metadatas is not None else [None] * len(documents)
-    if isinstance(documents, str) or not len(ids) == len(documents) == len(metadatas):
+    if not len(ids) == len(documents) == len(metadatas):
         counts = f"{len(ids)} ids, {len(documents)} documents, {len(metadatas)} metadatas"
         raise InputError(f"{counts}: expected lists with one of each for every document")
     check_ids(ids)
+    clean = partial(check_metadata, keeps_lists=keeps_lists, reserved=reserved)
     return [
-        _check(item, metadata, index, ids[index], keeps_lists)
+        _check(item, metadata, index, ids[index], clean)
         for index, (item, metadata) in enumerate(zip(documents, metadatas, strict=True))
     ]
 
 
-def _check(item: Given, metadata: Any, index: int, key: str, keeps_lists: bool) -> Checked:
+def as_list(name: str, values: Iterable[T]) -> list[T]:
+    """Read `values`, a list or any other iterable, into a list; `name` is for the message.
+
+    Raises:
+        InputError: one string, a mapping, a `Document`, or something that is not iterable.
+    """
+    if isinstance(values, str | bytes | Mapping | Document) or not isinstance(values, Iterable):
+        raise InputError(f"{name} is of type {type(values).__name__}: expected a list with one for every document")
+    return list(values)
+
+
+def _check(item: Given, metadata: Any, index: int, key: str, clean: Callable[[Any], Metadata]) -> Checked:
     try:
         document = as_document(item)
         chunked = not isinstance(item, str)
         if document is None:
             warn_blank(f"document {index}, {key!r},")
         rows = 0 if document is None else len(document.spans)
-        fields = _each(metadata, rows, chunked)
-        for one in fields:
-            check_metadata(one, keeps_lists=keeps_lists)
+        fields = [clean(one) for one in _each(metadata, rows, chunked)]
     except InputError as error:
         raise InputError(f"document {index}, {key!r}: {error}", index=index) from None
     return Checked(document, fields, chunked)
 
 
 def as_document(item: Given) -> Document | None:
-    """What `item` says; None where it is blank.
+    """Return `item` as a `Document`; None if it is blank.
 
     Raises:
         InputError: it cannot be embedded.
@@ -84,12 +105,12 @@ def as_document(item: Given) -> Document | None:
 
 
 def warn_blank(name: str) -> None:
-    """Say that `name` is blank and has no rows."""
+    """Warn that `name` is blank and has no rows."""
     warnings.warn(f"{name} is blank: it has no meaning to embed, and nothing is stored for it", BlankWarning, 5)
 
 
-def _each(metadata: Any, rows: int, chunked: bool) -> list[Metadata]:
-    """The fields of each row: those of the document, or its chunks' own."""
+def _each(metadata: Any, rows: int, chunked: bool) -> list[Any]:
+    """Return the metadata of each row: the document's, or the chunks' own."""
     if metadata is None or isinstance(metadata, Mapping):
         return [metadata or {}] * rows
     if not chunked or isinstance(metadata, str) or not isinstance(metadata, Sequence):
@@ -100,10 +121,10 @@ def _each(metadata: Any, rows: int, chunked: bool) -> list[Metadata]:
 
 
 def check_ids(ids: Sequence[str]) -> None:
-    """Refuse ids that a store would lose a document by.
+    """Refuse invalid and duplicate ids.
 
     Raises:
-        InputError: an id that is empty, not a string, or there twice.
+        InputError: an id that is empty, not a string, or a duplicate.
     """
     for index, key in enumerate(ids):
         check_id(key, index)
@@ -114,7 +135,7 @@ def check_ids(ids: Sequence[str]) -> None:
 
 
 def check_id(key: object, index: int) -> None:
-    """Refuse an id that no store keeps.
+    """Refuse an invalid id; `index` is its place.
 
     Raises:
         InputError: it is empty, not a string, or has no UTF-8 form.
@@ -127,25 +148,58 @@ def check_id(key: object, index: int) -> None:
         raise InputError(f"id {index}, {key!r}, has a lone surrogate, which no store keeps", index=index) from None
 
 
-def check_metadata(metadata: Any, *, keeps_lists: bool) -> None:
-    """Refuse metadata that the store does not keep as it is.
+def check_metadata(metadata: Any, *, keeps_lists: bool, reserved: Iterable[str] = ()) -> dict[str, Value]:
+    """Return metadata as it is stored.
+
+    Strings, booleans, finite numbers and, if the store keeps them, lists of these are stored as they are. numpy's
+    scalars become Python's, dates and times become ISO strings, and fields that are None, NaN or pandas' missing values
+    are left out.
+
+    Args:
+        metadata: a mapping.
+        keeps_lists: whether the store keeps lists of scalars.
+        reserved: names that the store uses itself.
 
     Raises:
-        InputError: no mapping, a field of Twofold's own, or a value that the store has no form for.
+        InputError: not a mapping, a reserved name, or a value that cannot be stored.
     """
     if not isinstance(metadata, Mapping):
         raise InputError(f"metadata is of type {type(metadata).__name__}: expected a mapping, or None")
-    for name, value in metadata.items():
+    fields: dict[str, Value] = {}
+    for name, given in metadata.items():
         if not isinstance(name, str) or not name:
             raise InputError(f"metadata field {name!r}: expected a name that is a string and not empty")
         if name.startswith(OWN_PREFIX):
             raise InputError(f"metadata field {name!r} is Twofold's own: rename it")
+        if name in reserved:
+            raise InputError(f"metadata field {name!r} is reserved by the store: rename it")
+        value = _plain(given)
+        if value is None:
+            continue
         if not _storable(value) and not (keeps_lists and _storable_list(value)):
-            lists = ", or a list of such values of one type" if keeps_lists else ""
+            lists = ", or a list of such values of one type that is not empty" if keeps_lists else ""
+            way_out = ". Flatten it, or store it as JSON text" if isinstance(given, Mapping) else ""
             raise InputError(
-                f"metadata field {name!r} is {value!r} of type {type(value).__name__}: "
-                f"expected a string, a finite number of at most 64 bits or a boolean{lists}"
+                f"metadata field {name!r} is {given!r} of type {type(given).__name__}: expected a string, a finite "
+                f"number of at most 64 bits, a boolean or a date{lists}{way_out}"
             )
+        fields[name] = value
+    return fields
+
+
+def _plain(value: Any) -> Any:
+    """Return a metadata value in Python's own types, a date as its ISO string; None if it is missing."""
+    if value is None or type(value).__name__ in MISSING:
+        return None
+    if isinstance(value, np.datetime64):
+        value = None if np.isnat(value) else value.astype("datetime64[us]").item()
+    elif isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _storable(value: object) -> bool:
@@ -155,12 +209,7 @@ def _storable(value: object) -> bool:
 
 
 def _storable_list(value: object) -> bool:
-    return (
-        isinstance(value, list | tuple)
-        and len(value) > 0
-        and all(map(_storable, value))
-        and len({type(one) for one in value}) == 1
-    )
+    return isinstance(value, list) and len(value) > 0 and all(map(_storable, value)) and len(set(map(type, value))) == 1
 
 
 def check_lengths(embedder: Embedder, ids: Sequence[str], documents: Sequence[Document | None]) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import random
+import warnings
 from contextlib import contextmanager
 from inspect import iscoroutinefunction
-from itertools import groupby
-from typing import TYPE_CHECKING
+from itertools import groupby, islice
+from math import isfinite, isqrt
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from twofold.documents import Document, is_blank
-from twofold.errors import InputError, SpaceMismatch, StoreError
+from twofold.errors import AdoptionWarning, InputError, SpaceMismatch, StoreError
 from twofold.space import CANARY_COSINE, SpaceRecord, mismatch_message
-from twofold.stores.store import connect_store
+from twofold.stores.store import connect_store, scan_rows
 from twofold.stores.threads import invoke, run_in_thread
 from twofold.vectors import normalize
 
@@ -25,13 +28,19 @@ if TYPE_CHECKING:
     from twofold.stores.store import Store
     from twofold.vectors import FloatArray
 
-SAMPLE = 8
-"""Rows that are embedded again before a collection without a record is adopted."""
+FEWEST, MOST = 128, 1000
+"""Rows that are drawn, at least and at most, to adopt a collection; in between, the square root of their number."""
+
+AT_ONCE = 256
+"""Drawn rows whose documents are embedded again at a time."""
+
+Adopt: TypeAlias = Literal[False, True, "all"]
+"""Whether to accept a collection without a record: not at all, after checking a random sample, or all rows."""
 
 
 @contextmanager
 def open_store(
-    address: str, name: str, embedder: Embedder, *, create: bool = True, adopt: bool = False
+    address: str, name: str, embedder: Embedder, *, create: bool = True, adopt: Adopt = False
 ) -> Iterator[Store]:
     """Open the collection `name` at `address`, "<scheme>:<where>" (`chroma:./folder`, `weaviate:http://localhost:8080`).
 
@@ -48,15 +57,17 @@ def open_store(
         store.close()
 
 
-def open_collection(store: Store, embedder: Embedder, *, create: bool = True, adopt: bool = False) -> None:
+def open_collection(store: Store, embedder: Embedder, *, create: bool = True, adopt: Adopt = False) -> None:
     """Find or create the collection of `store`, and check that `embedder` matches it.
 
     Args:
         store: the collection; it need not exist.
         embedder: what will write and search it.
         create: create the collection if it is missing, with the embedder's record.
-        adopt: accept a collection that has rows but no record, if some of its rows, embedded again, give the stored
-            vectors. An empty collection without a record is always accepted.
+        adopt: accept a collection that has rows but no record, if rows drawn at random over all of it, embedded again,
+            give the stored vectors: all of up to 128 rows, 128 to 1,000 of a larger collection. An `AdoptionWarning`
+            says how certain a sample is; "all" checks every row. An empty collection without a record is always
+            accepted.
 
     Raises:
         SpaceMismatch: its vectors are of another space; the message names both spaces and what differs.
@@ -73,12 +84,12 @@ def open_collection(store: Store, embedder: Embedder, *, create: bool = True, ad
             raise StoreError(f"there is no collection {store.name!r}, and it was not to be made")
         store.make(invoke(embedder, "record").to_json(), embedder)
     if store.record() is None:
-        _prove(store, embedder, adopt=adopt)
+        _prove(store, embedder, adopt)
         store.stamp(invoke(embedder, "record").to_json(), embedder)
     check_record(store, embedder)
 
 
-async def aopen_collection(store: Store, embedder: Embedder, *, create: bool = True, adopt: bool = False) -> None:
+async def aopen_collection(store: Store, embedder: Embedder, *, create: bool = True, adopt: Adopt = False) -> None:
     """`open_collection` without blocking the event loop; the store may have an asynchronous client."""
     await run_in_thread(open_collection, store, embedder, create=create, adopt=adopt)
 
@@ -127,50 +138,85 @@ def read_record(store: Store) -> SpaceRecord:
         raise SpaceMismatch(f"collection {store.name!r}: {unreadable}") from None
 
 
-def _prove(store: Store, embedder: Embedder, *, adopt: bool) -> None:
-    """Compare the stored vectors of some rows with what the embedder makes of these rows now."""
-    some, _ = store.page(None, SAMPLE)
-    if not some:
+def _prove(store: Store, embedder: Embedder, adopt: Adopt) -> None:
+    """Compare the stored vectors of rows drawn at random with what the embedder makes of these rows now."""
+    count = store.count()
+    if not count:
         return
     if not adopt:
         raise StoreError(
             f"collection {store.name!r} has vectors and does not say of which space: embed its documents into a new "
             "collection, or, if this embedder wrote them, open it once with adopt=True, which checks that"
         )
-    rows = store.held(sorted({row.document for row in some}))
-    stored = list(store.get([row.id for row in rows]))
-    if any(is_blank(one.row.text) for one in stored):
-        raise StoreError(f"collection {store.name!r} has rows without text, so that its vectors cannot be checked")
-    cosine = min((agreement(embedder, own) for own in _by_document(stored)), default=-1.0)
-    if cosine < CANARY_COSINE:
-        raise SpaceMismatch(
-            f"collection {store.name!r} was not written by this embedder: its documents, embedded again, have a cosine "
-            f"of {cosine:.4f} with the vectors stored"
+    size = count if adopt == "all" else min(count, max(FEWEST, min(isqrt(count), MOST)))
+    places = set(random.SystemRandom().sample(range(count), size))
+    drawn = (row for place, row in enumerate(scan_rows(store)) if size == count or place in places)
+    seen: set[str] = set()
+    checked = 0
+    while some := list(islice(drawn, AT_ONCE)):
+        documents = sorted({row.document for row in some} - seen)
+        seen.update(documents)
+        checked += _prove_documents(store, embedder, documents) if documents else 0
+    if not checked:
+        raise StoreError(f"collection {store.name!r} has {count} rows, but lists none that could be checked")
+    if checked < count:
+        share = 100 * (1 - 0.05 ** (1 / size))
+        warnings.warn(
+            f"collection {store.name!r} was adopted by a sample: {size:,} of {count:,} rows, drawn at random and "
+            f"embedded again, give the stored vectors. A share of foreign rows above {share:.1f} % would have been "
+            'seen with 95 % certainty; adopt="all" checks every row',
+            AdoptionWarning,
+            stacklevel=4,
         )
 
 
-def _by_document(stored: Sequence[Stored]) -> Iterator[list[Stored]]:
-    ordered = sorted(stored, key=lambda one: (one.row.document, one.row.span))
-    for _, own in groupby(ordered, key=lambda one: one.row.document):
-        yield list(own)
+def _prove_documents(store: Store, embedder: Embedder, documents: Sequence[str]) -> int:
+    """Check all rows of these documents; return their number."""
+    rows = store.held(documents)
+    stored = list(store.get([row.id for row in rows]))
+    if any(is_blank(one.row.text) for one in stored):
+        raise StoreError(f"collection {store.name!r} has rows without text, so that its vectors cannot be checked")
+    stored.sort(key=lambda one: (one.row.document, one.row.section, one.row.span))
+    grouped = [list(own) for _, own in groupby(stored, key=lambda one: (one.row.document, one.row.section))]
+    cosines = agreements(embedder, grouped)
+    lowest = min(cosines, default=-1.0)
+    if lowest < CANARY_COSINE:
+        foreign = f"document {grouped[cosines.index(lowest)][0].row.document!r}" if grouped else "a document"
+        raise SpaceMismatch(
+            f"collection {store.name!r} was not written by this embedder alone: {foreign}, embedded again, has a "
+            f"cosine of {lowest:.4f} with the vectors stored"
+        )
+    return len(rows)
 
 
-def agreement(embedder: Embedder, stored: Sequence[Stored]) -> float:
-    """Embed one document's rows again, each alone or late-chunked; return the lowest cosine with the stored vectors."""
-    vectors = np.stack([one.vector for one in stored]).astype(np.float32)
-    rows = [one.row for one in stored]
-    alone = np.concatenate(invoke(embedder, "embed_late", [Document.whole(row.text) for row in rows]))
-    if vectors.shape != alone.shape:
-        return -1.0
-    best = _cosine(vectors, alone)
-    if best < CANARY_COSINE and (len(rows) > 1 or rows[0].document != rows[0].id):
-        (late,) = invoke(embedder, "embed_late", [rebuild(rows)])
-        best = max(best, _cosine(vectors, late))
+def agreements(embedder: Embedder, documents: Sequence[Sequence[Stored]]) -> list[float]:
+    """Embed the rows of documents, or of sections of documents, again: each row alone, or late-chunked.
+
+    Returns for each the lowest cosine with its stored vectors, -1 if these have another size.
+    """
+    texts = [Document.whole(one.row.text) for stored in documents for one in stored]
+    alone = iter(invoke(embedder, "embed_late", texts) if texts else ())
+    vectors = [np.stack([one.vector for one in stored]).astype(np.float32) for stored in documents]
+    best = [_cosine(own, np.concatenate([next(alone) for _ in own])) for own in vectors]
+    rows = [[one.row for one in stored] for stored in documents]
+    cut = [
+        place
+        for place, own in enumerate(rows)
+        if -1 < best[place] < CANARY_COSINE and (len(own) > 1 or own[0].document != own[0].id)
+    ]
+    if cut:
+        late = invoke(embedder, "embed_late", [rebuild(rows[place]) for place in cut])
+        for place, array in zip(cut, late, strict=True):
+            best[place] = max(best[place], _cosine(vectors[place], array))
     return best
 
 
 def _cosine(one: FloatArray, other: FloatArray) -> float:
-    return float(np.min(np.sum(normalize(one) * normalize(other), axis=1)))
+    """Return the lowest cosine of two arrays' rows; -1 if their shapes differ, or one is not finite."""
+    if one.shape != other.shape:
+        return -1.0
+    lowest = float(np.min(np.sum(normalize(one) * normalize(other), axis=1)))
+    return lowest if isfinite(lowest) else -1.0
 
 
 def rebuild(rows: Sequence[Row]) -> Document:

@@ -37,6 +37,7 @@ class Store(Protocol):
     Attributes:
         name: the collection's name, for messages.
         keeps_lists: whether a metadata field may hold a list of scalars.
+        reserved_fields: optional; the names of metadata fields that the store uses itself.
     """
 
     name: str

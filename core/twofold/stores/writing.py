@@ -11,14 +11,14 @@ import numpy as np
 from twofold.documents import Document
 from twofold.errors import InputError, ProviderError, StoreError
 from twofold.progress import reporting
-from twofold.stores.checks import check_documents, check_lengths
+from twofold.stores.checks import as_list, check_documents, check_lengths
 from twofold.stores.moving import check_not_closed
 from twofold.stores.opening import check_record
 from twofold.stores.rows import Row, by_documents, digest_of, text_digest, version_digest
 from twofold.stores.threads import check_cancelled, invoke, run_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from twofold.embedder import Embedder
     from twofold.stores.checks import Checked, Given
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from twofold.stores.store import Store
     from twofold.vectors import FloatArray
 
-Metadatas: TypeAlias = "Sequence[Metadata | Sequence[Metadata | None] | None]"
+Metadatas: TypeAlias = "Iterable[Metadata | Sequence[Metadata | None] | None]"
 """Metadata for each document, or for each of its chunks; None for a document without metadata."""
 
 SLICE = 256
@@ -94,8 +94,8 @@ def add_documents(
     store: Store,
     embedder: Embedder,
     *,
-    ids: Sequence[str],
-    documents: Sequence[Given],
+    ids: Iterable[str],
+    documents: Iterable[Given],
     metadatas: Metadatas | None = None,
     progress: bool = False,
 ) -> list[str]:
@@ -104,16 +104,21 @@ def add_documents(
     A string is a whole document: one row with the document's id. A list of consecutive chunks, or a `Document`, is
     late-chunked: each chunk becomes a row whose vector knows the whole document, with the id "<document id>#<number>".
     A blank document has no rows; a warning names it. Rows that a document had before and no longer has are removed.
+    For the metadata that can be stored, see `check_metadata`.
 
     Raises:
-        InputError: lists of different lengths, a duplicate id, a document that cannot be embedded; before any work.
+        InputError: lists of different lengths, a duplicate id, metadata that cannot be stored, or a document that
+            cannot be embedded; before any work.
         SpaceMismatch: the collection's vectors are of another space.
         StoreError: the store refused a slice, or is gone; `failed` has the documents from that slice on.
         ProviderError: a hosted model failed. Every document that has its vectors is written; `partial` and `failed`
             count documents.
     """
     check_record(store, embedder)
-    given = check_documents(ids, documents, metadatas, keeps_lists=store.keeps_lists)
+    ids, documents = as_list("ids", ids), as_list("documents", documents)
+    metadatas = None if metadatas is None else as_list("metadatas", metadatas)
+    reserved = getattr(store, "reserved_fields", ())
+    given = check_documents(ids, documents, metadatas, keeps_lists=store.keeps_lists, reserved=reserved)
     check_lengths(embedder, ids, [each.document for each in given])
     entries = [
         Entry(key, each.document, each.metadatas, version(embedder, each), each.chunked)
@@ -143,8 +148,8 @@ async def aadd_documents(
     store: Store,
     embedder: Embedder,
     *,
-    ids: Sequence[str],
-    documents: Sequence[Given],
+    ids: Iterable[str],
+    documents: Iterable[Given],
     metadatas: Metadatas | None = None,
     progress: bool = False,
 ) -> list[str]:

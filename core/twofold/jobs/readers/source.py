@@ -156,7 +156,7 @@ class Source:
             check_text(text, name=f"field {self.text_field!r}")
         key = self._id(raw)
         metadata = {name: _scalar(name, value) for name, value in raw.items() if self._is_metadata(name, value)}
-        check_metadata(metadata, keeps_lists=False)
+        metadata = check_metadata(metadata, keeps_lists=False)
         return Found(text, metadata, self._part(text) if key is None else "", key)
 
     def _part(self, text: str) -> str:
