@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from twofold.stores.store import Store
     from twofold.vectors import FloatArray
 
-Metadatas: TypeAlias = "Iterable[Metadata | Sequence[Metadata | None] | None]"
-"""Metadata for each document, or for each of its chunks; None for a document without metadata."""
+Metadatas: TypeAlias = "Iterable[Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None]"
+"""Metadata for each document, or for each of its chunks, None for none; see `check_metadata` for the values."""
 
 SLICE = 256
 """Documents that are embedded, then written, at a time."""
