@@ -14,12 +14,11 @@ from twofold.jobs.calls import Calls
 from twofold.jobs.distributed.together import vectors_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from twofold.documents import Document, Span
     from twofold.embedder import Embedder
     from twofold.jobs.distributed.answers import Answer
-    from twofold.jobs.distributed.engine import Engine
     from twofold.vectors import FloatArray
 
 SECONDS = 2.0
@@ -37,6 +36,8 @@ PATIENCE = 5.0
 """Seconds for a query to end that nobody waits for any more."""
 
 Key: TypeAlias = "tuple[str, tuple[Span, ...]]"
+Map: TypeAlias = "Callable[[Sequence[Document]], Iterator[list[Answer]]]"
+"""Runs one query: the answers of some documents, in their order, as they arrive."""
 
 
 @dataclass(slots=True)
@@ -53,10 +54,10 @@ class _Wanted:
 class _Part:
     """One query, on a thread of its own, which puts what comes of it into a queue."""
 
-    def __init__(self, engine: Engine, embedder: Embedder, wanted: list[_Wanted], put: SimpleQueue[_News]) -> None:
+    def __init__(self, run_query: Map, wanted: list[_Wanted], put: SimpleQueue[_News]) -> None:
         self.wanted, self.started, self.given = wanted, time.monotonic(), 0
         self._put, self._over = put, threading.Event()
-        answers = engine.map(embedder, [one.document for one in wanted])
+        answers = run_query([one.document for one in wanted])
         self._thread = threading.Thread(target=self._run, args=(answers,), name="twofold-engine", daemon=True)
         self._thread.start()
 
@@ -94,17 +95,15 @@ class Ahead(Calls):
     fails as a whole, since a worker died, is begun again with what of it has no answer.
     """
 
-    def __init__(self, embedder: Embedder, engine: Engine) -> None:
-        """Begin nothing yet."""
+    def __init__(self, embedder: Embedder, run_query: Map, batches: int) -> None:
         super().__init__(embedder)
-        self._engine = engine
+        self._run_query, self._batches = run_query, batches
         self._wanted: dict[Key, _Wanted] = {}
         self._queue: deque[_Wanted] = deque()
         self._queued = 0
         self._parts: list[_Part] = []
         self._news: SimpleQueue[_News] = SimpleQueue()
         self._size, self._round, self._ended = FIRST_CHARACTERS, 0, 0.0
-        self._batches = engine.batches
 
     def expect(self, documents: Iterable[Document]) -> None:
         """Begin with `documents`; they will be asked for after all those that were announced before."""
@@ -181,7 +180,7 @@ class Ahead(Calls):
             self._begin(some)
 
     def _begin(self, some: list[_Wanted]) -> None:
-        self._parts.append(_Part(self._engine, self.embedder, some, self._news))
+        self._parts.append(_Part(self._run_query, some, self._news))
 
     def _take(self) -> None:
         """Wait for the next answers, or for the end of a part."""

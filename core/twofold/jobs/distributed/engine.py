@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -70,7 +71,7 @@ class Engine:
         """
         if self.address is not None:
             embedder.check_travels()
-        return Ahead(embedder, self)
+        return Ahead(embedder, partial(self.map, embedder), self.batches)
 
     @property
     def processes(self) -> int:
