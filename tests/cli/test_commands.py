@@ -113,9 +113,9 @@ def test_many_texts_go_slice_by_slice(twofold: Run, monkeypatch: pytest.MonkeyPa
         (["embed", "x", "--model", "nobody:model"], "'nobody'"),
         (["embed", "x", "--model", "fake:", "--timeout", "0"], "timeout=0.0"),
         (["embed", "x", *SMALL, "--output", "/nowhere/at/all.jsonl"], "/nowhere/at/all.jsonl cannot be written"),
-        (["embed", "--file", "nowhere", *SMALL], "nowhere is not there"),
+        (["embed", "--file", "nowhere", *SMALL], "nowhere does not exist"),
         (["embed", "--file", "x", "--text-encoding", "utf-9", *SMALL], "unknown encoding 'utf-9'"),
-        (["index", "nowhere", *STORE, *SMALL], "nowhere is not there"),
+        (["index", "nowhere", *STORE, *SMALL], "nowhere does not exist"),
         (["index", __file__, *STORE, *SMALL, "--late-chunking"], "late_chunking needs chunk_tokens"),
         (["index", __file__, *STORE, *SMALL, "--chunk-tokens", "0"], "chunk_tokens=0"),
         (["index", __file__, *STORE, *SMALL, "--chunk-tokens", "9999"], "chunk_tokens=9999"),
@@ -316,7 +316,7 @@ def test_a_budget_is_held_before_anything_is_made(twofold: Run, monkeypatch: pyt
         for refused in (("--budget-tokens", "50"), ("--budget-tokens", "50", "--dry-run")):
             code, _, err = twofold(*where, *refused)
             assert (code, server.count, Path("made").exists()) == (1, 0, False)
-            assert "the budget is 50 tokens, and this would take about" in err
+            assert "the budget is 50 tokens, but this run needs about" in err
         code, _, err = twofold(*where, "--budget", "5")
         assert (code, server.count) == (2, 0)
         assert "--budget-tokens" in err

@@ -130,7 +130,7 @@ def test_a_budget_keeps_what_was_paid_for(twofold: Run, monkeypatch: pytest.Monk
         where = ("embed", *TEXTS, *model, "--output", "out.npy")
         code, _, err = twofold(*where, "--budget-tokens", "10")
         assert (code, server.count, list(Path.cwd().iterdir())) == (1, 0, [])
-        assert "the budget is 10 tokens, and this would take about" in err
+        assert "the budget is 10 tokens, but this run needs about" in err
         code, _, err = twofold(*where, "--budget-tokens", "10000")
         assert (code, np.load("out.npy").shape) == (0, (9, 1024)), err
 

@@ -45,7 +45,7 @@ def test_a_run_that_would_not_fit_is_refused_before_the_first_request(
     server: FaultServer, hosted: Embedder, store: Store
 ) -> None:
     asked = server.count
-    with pytest.raises(BudgetExceeded, match=r"the budget is 50 tokens, and this would take about [\d,]+ tokens") as no:
+    with pytest.raises(BudgetExceeded, match=r"the budget is 50 tokens, but this run needs about [\d,]+ tokens") as no:
         index(hosted, store, ITEMS, budget=Budget(tokens=50))
     assert (server.count, store.count(), no.value.spent) == (asked, 0, 0)
 
@@ -96,7 +96,7 @@ def test_a_corpus_that_can_be_read_once_is_not_read_ahead(hosted: Embedder, stor
 
 def test_a_budget_that_cannot_be_kept_is_refused(server: FaultServer, hosted: Embedder, store: Store) -> None:
     asked = server.count
-    with pytest.raises(InputError, match=r"the price of jina:jina-embeddings-v3 is not known.*--budget-tokens"):
+    with pytest.raises(InputError, match=r"the price of jina:jina-embeddings-v3 is unknown.*--budget-tokens"):
         index(hosted, store, ITEMS, budget=Budget(dollars=5))
     assert server.count == asked
     for amounts in ({}, {"dollars": 0}, {"tokens": -1}, {"dollars": float("nan")}):

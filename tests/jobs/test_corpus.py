@@ -91,7 +91,7 @@ def test_what_a_folder_has_besides_documents_is_counted_by_kind(tmp_path: Path) 
         assert corpus.skipped == {
             ".png files": 2,
             ".zip files": 1,
-            "files without an ending": 1,
+            "files without a suffix": 1,
             ".json files without a field 'text'": 1,
         }
 
@@ -103,7 +103,7 @@ def test_patterns_choose_files(tmp_path: Path) -> None:
     assert list(read("docs", include=["*.py", "guide/*"], exclude=["old"])) == ["docs/b.py", "docs/guide/c.md"]
     corpus = read_corpus(["docs"], Reading(include=["*.py"]))
     assert len(list(corpus)) == 1
-    assert corpus.skipped == {"files that are not included": 4}
+    assert corpus.skipped == {"files not included": 4}
 
 
 def test_blank_documents_are_documents(tmp_path: Path) -> None:
@@ -135,10 +135,10 @@ def test_what_cannot_be_read_stands_in_its_place(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_or_holds_nothing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nowhere is not there"):
+    with pytest.raises(InputError, match="nowhere does not exist"):
         read_corpus([tmp_path / "nowhere"])  # before anything is read
     write(tmp_path / "docs" / "x.png", "x")
-    with pytest.raises(InputError, match=r"has no documents in it \(files ending in .*; it has 1 .png files"):
+    with pytest.raises(InputError, match=r"has no documents \(files ending in .*; it has 1 .png files"):
         list(read_corpus(["docs"]))
 
 
@@ -146,7 +146,7 @@ def test_what_is_not_there_or_holds_nothing_is_named(tmp_path: Path) -> None:
 def test_links_and_odd_names(tmp_path: Path) -> None:
     for name in ("x.txt", "x.jsonl"):
         (tmp_path / name).symlink_to(tmp_path / name)
-        with pytest.raises(InputError, match="is not there"):
+        with pytest.raises(InputError, match="does not exist"):
             read_corpus([name])
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "loop").symlink_to(tmp_path / "docs", target_is_directory=True)

@@ -196,7 +196,7 @@ def test_what_cannot_be_is_refused_before_any_work(daft: Engine, monkeypatch: py
         Embedder("jina:jina-embeddings-v3", http_client=object()).check_travels()
     with FaultServer() as server:
         paying = hosted(server)
-        with pytest.raises(InputError, match="leave out the engine, or the budget"):
+        with pytest.raises(InputError, match="leave out the engine or the budget"):
             index(paying, new_store(paying), ITEMS, engine=daft, budget=Budget(tokens=10**9))
     monkeypatch.setattr(daft, "address", "auto")
     with pytest.raises(InputError, match="api_key stays in its process"):

@@ -145,7 +145,7 @@ def test_a_killed_run_continues_where_it_was(tmp_path: Path) -> None:
         (Item("long", "word " * 600), "document 'long' has 600 tokens, the limit is 512: cut documents into chunks"),
         (Unreadable("latin", "it is not UTF-8", "/x/latin.txt"), "document 'latin': it is not UTF-8"),
         (Item("broken", "\ud800"), "document 'broken': text has a lone surrogate"),
-        (Item("d3", "again"), "id 'd3' is there twice"),
+        (Item("d3", "again"), "id 'd3' occurs twice"),
         (Item("", "x"), "id 40 is ''"),
         (Item("m", "x", {"twofold_digest": "y"}), "document 'm': metadata field 'twofold_digest' is Twofold's own"),
         (Item("m", "x", {"y": 2**63}), "metadata field 'y' is 9223372036854775808 of type int"),
@@ -265,8 +265,8 @@ def test_more_rows_than_chroma_finds_at_once_are_found(
     ("options", "message"),
     [
         ({"late_chunking": True}, "late_chunking needs chunk_tokens"),
-        ({"chunk_tokens": 0}, "chunk_tokens=0: one word has 1"),
-        ({"chunk_tokens": 513}, "chunk_tokens=513: twofold/fake takes 512"),
+        ({"chunk_tokens": 0}, r"chunk_tokens=0: the minimum is 1 \(one word"),
+        ({"chunk_tokens": 513}, "chunk_tokens=513: twofold/fake takes at most 512"),
     ],
 )
 def test_chunks_of_an_impossible_size_are_refused(

@@ -46,7 +46,7 @@ def test_what_cannot_be_embedded_is_set_aside_and_the_others_go_on(
     assert set(read) == {item.id for item in bad}
     assert "600 tokens, the limit is 512" in read["long"]["reason"]
     assert "lone surrogate" in read["broken"]["reason"]
-    assert "there twice" in read["d1"]["reason"]
+    assert "occurs twice" in read["d1"]["reason"]
     assert (read["latin"]["reason"], read["latin"]["source"]) == (
         "document 'latin': byte 0xe9 is not UTF-8",
         "/c/latin.txt",
@@ -90,7 +90,7 @@ def test_bad_options_are_refused_before_anything_is_read(embedder: FakeEmbedder,
 
     for options, said in (
         ({"on_error": "ignore"}, "choose 'stop' or 'skip'"),
-        ({"dead_letters": tmp_path / "no" / "letters"}, "the file of dead letters"),
+        ({"dead_letters": tmp_path / "no" / "letters"}, "cannot write the dead-letter file"),
         ({"chunk_tokens": 513}, "chunk_tokens=513"),
     ):
         with pytest.raises(InputError, match=said):
@@ -108,12 +108,12 @@ def test_an_id_of_another_source_is_not_overwritten(embedder: FakeEmbedder, memo
     first = [Item("docs/a.md", "Ships.", source="/p1/docs/a.md"), Item("docs/b.md", "Fog.", source="/p1/docs/b.md")]
     second = [Item("docs/a.md", "Tea.", source="/p2/docs/a.md"), Item("docs/b.md", "Fog.", source="/p2/docs/b.md")]
     index(embedder, memory, first)
-    with pytest.raises(InputError, match=r"in the collection from /p1/docs/a.md, .* from /p2/docs/a.md.*id_root"):
+    with pytest.raises(InputError, match=r"in the collection came from /p1/docs/a.md .* from /p2/docs/a.md.*id_root"):
         index(embedder, memory, second)
     assert index(embedder, memory, second, on_error="skip") == Counts(skipped=1, set_aside=1, gone=0)
     assert index(embedder, memory, second[::-1], take_over=True).updated == 1
     assert {one.row.source for one in memory.get(["docs/a.md"])} == {"/p2/docs/a.md"}
-    with pytest.raises(InputError, match=r"there twice, in /p1/docs/a\.md and in /p2/docs/a\.md"):
+    with pytest.raises(InputError, match=r"occurs twice, in /p1/docs/a\.md and in /p2/docs/a\.md"):
         index(embedder, memory, [first[0], second[0]])
 
 
@@ -171,6 +171,6 @@ def test_a_corpus_is_read_once_and_in_parts(
     assert index(embedder, memory, corpus()).added == 30
     assert given[:8] == [0] * 8
     assert given[-1] >= 21
-    with pytest.raises(InputError, match="id 'd2' is there twice") as error:
+    with pytest.raises(InputError, match="id 'd2' occurs twice") as error:
         index(embedder, memory, [*(Item(f"d{number}", f"Ship {number}.") for number in range(30)), Item("d2", "x")])
     assert error.value.index == 30

@@ -1,4 +1,4 @@
-"""Long jobs over a store: index a corpus, search it, re-index what changed, move it into another space."""
+"""Long jobs over a store: index a corpus, search it, index changes, migrate it to another space."""
 
 from twofold.jobs.batches.batching import Batched, batch
 from twofold.jobs.batches.texts import texts_to_embed

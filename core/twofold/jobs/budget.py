@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from twofold.embedder import Embedder
 
 PROBE = "word"
-"""Of which the price is asked, the same for every text; nothing is sent."""
+"""The text used to look up a model's price, which is the same for every text. Nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """The most that a run may spend on a hosted model; a local one spends nothing, and is not held back.
+    """The most that a run may spend on a hosted model. Local models cost nothing, so a budget does not limit them.
 
     Attributes:
-        dollars: US dollars, at the list price; for models whose price is known.
+        dollars: US dollars at the list price. The model's price must be known.
         tokens: tokens that the provider bills.
-        ahead: whether the corpus is read once before the run, which is refused where it would not fit.
+        ahead: whether to read the corpus once before the run, and reject the run if it would not fit.
 
     Raises:
-        InputError: neither is said, or one is not above zero.
+        InputError: neither amount is given, or one is not above zero.
     """
 
     dollars: float | None = None
@@ -34,7 +34,6 @@ class Budget:
     ahead: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what means nothing."""
         given = {"dollars": self.dollars, "tokens": self.tokens}
         if all(amount is None for amount in given.values()):
             raise InputError("a budget needs an amount: dollars, tokens, or both")
@@ -44,17 +43,17 @@ class Budget:
 
 
 class Spending:
-    """What an embedder bills from now on, held against a budget.
+    """Compares what an embedder bills from now on with a budget.
 
     Attributes:
-        limit: tokens that may be billed; infinite where there is no budget, or nothing is paid.
+        limit: the most tokens that may be billed; infinite without a budget or for a local model.
 
     Raises:
-        InputError: a budget in dollars for a model whose price is not known.
+        InputError: the budget is in dollars and the model's price is unknown.
     """
 
     def __init__(self, embedder: Embedder, budget: Budget | None = None, *, batch: bool = False) -> None:
-        """Begin at nothing. With `batch`, tokens cost what they cost by the provider's batch API."""
+        """Start at zero. With `batch`, prices are those of the provider's batch API."""
         self.limit = inf
         self._backend, self._price = embedder.backend, None
         self._before = self._billed
@@ -68,39 +67,39 @@ class Spending:
         if budget.dollars is not None:
             if self._price is None:
                 raise InputError(
-                    f"the price of {embedder.settings.model} is not known here, so that a budget in dollars cannot be "
-                    "kept: give one in tokens (--budget-tokens, Budget(tokens=…))"
+                    f"the price of {embedder.settings.model} is unknown, so a budget in dollars cannot be checked: "
+                    "set one in tokens (--budget-tokens, Budget(tokens=…))"
                 )
             self.limit = min(self.limit, int(budget.dollars / self._price.dollars * 1e6))
 
     @property
     def spent(self) -> int:
-        """Tokens that were billed; as they are counted here, of answers that did not say."""
+        """Tokens billed so far. If a response does not state its usage, our own count of its tokens."""
         return self._billed - self._before
 
     def check(self, tokens: int) -> None:
-        """Refuse a run before its first request.
+        """Check a whole run of `tokens` before its first request.
 
         Raises:
-            BudgetExceeded: it would take so many tokens, and they do not fit.
+            BudgetExceeded: `tokens` is more than the limit.
         """
         if tokens > self.limit:
             raise BudgetExceeded(
-                f"the budget is {self._said(self.limit)}, and this would take about {self._said(tokens)}: nothing was "
+                f"the budget is {self._said(self.limit)}, but this run needs about {self._said(tokens)}: nothing was "
                 "embedded; raise the budget or embed less"
             )
 
     def take(self, tokens: int) -> None:
-        """Refuse the next slice of a run, which has so many tokens.
+        """Check the next slice of a run, which has `tokens`.
 
         Raises:
-            BudgetExceeded: it does not fit into what is left.
+            BudgetExceeded: the slice exceeds the rest of the budget.
         """
         if tokens and self.spent + tokens > self.limit:
             raise BudgetExceeded(
                 f"stopped within the budget of {self._said(self.limit)}: {self._said(self.spent)} were spent, and the "
-                f"next {tokens:,} tokens do not fit; what was embedded is kept, and another run, with a budget of its "
-                "own, goes on from there",
+                f"next {tokens:,} tokens would exceed it; everything embedded so far is stored, and another run with "
+                "a new budget continues from there",
                 spent=self.spent,
             )
 

@@ -1,7 +1,7 @@
-"""Cutting a text into chunks of a number of tokens, on the best borders there are, with exact spans.
+"""Splits a text into chunks of at most a number of tokens, at the best borders available, with exact spans.
 
-A long text is cut into sections first, each of which is split, and late-chunked, by itself: memory does not grow with
-the text, and a model sees no more of it than a window anyway.
+A long text is first cut into sections. Each section is split and late-chunked separately, so memory does not grow with
+the text. A model sees only one window of the text at a time in any case.
 """
 
 from __future__ import annotations
@@ -23,54 +23,56 @@ if TYPE_CHECKING:
     from twofold.embedder import Embedder
 
 SECTION = 1 << 16
-"""Characters of a section; a text that has no more is one."""
+"""The most characters in a section. A text with no more than that is one section."""
 
 BORDERS = ("\n\n", "\n", " ")
-"""Where a section ends, the best first."""
+"""Where a section may end, best first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """How documents are cut: into chunks of at most `chunk_tokens`, embedded each in its document or each alone.
+    """How documents are cut: into chunks of at most `chunk_tokens`, embedded in the context of their document (`late`)
+    or alone. Documents stay whole if `chunk_tokens` is None.
 
     Raises:
-        InputError: late chunking without a size of chunks.
+        InputError: `late` without `chunk_tokens`.
     """
 
     chunk_tokens: int | None = None
     late: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what means nothing."""
         if self.late and self.chunk_tokens is None:
-            raise InputError("late_chunking needs chunk_tokens: how many tokens a chunk may have")
+            raise InputError("late_chunking needs chunk_tokens, the most tokens that a chunk may have")
 
     def check(self, embedder: Embedder) -> None:
-        """Refuse chunks that the model cannot take, or that have no room for text, and a splitter that is not there.
+        """Check that the model accepts chunks of this size and that the splitter is installed.
 
         Raises:
-            InputError: more tokens than the model's length, or no more than a short word and its frame have.
+            InputError: `chunk_tokens` exceeds the model's maximum, or is too small for one short word with its
+                instruction and special tokens.
             MissingExtra: the extra `chunks` is not installed.
         """
         if self.chunk_tokens is None:
             return
         name, longest = embedder.card.name, embedder.card.max_tokens
         if self.chunk_tokens > longest:
-            raise InputError(f"chunk_tokens={self.chunk_tokens}: {name} takes {longest} tokens")
+            raise InputError(f"chunk_tokens={self.chunk_tokens}: {name} takes at most {longest} tokens")
         least = embedder.count_tokens(["word"])[0]
         if self.chunk_tokens < least:
             raise InputError(
-                f"chunk_tokens={self.chunk_tokens}: one word has {least}, instruction and special tokens included"
+                f"chunk_tokens={self.chunk_tokens}: the minimum is {least} (one word, with its instruction and special "
+                "tokens)"
             )
         with extra("chunks"):
             import semantic_text_splitter  # noqa: F401, PLC0415 - optional
 
     def is_long(self, text: str) -> bool:
-        """Whether a text is cut into sections."""
+        """Whether `text` is cut into several sections."""
         return self.chunk_tokens is not None and len(text) > SECTION
 
     def too_long(self, embedder: Embedder, key: str, tokens: int) -> InputError | None:
-        """The error for a document that is not cut and is longer than the model takes; None where there is none."""
+        """The error for a whole document that exceeds the model's maximum, or None if it fits or may be truncated."""
         limit = embedder.card.max_tokens
         if self.chunk_tokens is not None or tokens <= limit or not refuses_long(embedder):
             return None
@@ -78,20 +80,20 @@ class Cutting:
         return too_long(f"document {key!r}", tokens, limit, way_out=way_out)
 
     def digest(self, embedder: Embedder, text: str) -> str:
-        """What a document's vectors depend on: its text, its cutting, and how what is long is cut or windowed."""
+        """A digest of everything that a document's vectors depend on: its text, its chunks, truncation and windows."""
         policy = cut_policy(embedder, late=self.late) if self.late or self.chunk_tokens is None else []
         sections = [SECTION] if self.is_long(text) else []
         return digest_of(text_digest(text), self.chunk_tokens, self.late, policy, *sections)
 
     def document(self, embedder: Embedder, text: str) -> Document:
-        """A text of one section, with the spans that each get a vector."""
+        """The text of one section as a document, with one span for each vector."""
         if self.chunk_tokens is None:
             return Document.whole(text)
         return Document(text, split(embedder, text, self.chunk_tokens))
 
 
 def sections(text: str) -> Iterator[Span]:
-    """The sections of a text, one after the other; each ends where a paragraph, a line or a word does."""
+    """The sections of a text, in order. Each ends at the end of a paragraph, a line or a word if possible."""
     start = 0
     while start < len(text):
         end = min(start + SECTION, len(text))
@@ -103,9 +105,10 @@ def sections(text: str) -> Iterator[Span]:
 
 
 def split(embedder: Embedder, text: str, chunk_tokens: int) -> tuple[Span, ...]:
-    """The spans of `text` that hold at most `chunk_tokens` tokens each, as the model counts a text of its own.
+    """The spans of `text` with at most `chunk_tokens` tokens each, counted as if each were embedded alone.
 
-    Borders are blank lines where they can be, then lines, sentences, words. White space between chunks is in none.
+    Spans end at blank lines if possible, otherwise at lines, sentences or words. Spans exclude the white space between
+    chunks.
 
     Raises:
         MissingExtra: the extra `chunks` is not installed.
@@ -121,9 +124,10 @@ def split(embedder: Embedder, text: str, chunk_tokens: int) -> tuple[Span, ...]:
 
 
 def join(document: Document, numbers: Sequence[int]) -> Document:
-    """The document with its spans of these numbers joined to the span before them, or to the next one.
+    """Merge the spans with these `numbers` into the span before them, or into the next one.
 
-    For spans in which no token begins, since a token reaches over their border: they add none to their neighbour.
+    Used for spans in which no token begins because one token covers their border. Merging them adds no tokens to the
+    neighbouring span.
     """
     lost = set(numbers)
     spans: list[Span] = []

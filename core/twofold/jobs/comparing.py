@@ -1,4 +1,4 @@
-"""What is to be done with each document of a look at a corpus, going by what the store holds of it."""
+"""Compares the documents of a corpus with the store and decides what each one needs."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DOCUMENTS, CHARACTERS = 1000, 4_000_000
-"""How much of a corpus is looked at, and asked of the store, at once; one document at least."""
+"""The most of a corpus that is read and compared with the store at once; at least one document."""
 
 
 class Work(Enum):
     """What a document needs."""
 
-    NOTHING = "it is there, unchanged"
+    NOTHING = "it is stored, unchanged"
     FIELDS = "its vectors stay, its metadata has changed"
-    REMOVAL = "it is blank, and has rows no more"
-    EMBEDDING = "it is new, has changed, or is there in part"
+    REMOVAL = "it is blank now, so its rows are removed"
+    EMBEDDING = "it is new, has changed, or is only partly stored"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A document and what is to be done with it.
+    """A document and what it needs.
 
     Attributes:
         place: its number in the corpus.
-        digest: of its version.
-        before: the rows that the store holds of it.
-        tokens: its length, once that is counted.
+        digest: digest of this version; empty for a blank document.
+        before: its rows in the store.
+        tokens: its length, once counted.
     """
 
     place: int
@@ -56,7 +56,7 @@ class Task:
 
 
 def looks(items: Iterable[Item | Unreadable]) -> Iterator[list[tuple[int, Item | Unreadable]]]:
-    """The corpus in parts that memory holds, each document with its number."""
+    """The corpus in parts that fit in memory, each document with its number."""
     some: list[tuple[int, Item | Unreadable]] = []
     characters = 0
     for place, item in enumerate(items):
@@ -71,7 +71,7 @@ def looks(items: Iterable[Item | Unreadable]) -> Iterator[list[tuple[int, Item |
 
 
 def ahead(parts: Iterator[T], hungry: Callable[[], bool]) -> Iterator[T]:
-    """`parts`, which are read ahead of as long as `hungry`."""
+    """Yield `parts` in order, but keep reading ahead while `hungry()` returns True."""
     waiting: deque[T] = deque()
     for part in parts:
         waiting.append(part)
@@ -81,18 +81,18 @@ def ahead(parts: Iterator[T], hungry: Callable[[], bool]) -> Iterator[T]:
 
 
 def check_item(item: Item | Unreadable, earlier: str | None) -> None:
-    """Refuse what cannot be embedded or stored; a blank text is no error.
+    """Check that a document can be embedded and stored. A blank text is allowed.
 
     Args:
-        item: what the corpus gives.
-        earlier: the source of an item that had its id before; None where there was none.
+        item: the document.
+        earlier: the source of an earlier document with the same id; None if the id is new.
 
     Raises:
-        InputError: it is named by its id.
+        InputError: names the document by its id.
     """
     if earlier is not None:
         sources = f", in {earlier} and in {item.source}" if earlier and item.source else ""
-        raise InputError(f"id {item.id!r} is there twice{sources}: the last would win")
+        raise InputError(f"id {item.id!r} occurs twice{sources}: the second document would replace the first")
     if isinstance(item, Unreadable):
         raise InputError(f"document {item.id!r}: {item.reason}")
     try:
@@ -104,7 +104,7 @@ def check_item(item: Item | Unreadable, earlier: str | None) -> None:
 
 
 def by_document(rows: Iterable[Held]) -> defaultdict[str, list[Held]]:
-    """Rows by the document that they belong to."""
+    """Group rows by document."""
     held: defaultdict[str, list[Held]] = defaultdict(list)
     for row in rows:
         held[row.document].append(row)
@@ -114,7 +114,7 @@ def by_document(rows: Iterable[Held]) -> defaultdict[str, list[Held]]:
 def compare(
     embedder: Embedder, cutting: Cutting, place: int, item: Item, before: Sequence[Held], *, force: bool = False
 ) -> Task:
-    """What `item` needs, where the store holds `before` of it."""
+    """Decide what `item` needs, given its rows in the store (`before`)."""
     item = replace(item, metadata=check_metadata(item.metadata, keeps_lists=False))
     if is_blank(item.text):
         return Task(place, item, Work.REMOVAL if before else Work.NOTHING, "", before)
@@ -127,20 +127,20 @@ def compare(
 
 
 def is_whole(rows: Sequence[Held]) -> bool:
-    """Whether these are all rows of one version of a document, whatever its metadata, and none of another."""
+    """Whether these are exactly the rows of one version of a document. Metadata may differ."""
     return bool(rows) and len(rows) == rows[0].rows and len({content_of(row.digest) for row in rows}) == 1
 
 
 def check_source(task: Task) -> None:
-    """Refuse to write over what came from elsewhere.
+    """Check that the stored document with this id came from the same source.
 
     Raises:
-        InputError: the rows of its id are of another source; both are named.
+        InputError: it came from another source; the message names both.
     """
     item = task.item
     other = next((row.source for row in task.before if row.source and row.source != item.source), None)
     if other is not None and item.source and task.work is not Work.NOTHING:
         raise InputError(
-            f"document {item.id!r} is in the collection from {other}, and would be overwritten from {item.source}: "
-            "give one of them other ids (id_root), or, if it has only moved, let it be taken over (take_over)"
+            f"document {item.id!r} in the collection came from {other} and would be overwritten from {item.source}: "
+            "give one of them different ids (id_root), or, if the document has only moved, use take_over"
         )

@@ -1,4 +1,4 @@
-"""A corpus on disk: folders and files, read in a fixed order, each document with an id that stays the same."""
+"""Reads a corpus from disk: folders and files in a fixed order, each document with a stable id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from twofold.stores.rows import Scalar
 
 NEEDED = {".html": "bs4", ".htm": "bs4", ".xhtml": "bs4", ".pdf": "pypdf", ".parquet": "pyarrow"}
-"""What reads a kind of file that the standard library does not."""
+"""The optional library that each file type needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Item:
     """A document to index.
 
     Attributes:
-        id: any string, no two alike in a corpus.
-        text: all of it.
-        metadata: its fields.
-        source: where it comes from, a path for example; what has an id from one source is not overwritten from another.
+        id: any string, unique in the corpus.
+        text: the whole text.
+        metadata: fields stored with each of its rows.
+        source: where it comes from, such as a path. A document is not overwritten by one from another source.
     """
 
     id: str
@@ -42,10 +42,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """What should have been a document and cannot be read: a file in another encoding, a broken line.
+    """A document that cannot be read, such as a file in another encoding or a broken line.
 
     Attributes:
-        id: that the document would have had.
+        id: the id that the document would have had.
         reason: what is wrong with it.
         source: where it is.
     """
@@ -60,15 +60,15 @@ class Reading:
     """How a corpus is read.
 
     Attributes:
-        include: patterns (`*.md`, `guide/*`) of the files of a folder that are read, whatever their endings; all of a
-            known kind where there are none.
-        exclude: patterns of files and folders that are not.
-        encoding: of text; None is UTF-8.
-        id_root: the folder that ids are relative to; None is the paths as they are given.
-        text_field, id_field: which fields of a record (JSON, CSV, Parquet) are its text and its id.
+        include: patterns (`*.md`, `guide/*`) of the files to read in a folder, whatever their suffix. If empty, every
+            file of a known type is read.
+        exclude: patterns of files and folders to skip.
+        encoding: text encoding; None means UTF-8.
+        id_root: the folder that ids are relative to; None keeps the paths as given.
+        text_field, id_field: the fields of a record (JSON, CSV, Parquet) that hold its text and its id.
 
     Raises:
-        InputError: no such encoding.
+        InputError: the encoding is unknown.
     """
 
     include: Sequence[str] = ()
@@ -79,41 +79,39 @@ class Reading:
     id_field: str = "id"
 
     def __post_init__(self) -> None:
-        """Refuse an encoding that is none."""
         if self.encoding is not None:
             try:
                 "".encode(self.encoding)
             except LookupError:
-                raise InputError(f"unknown encoding {self.encoding!r}: utf-8, latin-1, cp1252 or utf-16, say") from None
+                raise InputError(f"unknown encoding {self.encoding!r}: try utf-8, latin-1, cp1252 or utf-16") from None
 
 
 class Corpus:
-    """The documents under some paths; it may be read again and again.
+    """The documents under some paths. It can be iterated any number of times.
 
     Attributes:
-        skipped: how many files, or parts of them, the last reading passed over, by what they are.
+        skipped: what the last iteration skipped, with a count for each kind.
 
     Raises:
-        InputError: a path that is not there, or that is outside of the root of ids.
-        MissingExtra: a file that was named needs the extra `inputs`.
+        InputError: a path is missing, or is outside `id_root`.
+        MissingExtra: a file given by name needs the extra `inputs`.
     """
 
     def __init__(self, paths: Iterable[str | os.PathLike[str]], reading: Reading | None = None) -> None:
-        """Look at the paths."""
         self.paths, self.reading = [Path(path) for path in paths], reading or Reading()
         self.skipped: Counter[str] = Counter()
         for path in self.paths:
             if not path.exists():
-                raise InputError(f"{path} is not there")
+                raise InputError(f"{path} does not exist")
             self._name(path)
             if not path.is_dir() and (lacking := _lacking(self._source(path))):
                 raise MissingExtra(f"{lacking} is not installed: pip install 'twofold[inputs]'", name=lacking)
 
     def __iter__(self) -> Iterator[Item | Unreadable]:
-        """The documents, in order, blank ones and those that cannot be read too.
+        """The documents in order, including blank and unreadable ones.
 
         Raises:
-            InputError: a folder without documents.
+            InputError: a folder has no documents.
         """
         self.skipped.clear()
         seen: set[str] = set()
@@ -130,7 +128,7 @@ class Corpus:
                     yield item
             if not count and path.is_dir():
                 kinds = " ".join(known_suffixes())
-                raise InputError(f"folder {path} has no documents in it (files ending in {kinds}){self._said()}")
+                raise InputError(f"folder {path} has no documents (files ending in {kinds}){self._said()}")
 
     def _read(self, source: Source, name: str, *, named: bool) -> Iterator[Item | Unreadable]:
         where = source.path.absolute().as_posix()
@@ -149,15 +147,15 @@ class Corpus:
             yield Unreadable(name, f"{source.path}: {error}", where)
 
     def _files(self, folder: Path) -> Iterator[Path]:
-        """Every file of a folder that is read, sorted; links to folders are not followed, nothing hidden is read."""
+        """The files to read in a folder, sorted. Skips hidden files and links to folders."""
         for inside in _walk(folder, lambda inside: _matches(inside, self.reading.exclude), self.skipped):
             file, source = folder / inside, self._source(folder / inside)
             if _matches(inside, self.reading.exclude):
                 self.skipped["excluded files"] += 1
             elif self.reading.include and not _matches(inside, self.reading.include):
-                self.skipped["files that are not included"] += 1
+                self.skipped["files not included"] += 1
             elif not self.reading.include and source.suffix not in READERS:
-                self.skipped[f"{file.suffix.lower()} files" if file.suffix else "files without an ending"] += 1
+                self.skipped[f"{file.suffix.lower()} files" if file.suffix else "files without a suffix"] += 1
             elif _lacking(source):
                 self.skipped[f"{source.suffix} files (pip install 'twofold[inputs]')"] += 1
             else:
@@ -168,7 +166,7 @@ class Corpus:
         return Source(file, reading.encoding, reading.text_field, reading.id_field)
 
     def _name(self, path: Path) -> str:
-        """What the id of a file begins with: its path as it was given, or from the root of ids on."""
+        """The first part of a file's id: its path as given, or relative to `id_root`."""
         if self.reading.id_root is None:
             return _encodable(Path(os.path.normpath(path)))
         name = Path(os.path.relpath(path.absolute(), self.reading.id_root.absolute()))
@@ -181,14 +179,14 @@ class Corpus:
 
 
 def read_corpus(paths: Iterable[str | os.PathLike[str]], reading: Reading | None = None) -> Corpus:
-    """The documents under `paths`, in order; a folder is read through, sorted by name, hidden files left out.
+    """The documents under `paths`, in order. Folders are read recursively, sorted by name, without hidden files.
 
-    A text, Markdown or HTML file is one document, a page of a PDF is one, a record of JSON, JSONL, CSV, TSV or Parquet
-    is one; all of them may be gzipped. An id is the path as it is given (`docs/a.md`), or relative to
-    `reading.id_root`, with what tells a page or a record in it: its number, or a digest of its text. A record's own
-    `id` is taken as it is; its other fields are metadata, a nested one as JSON, a null one left out.
+    Each text, Markdown or HTML file is one document. So is each page of a PDF, and each record of a JSON, JSONL, CSV,
+    TSV or Parquet file. Any file may be gzipped. A document's id is its path as given (`docs/a.md`), or relative to
+    `reading.id_root`. Pages add their number and records add a digest of their text. A record's own `id` is used
+    unchanged. Its other fields become metadata: nested values as JSON, null values omitted.
 
-    What cannot be read is an `Unreadable` in its place.
+    A document that cannot be read appears as an `Unreadable`.
 
     Raises:
         InputError: see `Corpus`.
@@ -198,18 +196,18 @@ def read_corpus(paths: Iterable[str | os.PathLike[str]], reading: Reading | None
 
 
 def _encodable(path: Path) -> str:
-    """A path as text; bytes in it that are no UTF-8 are escaped."""
+    """The path as text. Bytes that are not UTF-8 are escaped."""
     return path.as_posix().encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _lacking(source: Source) -> str | None:
-    """The library that reads a file, where it is not installed."""
+    """The library that the file needs, if it is not installed."""
     needed = NEEDED.get(source.suffix)
     return needed if needed is not None and find_spec(needed) is None else None
 
 
 def _matches(inside: Path, patterns: Sequence[str]) -> bool:
-    """Whether a pattern is that of the path in its folder, of its name, or of a folder that it lies in."""
+    """Whether a pattern matches the relative path, the file name, or one of its folders."""
     names = {name for one in (inside, *inside.parents[:-1]) for name in (one.as_posix(), one.name)}
     return any(fnmatch(name, pattern) for pattern in patterns for name in names)
 
@@ -217,7 +215,7 @@ def _matches(inside: Path, patterns: Sequence[str]) -> bool:
 def _walk(
     folder: Path, left_out: Callable[[Path], bool], skipped: Counter[str], inside: Path = Path()
 ) -> Iterator[Path]:
-    """The files under a folder, by their paths in it, in the order of those."""
+    """The paths of the files under a folder, relative to it and sorted."""
     try:
         entries = sorted(os.scandir(folder / inside), key=lambda entry: entry.name)
     except OSError:

@@ -1,4 +1,4 @@
-"""`Counts`: what a run did."""
+"""The result of an index run."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Counts:
-    """What a run did, in documents, `rows` and `tokens` apart.
+    """What a run did. All counts are documents, except `rows` and `tokens`.
 
     Attributes:
         added: written for the first time.
-        updated: written in place of an earlier version, or of one that is there in part.
-        refiled: only their metadata had changed: it was written, and nothing embedded.
-        skipped: there, unchanged.
-        blank: without a visible character; they have no rows.
+        updated: replaced an earlier or incomplete version.
+        refiled: only the metadata had changed, so it was written without embedding.
+        skipped: already stored, unchanged.
+        blank: have no visible character and therefore no rows.
         set_aside: could not be embedded.
-        rows, tokens: of those that were added and updated.
-        gone: in the collection and not in the corpus; None where the run was cut short, and nobody looked.
-        pruned: of these, removed.
-        stopped: whether the run was cut short by `stop`; another one goes on after it.
+        rows, tokens: written and embedded for `added` and `updated`.
+        gone: in the collection but not in the corpus; None if the run stopped before checking.
+        pruned: how many of `gone` were removed.
+        stopped: whether `stop` ended the run early. Another run continues from there.
     """
 
     added: int = 0

@@ -1,4 +1,4 @@
-"""What an index run would do, found out without writing anything: documents, chunks, tokens, and the time they take."""
+"""Estimates an index run without writing anything: documents, chunks, tokens, time and price."""
 
 from __future__ import annotations
 
@@ -29,25 +29,26 @@ if TYPE_CHECKING:
     from twofold.stores.store import Store
 
 SECONDS = 2.0
-"""How long a local model is tried for its rate."""
+"""How long to measure the rate of a local model."""
 
 AT_ONCE = 16
-"""Documents in one try."""
+"""Documents in one measurement."""
 
 
 @dataclass(slots=True)
 class DryRun:
-    """What a run would do.
+    """What an index run would do.
 
     Attributes:
-        embedded: documents that would be embedded, as `chunks`, which have `tokens`; a hosted model's may be estimated.
+        embedded: documents that would be embedded.
+        chunks, tokens: their chunks and tokens. Tokens of a hosted model may be an estimate.
         refiled: documents of which only the metadata would be written.
-        skipped: there, unchanged.
-        blank: without a visible character.
-        set_aside: would be refused; `first_refused` says why the first would.
-        tokens_a_second: as measured on some of the documents; None for a hosted model, which charges for that, or where
+        skipped: already stored, unchanged.
+        blank: have no visible character.
+        set_aside: would be rejected; `first_refused` is the reason for the first.
+        tokens_a_second: measured on some of the documents; None for a hosted model, where measuring costs money, or if
             there is nothing to embed.
-        price: what a million tokens cost; None where it is not known, or nothing is paid.
+        price: the price of a million tokens; None if it is unknown or the model is free.
     """
 
     embedded: int = 0
@@ -63,17 +64,17 @@ class DryRun:
 
     @property
     def cost(self) -> float | None:
-        """US dollars; None where the price is not known."""
+        """US dollars; None if the price is unknown."""
         return None if self.price is None else self.tokens * self.price.dollars / 1e6
 
     @property
     def batch_cost(self) -> float | None:
-        """US dollars by the provider's batch API; None where that is not known."""
+        """US dollars through the provider's batch API; None if that price is unknown."""
         return None if self.price is None or self.price.batch is None else self.tokens * self.price.batch / 1e6
 
     @property
     def seconds(self) -> float | None:
-        """How long the embedding would take; None where no rate was measured."""
+        """How long embedding would take; None if no rate was measured."""
         return None if self.tokens_a_second is None else self.tokens / self.tokens_a_second
 
 
@@ -87,11 +88,11 @@ def dry_run(
     force: bool = False,
     take_over: bool = False,
 ) -> DryRun:
-    """Read a corpus as `index` would, and count; nothing is written, and nothing that is paid for is embedded.
+    """Read a corpus as `index` would and count. Writes nothing and sends nothing to a hosted model.
 
     Args:
-        embedder: what would embed it. A local model is tried on some documents for two seconds.
-        store: what would be written to; None where it is not there yet.
+        embedder: would embed the corpus. A local model embeds some documents for two seconds to measure its rate.
+        store: would be written to; None if it does not exist yet.
         items: see `index`.
         chunk_tokens: see `index`.
         late_chunking: see `index`.
@@ -99,8 +100,9 @@ def dry_run(
         take_over: see `index`.
 
     Raises:
-        InputError: an option.
-        SpaceMismatch, StoreError: the collection is not of the embedder's space.
+        InputError: an option is invalid.
+        SpaceMismatch: the collection belongs to another space.
+        StoreError: the collection cannot be read.
     """
     cutting = Cutting(chunk_tokens, late_chunking)
     cutting.check(embedder)
@@ -116,7 +118,7 @@ def dry_run(
 
 
 class _Counting:
-    """One dry run; `take` parts of the corpus."""
+    """The state of one dry run."""
 
     def __init__(
         self,
@@ -133,7 +135,6 @@ class _Counting:
         self.found, self.rate = DryRun(), _Rate(embedder, cutting)
 
     def take(self, look: Sequence[tuple[int, Item | Unreadable]]) -> None:
-        """Count a part of the corpus."""
         good: list[tuple[int, Item]] = []
         for place, item in look:
             try:
@@ -142,7 +143,7 @@ class _Counting:
             except InputError as error:
                 self._refuse(str(error))
             else:
-                assert not isinstance(item, Unreadable)  # noqa: S101 - those do not pass
+                assert not isinstance(item, Unreadable)  # noqa: S101 - check_item rejects those
                 good.append((place, item))
         rows = self.store.held([item.id for _, item in good]) if self.store is not None and good else ()
         held = by_document(rows)
@@ -157,7 +158,7 @@ class _Counting:
         self.found.first_refused = self.found.first_refused or reason
 
     def _counts(self, task: Task) -> bool:
-        """Count a document; whether it would be embedded."""
+        """Count a document and return whether it would be embedded."""
         try:
             if not self.take_over:
                 check_source(task)
@@ -186,7 +187,7 @@ class _Counting:
 
 
 class _Rate:
-    """How fast a local model is on the first documents that it would embed."""
+    """Measures the rate of a local model on the first documents that it would embed."""
 
     def __init__(self, embedder: Embedder, cutting: Cutting) -> None:
         self._embedder, self._cutting = embedder, cutting
@@ -194,15 +195,15 @@ class _Rate:
         self._tokens, self._seconds = 0, 0.0
 
     def offer(self, texts: Iterator[str]) -> None:
-        """Try some documents, while there is time."""
+        """Embed some of the texts unless enough time has been spent already."""
         while self._local and self._seconds < SECONDS and (some := list(islice(texts, AT_ONCE))):
             try:
                 self._try([document for text in some for document in self._units(text)])
-            except InputError:  # a run would set it aside
+            except InputError:  # a run would set this document aside
                 continue
 
     def measured(self) -> float | None:
-        """Tokens a second; None where nothing was tried."""
+        """Tokens a second; None if nothing was embedded."""
         return self._tokens / self._seconds if self._tokens and self._seconds else None
 
     def _units(self, text: str) -> Iterator[Document]:
@@ -216,7 +217,7 @@ class _Rate:
 
     def _try(self, documents: Sequence[Document]) -> None:
         if not self._tokens:
-            self._embedder.embed_late(documents[:1])  # loads the weights, which is no part of the rate
+            self._embedder.embed_late(documents[:1])  # load the weights before measuring
         started = time.perf_counter()
         self._embedder.embed_late(documents)
         self._seconds += time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""A document as it is to be written, and how many tokens that has."""
+"""Turns documents into store entries and counts their tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def entry_of(task: Task, cutting: Cutting, document: Document) -> Entry:
-    """A document, or a part of one, as it is to be written."""
+    """The entry for a document, or for one part of it."""
     chunked = cutting.chunk_tokens is not None
     return Entry(
         task.item.id,
@@ -30,5 +30,5 @@ def entry_of(task: Task, cutting: Cutting, document: Document) -> Entry:
 
 
 def tokens_of(embedder: Embedder, entries: Iterable[Entry]) -> int:
-    """How many tokens go through the model: of chunks that are embedded alone, with the frame that each of them has."""
+    """How many tokens the model processes. Chunks embedded alone each add their instruction and special tokens."""
     return sum(embedder.count_tokens([unit.text for entry in entries for unit in entry.units()]))

@@ -1,7 +1,7 @@
-"""Indexing: what is new or changed is embedded and written, slice by slice, and what is there is left alone.
+"""Indexing: embeds and writes new and changed documents, slice by slice, and leaves unchanged ones alone.
 
-A document's digest covers its text and how it is cut, then its metadata. It is stored with each of its rows, so that a
-run knows what an earlier one finished, also where that one was killed in the middle of a document.
+A document's digest covers its text, its cutting and its metadata. Each of its rows stores the digest, so a run can tell
+what an earlier run finished, even if that run was killed in the middle of a document.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from twofold.stores.store import Store
 
 Prune: TypeAlias = "bool | Callable[[int, int], bool]"
-"""Whether to remove what left the corpus; or what is asked that, with the documents and the rows that it is."""
+"""Whether to remove documents that left the corpus, or a function that decides, given how many documents and rows."""
 
 
 def index(
@@ -61,48 +61,50 @@ def index(
     stop: Callable[[], bool] | None = None,
     engine: Engine | None = None,
 ) -> Counts:
-    """Index `items` into `store`: what is there unchanged is skipped, what changed replaced, and a killed run resumed.
+    """Index `items` into `store`: skip unchanged documents, replace changed ones, and continue a killed run.
 
-    The corpus is read once, some thousand documents at a time; memory does not grow with it. Of each such part all
-    that can be checked is checked before the first text of it is embedded. A reader sees a document's old version,
-    then what of that is to be overwritten, then the new one, never rows of both (see `twofold.stores.replacing`); one
-    of more than `chunking.SECTION` characters that is cut grows section by section, and each of its rows says how many
-    there will be.
+    The corpus is read once, about a thousand documents at a time, so memory does not grow with it. Each part is checked
+    before any of its texts is embedded. While a document is replaced, a reader sees the old version, then the part of
+    it that is about to be overwritten, then the new version, but never rows of both (see `twofold.stores.replacing`).
+    A document of more than `chunking.SECTION` characters that is cut into chunks appears section by section. Each of
+    its rows states how many rows it will have.
 
     Args:
-        embedder: the one that `store` was opened with.
+        embedder: the embedder that `store` was opened with.
         store: see `twofold.stores.open_store`.
-        items: see `twofold.jobs.corpus.read_corpus`; any iterable.
-        chunk_tokens: cut documents into chunks of at most so many tokens, instruction and special tokens included.
-        late_chunking: embed each chunk in its document, not alone.
+        items: any iterable of documents, such as `twofold.jobs.corpus.read_corpus` returns.
+        chunk_tokens: the most tokens in a chunk, including instruction and special tokens. None keeps documents whole.
+        late_chunking: embed each chunk in the context of its document instead of alone.
         on_error: "stop" at the first document that cannot be embedded, or "skip" it.
-        dead_letters: a file for the ids, reasons and sources of those that were skipped, a line of JSON each.
-        prune: remove what is in the collection and not in the corpus; never after a run that was cut short or that set
-            documents aside. A function is asked first, with the numbers of documents and of rows.
-        force: write documents again that are there unchanged.
-        take_over: write over documents that came from another source.
-        budget: what a hosted model may cost. A run that would not fit is refused, for which the corpus is read twice;
-            one that does not, after all, ends before the first slice that does not fit.
-        progress: draw a bar.
-        stop: asked before each slice of a second or two; True ends the run cleanly.
-        engine: what carries the embedding to other processes or machines; None is here. All else is the same.
+        dead_letters: a file that receives the id, reason and source of each skipped document, one JSON object a line.
+        prune: remove documents that are in the collection but not in the corpus. Never removes anything if the run
+            stopped early or set documents aside. A function is called first with the numbers of documents and rows,
+            and decides.
+        force: write unchanged documents again.
+        take_over: overwrite documents that came from another source.
+        budget: the most that a hosted model may cost. The corpus is first read once to check that the run fits. If it
+            turns out to cost more, the run ends before the first slice that does not fit.
+        progress: show a progress bar.
+        stop: called before each slice of a second or two. Returning True ends the run cleanly.
+        engine: runs the embedding in other processes or on other machines; None embeds in this process. Everything else
+            stays the same.
 
     Raises:
-        InputError: an option; or, unless it is skipped, a document that cannot be embedded or stored, an id that comes
-            twice or that belongs to another source; named by its id, its number in the corpus in `index`.
-        StoreError, ProviderError, BudgetExceeded, EngineError: what was embedded before is written; another run goes
-            on after it.
+        InputError: an option is invalid; or, with on_error="stop", a document cannot be embedded or stored, or its id
+            occurs twice or belongs to another source. The message names the id; `index` is its number in the corpus.
+        StoreError, ProviderError, BudgetExceeded, EngineError: everything embedded before is stored. Another run
+            continues from there.
     """
     cutting = Cutting(chunk_tokens, late_chunking)
     cutting.check(embedder)
     check_record(store, embedder)
     spending = Spending(embedder, budget)
     if engine is not None and spending.limit < inf:
-        raise InputError("a budget is held against what this process sends: leave out the engine, or the budget")
+        raise InputError("a budget only counts what this process sends: leave out the engine or the budget")
     if budget is not None and budget.ahead and spending.limit < inf:
         if iter(items) is items:
             raise InputError(
-                "the corpus can be read only once, and a budget is held against all of it first: give a list, or "
+                "a budget reads the corpus once before the run, but this corpus can be read only once: give a list, or "
                 "Budget(…, ahead=False)"
             )
         cut: Any = {"chunk_tokens": chunk_tokens, "late_chunking": late_chunking}
@@ -122,7 +124,7 @@ def index(
 
 
 class Indexing:
-    """One run: each part of the corpus is `prepared`, then written; then the `end`."""
+    """The state of one index run: `prepared` and `write` handle each part of the corpus, `end` finishes the run."""
 
     def __init__(
         self,
@@ -139,11 +141,11 @@ class Indexing:
         self.force, self.take_over, self.stop = force, take_over, stop
         self.counts = Counts()
         self._rows = 0
-        """Rows that the corpus has in the store."""
+        """Rows in the store that belong to documents of the corpus."""
         self._report, self._writer = report, writer
 
     def prepared(self, items: Iterable[Item | Unreadable]) -> Iterator[list[Task]]:
-        """What of each part of the corpus is to be embedded; all that needs no vectors is done."""
+        """Yield what must be embedded of each part of the corpus, after doing everything that needs no vectors."""
         for look in looks(items):
             if self._stops():
                 return
@@ -154,7 +156,7 @@ class Indexing:
             yield pending
 
     def write(self, pending: Sequence[Task]) -> None:
-        """Embed and write what is `prepared`, in slices."""
+        """Embed and write the documents from `prepared`, in slices."""
         for some in self._writer.slices(pending):
             if self._stops():
                 return
@@ -163,12 +165,12 @@ class Indexing:
             self.counts.stopped |= self._writer.stopped
 
     def _stops(self) -> bool:
-        """Whether the run is over; `stop` is asked."""
+        """Call `stop` and return whether the run ends."""
         self.counts.stopped = self.counts.stopped or (self.stop is not None and self.stop())
         return self.counts.stopped
 
     def end(self, prune: Prune) -> Counts:
-        """Look for what left the corpus, and remove it where that is wanted."""
+        """Count the documents that left the corpus, and remove them if requested."""
         self.counts.set_aside = self.aside.count
         if self.counts.stopped:
             return self.counts
@@ -182,20 +184,20 @@ class Indexing:
     def _prune(self, prune: Prune, rows: int) -> None:
         if not self._rows:
             raise InputError(
-                f"the corpus has no documents, so that prune would remove all {self.counts.gone} of the collection: "
-                "to do that, remove the collection"
+                f"the corpus has no documents, so prune would remove all {self.counts.gone} documents of the "
+                "collection: to do that, drop the collection"
             )
         if prune is True or (callable(prune) and prune(self.counts.gone or 0, rows)):
             remove_gone(self.store, self.seen)
             self.counts.pruned = self.counts.gone or 0
 
     def _tasks(self, look: Sequence[tuple[int, Item | Unreadable]]) -> list[Task]:
-        """The documents of a part that can be worked on."""
+        """Compare the valid documents of a part with the store, and set the others aside."""
         good = [(place, item) for place, item in look if self._passes(place, item)]
         held = by_document(self.store.held([item.id for _, item in good])) if good else by_document(())
         tasks = []
         for place, item in good:
-            assert not isinstance(item, Unreadable)  # noqa: S101 - those do not pass
+            assert not isinstance(item, Unreadable)  # noqa: S101 - _passes rejects those
             task = compare(self._writer.embedder, self._writer.cutting, place, item, held[item.id], force=self.force)
             try:
                 if not self.take_over:

@@ -1,4 +1,4 @@
-"""A long document into the store, section by section; what an earlier run has written of it is left alone."""
+"""Writes a long document section by section, and leaves rows from an earlier run alone."""
 
 from __future__ import annotations
 
@@ -29,47 +29,44 @@ if TYPE_CHECKING:
     from twofold.stores.writing import Entry
 
 SECONDS = 1.5
-"""How long a slice is meant to take: what is lost by a kill, and how long a clean stop takes."""
+"""How long a slice should take. A kill loses that much work, and a clean stop takes that long."""
 
 FIRST_TOKENS = 4096
 MAX_TOKENS = 1_000_000
 
 OF_THE_DOCUMENT = frozenset({400, 413, 422})
-"""Statuses by which a hosted model refuses a text, not the caller."""
+"""HTTP statuses with which a hosted model rejects the text and not the caller."""
 
 Spans: TypeAlias = "NDArray[np.int32]"
 
 
 class Pace:
-    """How many `tokens` a slice may have to take about `SECONDS`, going by those before."""
+    """Estimates how many `tokens` a slice may have to take about `SECONDS`, from the previous slice."""
 
     def __init__(self) -> None:
         self.tokens = FIRST_TOKENS
 
     def learn(self, tokens: int, seconds: float) -> None:
-        """Take note of a slice."""
         if tokens:
             self.tokens = int(min(max(tokens * SECONDS / max(seconds, 1e-6), 1), MAX_TOKENS))
 
 
 def is_of_the_document(error: InputError | RequestRefused) -> bool:
-    """Whether an error is a document's own, so that others may do better."""
+    """Whether an error concerns one document, so that other documents may succeed."""
     return isinstance(error, InputError) or error.status in OF_THE_DOCUMENT
 
 
 class LongDocument:
-    """One that is cut into sections. Its text is held once, its spans as whole numbers, its vectors a part at a time.
+    """A document that is cut into sections. Memory holds its text once, its spans as int32, and one part's vectors.
 
     Attributes:
-        rows: how many it has.
-        tokens: of what was embedded.
-        stopped: whether it was left in the middle.
+        tokens: tokens embedded so far.
+        stopped: whether writing stopped in the middle.
     """
 
     def __init__(
         self, calls: Calls, store: Store, cutting: Cutting, task: Task, *, pace: Pace, spending: Spending
     ) -> None:
-        """Look at nothing yet."""
         self.embedder, self.store, self.cutting, self.task = calls.embedder, store, cutting, task
         self._calls, self._pace, self._spending = calls, pace, spending
         self.tokens, self.stopped = 0, False
@@ -77,25 +74,26 @@ class LongDocument:
 
     @property
     def rows(self) -> int:
-        """How many it has."""
+        """How many rows the document has."""
         return sum(map(len, self._cuts.values()))
 
     def write(self, stop: Callable[[], bool] | None) -> Iterator[int]:
-        """Remove the rows of another version, then write what is missing; gives the tokens of each part that is.
+        """Remove the rows of other versions, then write the missing rows. Yields the tokens of each part written.
 
         Raises:
-            InputError, StoreError, ProviderError, BudgetExceeded: what was written stays; another run goes on after it.
+            InputError, StoreError, ProviderError, BudgetExceeded: rows written before stay. Another run continues from
+                there.
         """
         self._cut(stop)
         while not self.stopped:
             try:
                 yield from self._write(stop)
-            except _Joined:  # there are fewer rows than each of those that are written says
+            except _Joined:  # the rows written so far state too many rows: start again
                 continue
             return
 
     def _cut(self, stop: Callable[[], bool] | None) -> None:
-        """Find the chunks of all sections, before the first is embedded: each row says how many there are."""
+        """Find the chunks of all sections before embedding the first, because each row states their number."""
         text = self.task.item.text
         for start, end in sections(text):
             if stop is not None and stop():
@@ -120,7 +118,7 @@ class LongDocument:
             first += len(spans)
 
     def _parts(self, count: int) -> Iterator[slice]:
-        """What is embedded at once: a section where its chunks are to know it, else the chunks that `SECONDS` hold."""
+        """What is embedded at once: a whole section for late chunking, else as many chunks as `SECONDS` allow."""
         start = 0
         while start < count:
             size = count if self.cutting.late else max(1, self._pace.tokens // (self.cutting.chunk_tokens or 1))
@@ -132,7 +130,7 @@ class LongDocument:
         return replace(entry_of(self.task, self.cutting, document), offset=section[0])
 
     def _write_part(self, section: tuple[int, int], entry: Entry) -> int:
-        """Embed and write some rows; how many tokens they have."""
+        """Embed and write some rows and return their tokens."""
         tokens = tokens_of(self.embedder, [entry])
         self._spending.take(tokens)
         started = time.monotonic()
@@ -154,4 +152,4 @@ class LongDocument:
 
 
 class _Joined(Exception):
-    """Chunks of a section without a token of their own were joined to their neighbours: the document has fewer rows."""
+    """Some chunks had no token and were joined to their neighbours, so the document now has fewer rows."""

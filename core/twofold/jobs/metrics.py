@@ -1,4 +1,4 @@
-"""How good rankings are: nDCG@10 and recall@10 by ir-measures (trec_eval's own code), and how sure a difference is."""
+"""Retrieval quality: nDCG@10 and recall@10 from ir-measures (trec_eval's code), and a confidence interval."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DEPTH = 10
 DRAWS = 2000
-"""Resamplings of the questions, for an interval that holds in 95 of 100 cases."""
+"""Bootstrap samples for a 95 % confidence interval."""
 
 
 def measure(
@@ -24,8 +24,8 @@ def measure(
     """The nDCG@10 and the recall@10 of each question, each of shape (n,).
 
     Args:
-        answers: of each question, the ids that answer it, with their grades.
-        found: of each question, the ids that were found, best first.
+        answers: for each question, the ids that answer it, with their grades.
+        found: for each question, the ids that the search returned, best first.
 
     Raises:
         MissingExtra: the extra `tune` is not installed.
@@ -45,7 +45,7 @@ def measure(
 
 
 def interval(differences: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
-    """Between what their mean lies in 95 of 100 resamplings (Efron's percentile bootstrap)."""
+    """The 95 % confidence interval of the mean (Efron's percentile bootstrap)."""
     random = np.random.default_rng(seed)
     drawn = random.integers(0, len(differences), (DRAWS, len(differences)))
     low, high = np.percentile(differences[drawn].mean(axis=1), (2.5, 97.5))

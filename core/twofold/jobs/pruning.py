@@ -1,4 +1,4 @@
-"""What is in a collection and not in the corpus: counted, then removed."""
+"""Counts and removes documents that are in a collection but not in the corpus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def count_gone(store: Store, seen: Seen) -> tuple[int, int]:
-    """How many documents `seen` has not, of those in the store, and how many rows they have; every row is looked at."""
+    """How many documents of the store are not in `seen`, and how many rows they have. Reads every row."""
     for row in scan_rows(store):
         if row.document not in seen:
             seen.note_gone(row.id, row.document)
@@ -21,6 +21,6 @@ def count_gone(store: Store, seen: Seen) -> tuple[int, int]:
 
 
 def remove_gone(store: Store, seen: Seen) -> None:
-    """Remove the rows that were counted."""
+    """Remove the rows that `count_gone` counted."""
     for rows in seen.gone(ROWS_AT_ONCE):
         store.delete(rows)

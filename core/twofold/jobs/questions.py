@@ -1,4 +1,4 @@
-"""Questions with what answers them: given, or made of the beginnings of documents."""
+"""Questions with their answers, read from a file or derived from the beginnings of documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from twofold.jobs.corpus import Item
 
 SHORT, LONG = 12, 300
-"""Characters that a beginning has, at least and at most, to be a question."""
+"""The fewest and most characters of a beginning that can serve as a question."""
 
 HEADING = re.compile(r"\s*#{1,6}\s+(?P<words>[^\n]+)\n")
 LINE = re.compile(r"\s*(?P<words>[^\n]+)\n\s*(?=\S)")
@@ -28,17 +28,18 @@ SENTENCE = re.compile(r"\s*(?P<words>.+?[.!?\u3002\uff01\uff1f])(?=\s|$)", re.DO
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and, where somebody has judged, how good each document or row is as an answer: 0 is not."""
+    """A question and, if it was judged, the grade of each document or row as an answer. Grade 0 is not an answer."""
 
     text: str
     answers: Mapping[str, int] | None = None
 
 
 def read_questions(file: str | os.PathLike[str]) -> list[Question]:
-    """Questions of a file, a line of JSON each: `{"text": …, "answers": ["id", …]}`, or `{"id": grade}`, or no answers.
+    """Read questions from a JSON Lines file: `{"text": …, "answers": ["id", …]}`. Answers may also be `{"id": grade}`,
+    or absent.
 
     Raises:
-        InputError: a file or a line that cannot be read; it is named.
+        InputError: the file or a line cannot be read. The message names it.
     """
     try:
         lines = Path(file).read_text("utf-8").splitlines()
@@ -60,10 +61,10 @@ def _question(where: str, line: str) -> Question:
 
 
 def question_of(item: Item) -> tuple[Question, Item] | None:
-    """A question made of a document, and the document without it; None where nothing else is left, or there is none.
+    """A question derived from a document, and the document without it. None if there is no question or no other text.
 
-    It is the document's field `title`, or its heading or first line, or else its first sentence. What the question is
-    made of is taken out of the text, so that it is not found by its own words.
+    The question is the document's field `title`, or its heading or first line, or its first sentence. It is removed
+    from the text so that the document cannot be found by the question's own words.
     """
     title = item.metadata.get("title")
     if isinstance(title, str) and SHORT <= len(title.strip()) <= LONG:
@@ -83,7 +84,7 @@ def _made(words: str, rest: str, item: Item) -> tuple[Question, Item] | None:
 
 
 def made_of(items: Iterable[Item]) -> tuple[list[Question], list[Item]]:
-    """Questions made of documents, and the documents as they are to be searched; those that give none stay whole."""
+    """Questions derived from documents, and the documents without them. Documents without a question stay whole."""
     questions, kept = [], []
     for item in items:
         made = question_of(item)

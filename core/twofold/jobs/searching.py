@@ -1,4 +1,4 @@
-"""Asking a store a question."""
+"""Searches a store."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 def search(embedder: Embedder, store: Store, text: str, limit: int = 10, *, where: Where | None = None) -> list[Hit]:
-    """The `limit` rows of `store` that are nearest to `text`, embedded as a query; best first.
+    """The `limit` rows of `store` nearest to `text`, embedded as a query, best first.
 
     Args:
-        embedder: the one that the collection was written with.
+        embedder: the embedder that wrote the collection.
         store: see `twofold.stores.open_store`.
         text: the question.
         limit: how many rows.
-        where: fields that rows must have, each with the values that it may have: `{"topic": ["sea"], "n": [1, 2]}`.
+        where: required fields, each with its allowed values: `{"topic": ["sea"], "n": [1, 2]}`.
 
     Raises:
-        InputError: a text that cannot be embedded, a limit under 1, or a field without a value.
-        SpaceMismatch: the collection has been made anew, in another space, since it was opened.
+        InputError: the text cannot be embedded, `limit` is below 1, or a field in `where` has no value.
+        SpaceMismatch: the collection was recreated in another space after it was opened.
     """
     if limit < 1:
         raise InputError(f"limit={limit}: it must be at least 1")
     if empty := [name for name, values in (where or {}).items() if not values]:
-        raise InputError(f"where={where!r}: field {empty[0]!r} has no value that it may have")
+        raise InputError(f"where={where!r}: field {empty[0]!r} has no allowed value")
     check_record(store, embedder)
     return store.search(embedder.embed_query(text), limit, where)

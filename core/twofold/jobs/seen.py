@@ -1,4 +1,4 @@
-"""What a run has seen of a corpus, on disk: memory does not grow with it."""
+"""Records on disk what a run has seen of a corpus, so that memory does not grow with it."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ CACHE_KIB = 4096
 
 
 def scratch() -> sqlite3.Connection:
-    """A database in a temporary file that goes when it is closed, with little of it in memory."""
-    database = sqlite3.connect("", isolation_level=None)  # the empty name is SQLite's for that
+    """A database in a temporary file that is deleted when it is closed, with a small cache in memory."""
+    database = sqlite3.connect("", isolation_level=None)  # SQLite: an empty name means a temporary file
     database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     database.execute("PRAGMA journal_mode = OFF")
     return database
 
 
 class Seen:
-    """Ids and their sources, and the ids of rows that are to go, in a temporary file that goes with it.
+    """Ids with their sources, and the ids of rows to remove, in a temporary file.
 
-    A million ids of 16 characters, with their sources, take 46 MB of the temporary folder and 4 MiB of memory.
+    A million ids of 16 characters with their sources take 46 MB of disk and 4 MiB of memory.
     """
 
     def __init__(self) -> None:
-        """Make the file."""
         self._db = scratch()
         self._db.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, source TEXT) WITHOUT ROWID")
         self._db.execute("CREATE TABLE gone (row TEXT PRIMARY KEY, document TEXT)")
 
     def add(self, key: str, source: str) -> str | None:
-        """Note an id; the source of the earlier one where it is there already."""
+        """Record an id. Returns None if it is new, else the source it was first recorded with."""
         if self._db.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", (key, source)).rowcount:
             return None
         (earlier,) = self._db.execute("SELECT source FROM ids WHERE id = ?", (key,)).fetchone()
@@ -42,7 +41,7 @@ class Seen:
         return self._db.execute("SELECT 1 FROM ids WHERE id = ?", (key,)).fetchone() is not None
 
     def note_gone(self, row: str, document: str) -> None:
-        """Note a row whose document is not in the corpus."""
+        """Record a row whose document is not in the corpus."""
         self._db.execute("INSERT OR IGNORE INTO gone VALUES (?, ?)", (row, document))
 
     def count_gone(self) -> tuple[int, int]:
@@ -51,7 +50,7 @@ class Seen:
         return int(documents), int(rows)
 
     def gone(self, size: int) -> Iterator[list[str]]:
-        """The rows that were noted, `size` at a time."""
+        """The ids of the rows from `note_gone`, `size` at a time."""
         found = self._db.execute("SELECT row FROM gone ORDER BY document, row")
         while rows := found.fetchmany(size):
             yield [key for (key,) in rows]

@@ -1,4 +1,4 @@
-"""Documents that cannot be embedded: the first ends the run, or each is set aside, with its reason, in a file."""
+"""Handles documents that cannot be embedded: stop at the first, or set each aside and record it in a file."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ OnError: TypeAlias = Literal["stop", "skip"]
 
 
 class SettingAside:
-    """What is done with a document that cannot be embedded.
+    """Stops at a document that cannot be embedded, or sets it aside.
 
     Args:
-        on_error: "stop" raises at the first one, "skip" goes on.
-        dead_letters: a file for those that are set aside, a line of JSON each, with `id`, `reason` and `source`; one of
-            an earlier run is replaced.
+        on_error: "stop" raises at the first one, "skip" continues.
+        dead_letters: a file that receives one JSON object a line for each document set aside, with `id`, `reason` and
+            `source`. An existing file is replaced.
 
     Raises:
-        InputError: another word, or a file that cannot be written.
+        InputError: `on_error` is unknown, or the file cannot be written.
     """
 
     def __init__(self, on_error: OnError = "stop", dead_letters: str | os.PathLike[str] | None = None) -> None:
@@ -37,13 +37,13 @@ class SettingAside:
             try:
                 self._file = Path(dead_letters).open("w", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
             except OSError as error:
-                raise InputError(f"the file of dead letters {str(dead_letters)!r}: {error.strerror}") from None
+                raise InputError(f"cannot write the dead-letter file {str(dead_letters)!r}: {error.strerror}") from None
 
     def put(self, place: int, item: Item | Unreadable, reason: str) -> None:
         """Set a document aside.
 
         Raises:
-            InputError: the run stops at errors; `index` is the document's place in the corpus.
+            InputError: with on_error="stop". `index` is the document's number in the corpus.
         """
         if not self.skips:
             raise InputError(reason, index=place)

@@ -1,4 +1,4 @@
-"""Whether a collection is what it says: its rows, its vectors, and the structure by which these are found."""
+"""Checks a collection: its rows, its vectors and its search index."""
 
 from __future__ import annotations
 
@@ -23,41 +23,41 @@ if TYPE_CHECKING:
     from twofold.stores.store import Store
 
 SAMPLE = 64
-"""Documents that are looked at one by one."""
+"""Documents that are embedded again and searched for."""
 
 NAMED = 20
-"""How many ids a list of faults has at most."""
+"""The most ids in a list of faults."""
 
 MOST_ROWS = 1000
-"""Rows of one document that are looked at, the first ones."""
+"""How many rows of one document are checked, from the first."""
 
 NEAREST = 10
 SAME = 1e-4
-"""How far a score may be from 1 for two vectors to be one: of rows that say the same, any may come first."""
+"""Scores this close to 1 mean equal vectors. Rows with equal vectors may be returned in any order."""
 
 LEAST_FOUND = 0.8
-"""Of the rows of the sample, how many their own vectors must find: a search structure is approximate by nature.
+"""The share of sampled rows that a search with their own vectors must find. It is below 1 because indexes approximate.
 
-Of 2,500 documents that differ in a word Chroma's finds 94 to 100 in 100, and 20 where its files were deleted.
+With 2,500 documents that differ in one word, Chroma finds 94 to 100 %, and 20 % after its index files were deleted.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found. The lists name 20 ids at most.
+    """The result of `verify`. Each list names at most 20 ids.
 
     Attributes:
         documents, rows: how many there are.
-        broken: how many documents lack rows or have rows of several versions.
+        broken: documents with missing rows or with rows of several versions.
         broken_ids: the first of them.
-        sampled: documents that were drawn at random.
-        unchecked: of these, those whose vectors were not made again: without an embedder, without text, or longer than
-            the model takes. Of a long document that was late-chunked in sections, one section is.
-        changed_ids: of these, those whose vectors are not what the embedder makes of them now.
-        searched: rows of the sample that were searched for by their own vectors.
+        sampled: documents drawn at random.
+        unchecked: sampled documents that were not embedded again: there was no embedder or no text, or they exceed the
+            model's maximum. Of a long document that was late-chunked in sections, only one section is embedded again.
+        changed_ids: sampled documents whose stored vectors differ from what the embedder computes now.
+        searched: sampled rows that were searched for with their own vectors.
         found: how many of them were found.
-        damaged: how many have no vector that could find them: it is lost, zero or not finite.
-        lost_ids: those that were not found, the damaged ones among them.
+        damaged: how many have a missing, zero or non-finite vector, so that they cannot be found.
+        lost_ids: rows that were not found, including damaged ones.
     """
 
     documents: int
@@ -74,47 +74,47 @@ class Verified:
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong, and the way out, in a sentence each; empty where nothing is."""
+        """One sentence for each fault, with its remedy. Empty if there are no faults."""
         lost, said = self.searched - self.found, []
         if self.broken:
             said.append(
-                f"{self.broken:,} documents have not all of their rows, or rows of two versions: index again "
+                f"{self.broken:,} documents have missing rows, or rows of several versions: index again "
                 f"({_named(self.broken_ids)})"
             )
         if self.changed_ids:
             said.append(
-                "documents have other vectors than the embedder makes of them now: index again with force "
+                "documents have vectors that differ from what the embedder computes now: index again with force "
                 f"({_named(self.changed_ids)})"
             )
         if self.damaged or self.found < LEAST_FOUND * self.searched:
             said.append(
-                f"{lost:,} of {self.searched:,} rows are not found by their own vectors: the store's search structure "
-                "is damaged; index again with force, or export the collection, drop it and import it again "
+                f"{lost:,} of {self.searched:,} rows are not found by their own vectors: the store's search index is "
+                "damaged; index again with force, or export the collection, drop it and import it again "
                 f"({_named(self.lost_ids)})"
             )
         return said
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no faults."""
         return not self.faults
 
 
 def verify(embedder: Embedder | None, store: Store, *, sample: int = SAMPLE, seed: int | None = None) -> Verified:
-    """Look at every row, and at the vectors and the search structure by a sample of documents.
+    """Check every row, and check the vectors and the search index on a sample of documents.
 
-    Memory does not grow with the collection. The documents of the sample are embedded again, which a hosted model
-    charges for.
+    Memory does not grow with the collection. Sampled documents are embedded again. A hosted model charges for that.
 
     Args:
-        embedder: what wrote the collection, with the same way of cutting long texts; None embeds nothing again.
+        embedder: the embedder that wrote the collection, with the same truncation; None skips embedding again.
         store: see `twofold.stores.open_store`.
         sample: how many documents.
-        seed: draws the same sample each time.
+        seed: makes the sample repeatable.
 
     Raises:
-        InputError: a sample of less than one document.
-        SpaceMismatch, StoreError: the collection is not of the embedder's space, or cannot be searched.
+        InputError: `sample` is below 1.
+        SpaceMismatch: the collection belongs to another space.
+        StoreError: the collection cannot be read or searched.
         ProviderError: a hosted model failed.
     """
     if sample < 1:
@@ -161,13 +161,13 @@ def _named(ids: Sequence[str]) -> str:
 
 
 def _place(key: str) -> tuple[int, str]:
-    """A row's number in its document, by its id."""
+    """A sort key: the row's number in its document, taken from its id."""
     number = key.rpartition("#")[2]
     return int(number) if number.isdecimal() else 0, key
 
 
 def _stored(store: Store, ids: Sequence[str]) -> Sequence[Stored]:
-    """Rows with their vectors; none where the store has lost these, which some say by an error."""
+    """Rows with their vectors. Empty if the store has lost them, which some stores report as an error."""
     try:
         return store.get(ids)
     except StoreError:
@@ -175,12 +175,12 @@ def _stored(store: Store, ids: Sequence[str]) -> Sequence[Stored]:
 
 
 def _agrees(embedder: Embedder, stored: Sequence[Stored], *, whole: bool) -> bool | None:
-    """Whether the vectors of a document's first section are what its rows give now; None where that cannot be said.
+    """Whether the stored vectors of a document's first section equal newly computed ones. None if it cannot be checked.
 
     Args:
-        embedder: what makes them again.
-        stored: rows of the document, from the first on.
-        whole: whether these are all of them.
+        embedder: computes the new vectors.
+        stored: the first rows of the document.
+        whole: whether these are all its rows.
     """
     if not stored or any(is_blank(one.row.text) for one in stored):
         return None

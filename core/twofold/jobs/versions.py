@@ -1,4 +1,4 @@
-"""The rows of a collection by document and version, on disk: memory does not grow with them."""
+"""Counts a collection's rows by document and version on disk, so that memory does not grow with them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
 
 class Versions:
-    """What versions of which documents there are, and how many rows of each, in a temporary file."""
+    """The versions of each document and how many rows each version has, in a temporary file."""
 
     def __init__(self) -> None:
-        """Make the file."""
         self._db = scratch()
         self._db.execute(
             "CREATE TABLE versions (document TEXT, content TEXT, rows INT, there INT, PRIMARY KEY (document, content))"
@@ -24,25 +23,24 @@ class Versions:
         )
 
     def add(self, row: Held) -> None:
-        """Note a row."""
         self._db.execute(
             "INSERT INTO versions VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET there = there + 1",
             (row.document, content_of(row.digest), row.rows),
         )
 
     def broken(self, named: int) -> tuple[int, list[str]]:
-        """How many documents are not one whole version, and the ids of some."""
+        """How many documents do not consist of exactly one complete version, and the first ids."""
         bad = "SELECT document FROM versions GROUP BY document HAVING COUNT(*) > 1 OR MAX(there) != MAX(rows)"
         (count,) = self._db.execute(f"SELECT COUNT(*) FROM ({bad})").fetchone()  # noqa: S608 - constants alone
         return count, [document for (document,) in self._db.execute(f"{bad} ORDER BY document LIMIT {named:d}")]
 
     def counts(self) -> tuple[int, int]:
-        """How many documents and rows there are."""
+        """The number of documents and of rows."""
         documents, rows = self._db.execute("SELECT COUNT(DISTINCT document), SUM(there) FROM versions").fetchone()
         return documents, rows or 0
 
     def sample(self, size: int, seed: int | None) -> list[str]:
-        """Documents that are drawn at random."""
+        """Draw documents at random."""
         (count,) = self._db.execute("SELECT COUNT(*) FROM versions").fetchone()
         places = set(random.Random(seed).sample(range(count), min(size, count)))  # noqa: S311 - a sample, not a secret
         found = self._db.execute("SELECT document FROM versions ORDER BY document")

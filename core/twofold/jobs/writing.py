@@ -1,4 +1,4 @@
-"""Documents of a job into the store: counted, embedded and written in slices of a second or two."""
+"""Counts, embeds and writes a job's documents in slices of a second or two."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ MAX_DOCUMENTS = 2000
 
 
 class Writer:
-    """Writes documents, and finds out how many at a time.
+    """Writes documents and adapts how many it writes at a time.
 
     Attributes:
-        stopped: whether a long document was left in the middle, since `stop` said so.
+        stopped: whether `stop` ended the run in the middle of a long document.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Writer:
     # -- before anything is embedded ----------------------------------------------------------------------------------
 
     def counted(self, tasks: Sequence[Task]) -> list[Task]:
-        """The documents with their lengths, without those that are too long."""
+        """The documents with their token counts. Documents that are too long are set aside."""
         short = [task for task in tasks if not self.cutting.is_long(task.item.text)]
         counts = self.embedder.count_tokens([task.item.text for task in short]) if short else []
         tokens = {task.place: count for task, count in zip(short, counts, strict=True)}
@@ -74,7 +74,7 @@ class Writer:
         return fitting
 
     def expect(self, tasks: Sequence[Task]) -> None:
-        """Tell what embeds what it will be asked for, where it would like to begin."""
+        """Announce the documents to an engine that wants to start on them early."""
         if not self._calls.hungry:
             return
         units: list[Document] = []
@@ -86,7 +86,7 @@ class Writer:
         self._calls.expect(units)
 
     def slices(self, tasks: Sequence[Task]) -> Iterator[list[Task]]:
-        """Documents that take about `SECONDS` together, going by those before; a long one comes alone."""
+        """Group documents into slices that should take about `SECONDS`. A long document is a slice of its own."""
         start = 0
         while start < len(tasks):
             end, tokens, characters = start, 0, 0
@@ -105,11 +105,11 @@ class Writer:
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def write(self, tasks: Sequence[Task], stop: Callable[[], bool] | None = None) -> Iterator[tuple[Task, int]]:
-        """Embed and write a slice; each document that is there now, with the number of its rows.
+        """Embed and write a slice. Yields each document written, with its number of rows.
 
         Raises:
-            InputError: a document that cannot be embedded, unless it is set aside.
-            StoreError, ProviderError, BudgetExceeded: what was embedded is written.
+            InputError: a document cannot be embedded, with on_error="stop".
+            StoreError, ProviderError, BudgetExceeded: everything embedded before is stored.
         """
         if len(tasks) == 1 and self.cutting.is_long(tasks[0].item.text):
             yield from self._write_long(tasks[0], stop)
@@ -127,11 +127,11 @@ class Writer:
                 yield task, len(entry.document.spans)
 
     def _counted(self, task: Task, entry: Entry) -> Task:
-        """The document with what goes through the model of it: that is more where its chunks are embedded alone."""
+        """The document with the tokens that the model processes: more than its own if its chunks are embedded alone."""
         return task if entry.late else replace(task, tokens=tokens_of(self.embedder, [entry]))
 
     def refile(self, tasks: Sequence[Task]) -> None:
-        """Write the metadata of documents whose vectors stay as they are."""
+        """Write the new metadata of documents and keep their vectors."""
         owners = {row.id: task for task in tasks for row in task.before}
         ids = list(owners)
         for start in range(0, len(ids), ROWS_AT_ONCE):
@@ -156,7 +156,7 @@ class Writer:
             yield replace(task, tokens=document.tokens), document.rows
 
     def _entries(self, tasks: Sequence[Task]) -> dict[int, Entry]:
-        """What is to be written, by its place; a text in which there is no chunk is set aside."""
+        """The entries to write, by place. A text without a chunk is set aside."""
         entries = {}
         for task in tasks:
             try:
@@ -168,7 +168,7 @@ class Writer:
         return entries
 
     def _write_entries(self, tasks: dict[int, Task], entries: dict[int, Entry]) -> None:
-        """Write `entries`; of those that are set aside nothing is left in it."""
+        """Write `entries`, and remove those from it that are set aside."""
         while entries:
             places = list(entries)
             try:
@@ -194,7 +194,7 @@ class Writer:
         self._aside.put(task.place, task.item, reason)
 
     def _joined(self, task: Task, entries: dict[int, Entry], error: InputError) -> bool:
-        """Whether chunks without a token of their own were what was wrong; they are joined to their neighbours now."""
+        """If the error is about chunks without tokens, join these to their neighbours and return True."""
         document = entries[task.place].document
         if not error.spans or document is None or not self.cutting.late:
             return False

@@ -1,4 +1,4 @@
-"""The right size, form, task, chunking and model, measured on a corpus of one's own."""
+"""Measures sizes, forms, tasks, chunking and models on your own corpus."""
 
 from twofold.jobs.tuning.tuning import Result, Tuned, Way, sizes_of, tune
 

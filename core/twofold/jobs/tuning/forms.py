@@ -1,4 +1,4 @@
-"""Forms in which vectors are kept, and exact search among them."""
+"""The forms in which vectors can be stored, and exact search for each."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ Form: TypeAlias = Literal["float", "int8", "binary"]
 FORMS = get_args(Form)
 
 RESCORED = 4
-"""Times as many rows as are wanted that a search by bits takes for rescoring."""
+"""A binary search rescores this many times more rows than it returns."""
 
 QUERIES = 64
-"""Questions that are searched for at once."""
+"""Questions searched at once."""
 
 ONES = np.array([value.bit_count() for value in range(256)], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The numbers of the rows that were found for each question, best first, shape (n, k), and what that took.
+    """A search result.
 
     Attributes:
-        bytes: of one vector, as it is kept.
-        milliseconds: of one question.
+        places: the row numbers found for each question, best first, shape (questions, k).
+        bytes: the size of one stored vector.
+        milliseconds: time for each question.
     """
 
     places: NDArray[np.intp]
@@ -45,23 +46,23 @@ class Found:
 
 
 def check_forms(forms: Sequence[str], sizes: Sequence[int]) -> None:
-    """Refuse forms that there are not.
+    """Check the names of the forms.
 
     Raises:
-        InputError: an unknown one, or bits of a size that is not a multiple of 8.
+        InputError: a form is unknown, or "binary" is used with a size that is not a multiple of 8.
     """
     for form in forms:
         if form not in FORMS:
-            raise InputError(f"unknown form {form!r}; choose of {', '.join(FORMS)}")
+            raise InputError(f"unknown form {form!r}; choose from {', '.join(FORMS)}")
     if "binary" in forms and (odd := [size for size in sizes if size % 8]):
         raise InputError(f"dimensions={odd[0]}: binary vectors need a multiple of 8")
 
 
 def find(form: Form, rows: FloatArray, queries: FloatArray, limit: int) -> Found:
-    """The `limit` rows nearest to each question, by vectors that are kept in this form; questions stay floats.
+    """The `limit` rows nearest to each question, with rows stored in this form. Questions stay floats.
 
-    `int8` has one scale for all, by the largest value of the rows. `binary` finds `RESCORED` times as many by the bits
-    in which they differ, and orders these by the product of the question with the row's signs.
+    `int8` uses one scale for all rows, set by their largest value. `binary` first finds `RESCORED` times as many rows
+    by Hamming distance, then orders them by the dot product of the question with the row's signs.
     """
     limit = min(limit, len(rows))
     kept, size = _kept(form, rows)
@@ -94,7 +95,7 @@ def _nearest(form: Form, kept: NDArray[np.generic], queries: FloatArray, limit: 
 
 
 def _best(scores: NDArray[np.generic], limit: int) -> NDArray[np.intp]:
-    """The places of the largest of each row, the largest first."""
+    """The positions of the largest values in each row, largest first."""
     numbers = scores.astype(np.float32, copy=False)
     some = np.argpartition(-numbers, limit - 1, axis=1)[:, :limit]
     order = np.argsort(-np.take_along_axis(numbers, some, axis=1), axis=1, kind="stable")

@@ -1,4 +1,4 @@
-"""`tune`: what sizes, forms, tasks, late chunking and models are worth on a corpus of one's own."""
+"""Measures what sizes, forms, tasks, late chunking and models achieve on your own corpus."""
 
 from __future__ import annotations
 
@@ -29,26 +29,27 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 SAMPLE = 2000
-"""Documents that are embedded."""
+"""The most documents to embed."""
 
 LOSS = 0.02
-"""How much of the best nDCG@10 a smaller choice may lose."""
+"""The share of the best nDCG@10 that a smaller choice may lose."""
 
 SMALLEST = 32
-"""Dimensions below which nothing is tried by itself."""
+"""The fewest dimensions tried by default."""
 
 MOST_CHUNKS = 20
-"""Times as many rows as documents are looked at, where documents have several."""
+"""A search returns at most this many times more rows than documents, if documents have several chunks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way of embedding that is to be compared: an embedder, and how documents are cut for it.
+    """One way of embedding to compare: an embedder, and how documents are cut.
 
     Attributes:
-        name: what the results call it.
-        chunk_tokens: cut documents into chunks of so many tokens; a document is found by its best chunk.
-        late: embed each chunk in its document.
+        name: its name in the results.
+        embedder: computes the vectors.
+        chunk_tokens: the most tokens in a chunk. A document ranks by its best chunk. None keeps documents whole.
+        late: embed each chunk in the context of its document.
     """
 
     name: str
@@ -59,15 +60,15 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one size and form of one way is worth.
+    """The result for one size and form of one way.
 
     Attributes:
-        way, dimensions, form: which it is.
-        ndcg, recall: nDCG@10 and recall@10, means over the questions.
-        low, high: between these the nDCG is, less that of the first way at its full size in floats, in 95 of 100 cases.
-        bytes: of one vector.
-        rows: vectors that the documents of the sample have.
-        milliseconds: of one question, by looking at all rows.
+        way, dimensions, form: what was measured.
+        ndcg, recall: mean nDCG@10 and recall@10 over the questions.
+        low, high: 95 % confidence interval of the nDCG difference to the first way at its full size in floats.
+        bytes: size of one vector.
+        rows: how many vectors the sampled documents have.
+        milliseconds: time to search all rows for one question.
     """
 
     way: str
@@ -84,12 +85,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """All results, the first of them that with which the others are compared, and the smallest that loses little.
+    """All results. The others are compared with the first.
 
     Attributes:
-        documents, questions: how many there were.
-        made: whether the questions were made of the documents.
-        chosen: the fewest bytes in all whose nDCG@10 is at most `loss` (a share) under the best.
+        documents, questions: how many were used.
+        made: whether the questions were derived from the documents.
+        results: one for each way, size and form.
+        chosen: the result with the fewest total bytes whose nDCG@10 is at most `loss` (a share) below the best.
+        loss: see `tune`.
     """
 
     documents: int
@@ -100,7 +103,7 @@ class Tuned:
     loss: float
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """A dict that `json` can write."""
         return asdict(self)
 
 
@@ -116,26 +119,26 @@ def tune(
     seed: int = 0,
     progress: bool = False,
 ) -> Tuned:
-    """Embed a sample of a corpus in each way, and measure each size and form of its vectors by questions.
+    """Embed a sample of a corpus in each way, then measure each size and form of the vectors with questions.
 
-    Vectors are made once for each way, and cut and quantised here, as an embedder with `dimensions` and a store that
-    quantises would.
+    Vectors are computed once for each way. They are then cut and quantised as an embedder with `dimensions` and a store
+    with quantisation would do.
 
     Args:
-        ways: those to compare.
-        items: the corpus; what cannot be read or has no text is passed over.
-        questions: with judgements; without them they are made of titles and first sentences, which are then taken out
-            of the documents.
-        sizes: dimensions; none are those that the model was trained for, or halves of its width.
+        ways: the ways to compare.
+        items: the corpus. Unreadable and blank documents are skipped.
+        questions: questions with judged answers. If empty, questions are derived from titles and first sentences, which
+            are then removed from the documents.
+        sizes: dimensions to try. If empty, the sizes that the model was trained for, or repeated halves of its width.
         forms: "float", "int8", "binary".
-        sample: documents at most; those that answer the questions are among them.
+        sample: the most documents to embed. Documents that answer a question are always included.
         loss: see `Tuned.chosen`.
-        seed: draws the same sample each time.
-        progress: draw a bar for each way.
+        seed: makes the sample repeatable.
+        progress: show a progress bar for each way.
 
     Raises:
-        InputError: nothing to compare or to ask, a size or form that there is not.
-        MissingExtra: the extra `tune` is not installed; before anything is embedded.
+        InputError: there is nothing to compare or no question, or a size or form is invalid.
+        MissingExtra: the extra `tune` is not installed. Raised before anything is embedded.
     """
     _check(ways, sizes, forms, sample, loss)
     documents = _sampled(items, questions, sample, seed)
@@ -144,7 +147,7 @@ def tune(
     if made:
         asked, documents = made_of(documents)
     if not asked:
-        raise InputError("there are no questions: none was given with answers, and none could be made of the documents")
+        raise InputError("no questions: none was given with answers, and none could be derived from the documents")
     results = [result for way in ways for result in _measured(way, documents, asked, sizes, forms, progress=progress)]
     reference = results[0][1]
     told = [_with_interval(result, values - reference) for result, values in results]
@@ -155,14 +158,14 @@ def tune(
 
 
 def _check(ways: Sequence[Way], sizes: Sequence[int], forms: Sequence[Form], sample: int, loss: float) -> None:
-    measure([{"a": 1}], [["a"]])  # says what is not installed
+    measure([{"a": 1}], [["a"]])  # raises MissingExtra before anything is embedded
     if not ways or not forms:
-        raise InputError("nothing to compare: expected a way of embedding and a form of vectors at least")
+        raise InputError("nothing to compare: expected at least one way of embedding and one form of vectors")
     if len({way.name for way in ways}) < len(ways):
         raise InputError("two ways have the same name")
     if sample < 1 or not 0 <= loss < 1:
         raise InputError(
-            f"sample={sample}, loss={loss}: a sample has one document at least, a loss is from 0 to below 1"
+            f"sample={sample}, loss={loss}: sample must be at least 1, and loss at least 0 and below 1"
         )
     for way in ways:
         Cutting(way.chunk_tokens, way.late).check(way.embedder)
@@ -172,7 +175,7 @@ def _check(ways: Sequence[Way], sizes: Sequence[int], forms: Sequence[Form], sam
 
 
 def sizes_of(embedder: Embedder) -> list[int]:
-    """The sizes to try: those that a model was trained to be cut to, or halves of what the embedder gives."""
+    """The sizes to try: the model's Matryoshka sizes, or repeated halves of the embedder's dimensions."""
     full = embedder.dimensions
     trained = [size for size in embedder.card.matryoshka if size < full]
     halves = [full >> step for step in range(1, 8) if full >> step >= SMALLEST and (full >> step) % 8 == 0]
@@ -180,7 +183,7 @@ def sizes_of(embedder: Embedder) -> list[int]:
 
 
 def _sampled(items: Iterable[Item | Unreadable], questions: Sequence[Question], sample: int, seed: int) -> list[Item]:
-    """Documents at random, and those that answer the questions."""
+    """Random documents, and all documents that answer a question."""
     chance = random.Random(seed)  # noqa: S311 - a sample, not a secret
     wanted = {key for question in questions for key in question.answers or ()}
     answers: list[Item] = []
@@ -198,7 +201,7 @@ def _sampled(items: Iterable[Item | Unreadable], questions: Sequence[Question], 
         elif (place := chance.randrange(seen)) < sample:
             others[place] = item
     if lacking := wanted - {item.id for item in answers}:
-        raise InputError(f"{min(lacking)!r} is to answer a question, and is not in the corpus")
+        raise InputError(f"{min(lacking)!r} should answer a question but is not in the corpus")
     return answers + others[: max(0, sample - len(answers))]
 
 
@@ -230,7 +233,7 @@ def _measured(
 
 
 def _rows(way: Way, documents: Sequence[Item], *, progress: bool) -> tuple[FloatArray, list[int]]:
-    """The vectors of documents or of their chunks, and the number of the document of each."""
+    """The vectors of documents or their chunks, and the document number of each vector."""
     cutting = Cutting(way.chunk_tokens, way.late)
     if way.chunk_tokens is None and refuses_long(way.embedder):
         counts = way.embedder.count_tokens([item.text for item in documents])
