@@ -130,7 +130,7 @@ def test_what_cannot_be_read_stands_in_its_place(tmp_path: Path) -> None:
     broken, fine = read_corpus(["docs"])
     assert isinstance(broken, Unreadable)
     assert broken.id == "docs/a.txt"
-    assert "docs/a.txt: not UTF-8: byte 0xe9 at offset 1; name its encoding" in broken.reason
+    assert "docs/a.txt: not UTF-8: byte 0xe9 at offset 1; set its encoding" in broken.reason
     assert isinstance(fine, Item)
 
 

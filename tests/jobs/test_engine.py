@@ -182,7 +182,7 @@ def test_an_engine_that_fails_again_and_again_is_given_up(daft: Engine, monkeypa
     embedder = FakeEmbedder()
     store = new_store(embedder)
     monkeypatch.setattr(Engine, "map", failing)
-    with pytest.raises(EngineError, match="failed 3 times on the same documents; at last: RuntimeError: no memory"):
+    with pytest.raises(EngineError, match="failed 3 times on the same documents; last: RuntimeError: no memory"):
         index(embedder, store, ITEMS, engine=daft)
 
 
@@ -208,7 +208,7 @@ def test_a_process_has_one_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     from daft import runners
 
     monkeypatch.setattr(runners, "get_or_infer_runner_type", lambda: "ray")
-    with pytest.raises(EngineError, match="uses Daft's ray runner already"):
+    with pytest.raises(EngineError, match="already uses Daft's ray runner"):
         Engine()
 
 

@@ -55,7 +55,7 @@ def test_a_row_that_cannot_be_embedded_costs_itself(on_error: str, said: int, ca
     assert nothing is None
     assert poison is None
     assert same([one, two, three], embedder.embed_documents(["one", "two", "three"]))
-    assert sum("passed over" in record.message for record in caplog.records) == said
+    assert sum("skipped a row" in record.message for record in caplog.records) == said
 
 
 def test_by_default_it_ends_the_query_and_is_named() -> None:

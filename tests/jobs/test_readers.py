@@ -66,8 +66,8 @@ def test_a_line_ends_at_a_line_feed_and_nowhere_else(tmp_path: Path) -> None:
     [
         ("{", "not JSON"),
         ('{"text": "x", "n": NaN}', "NaN is not a JSON number"),
-        ("[1]", "not an object with a text in it"),
-        ('{"body": "x"}', "there is no field 'text' among 'body'"),
+        ("[1]", "not a JSON object"),
+        ('{"body": "x"}', "no field 'text' among 'body'"),
         ('{"text": 1}', "field 'text' is of type int, not a string"),
         ('{"text": "x", "id": ""}', "field 'id' is ''"),
         ('{"text": "x", "id": true}', "field 'id' is True"),
@@ -107,7 +107,7 @@ def test_json_is_an_array_of_objects_or_one(tmp_path: Path) -> None:
     assert items(tmp_path / "a.json", '{"id": "a", "text": "x"}') == [("a", "x", {})]
     (bad,) = read(tmp_path / "a.json", '{"name": "package"}')
     assert isinstance(bad, Unreadable)
-    assert "there is no field 'text' among 'name'" in bad.reason
+    assert ": no field 'text' among 'name'" in bad.reason
     (bad,) = read(tmp_path / "a.json", "{")
     assert isinstance(bad, Unreadable)
     assert "a.json: not JSON" in bad.reason
@@ -130,8 +130,8 @@ def test_other_columns_can_be_the_text_and_the_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("text,n\nx,1,2\n", "line 2: more cells than the first row has names"),
-        ("body,n\nx,1\n", "there is no field 'text' among 'body', 'n'"),
+        ("text,n\nx,1,2\n", "line 2: more cells than the first row has columns"),
+        ("body,n\nx,1\n", "no field 'text' among 'body', 'n'"),
         ('text\n"x', "is not CSV"),
         (b"text\n\xe9\n", "not UTF-8"),
     ],

@@ -31,8 +31,11 @@ BORDERS = ("\n\n", "\n", " ")
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """How documents are cut: into chunks of at most `chunk_tokens`, embedded in the context of their document (`late`)
-    or alone. Documents stay whole if `chunk_tokens` is None.
+    """How documents are cut.
+
+    Attributes:
+        chunk_tokens: the most tokens in a chunk; None keeps documents whole.
+        late: embed chunks in the context of their document instead of alone.
 
     Raises:
         InputError: `late` without `chunk_tokens`.

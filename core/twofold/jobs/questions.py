@@ -35,8 +35,9 @@ class Question:
 
 
 def read_questions(file: str | os.PathLike[str]) -> list[Question]:
-    """Read questions from a JSON Lines file: `{"text": …, "answers": ["id", …]}`. Answers may also be `{"id": grade}`,
-    or absent.
+    """Read questions from a JSON Lines file: `{"text": …, "answers": ["id", …]}`.
+
+    `answers` may also be a mapping `{"id": grade}`, or absent.
 
     Raises:
         InputError: the file or a line cannot be read. The message names it.

@@ -1,4 +1,4 @@
-"""`Ahead`: an embedder's calls that an engine carries out, begun before they are asked for."""
+"""Runs an embedder's calls on an engine and starts them before their results are needed."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 SECONDS = 2.0
-"""How long a part is meant to take."""
+"""How long a part should take."""
 
 TAIL = 0.25
-"""Of a part, what is still to come when the next one begins, so that nobody waits in between."""
+"""The next part starts when this share of the running one is left, so that the engine is never idle."""
 
 FIRST_CHARACTERS, MOST_CHARACTERS = 1 << 16, 1 << 25
 MOST_DOCUMENTS = 1 << 15
 TRIES = 3
-"""How often a document may be part of a query that failed as a whole."""
+"""How many failed queries a document may be part of."""
 
 PATIENCE = 5.0
-"""Seconds for a query to end that nobody waits for any more."""
+"""Seconds to wait for an abandoned query to end."""
 
 Key: TypeAlias = "tuple[str, tuple[Span, ...]]"
 Map: TypeAlias = "Callable[[Sequence[Document]], Iterator[list[Answer]]]"
@@ -42,7 +42,7 @@ Map: TypeAlias = "Callable[[Sequence[Document]], Iterator[list[Answer]]]"
 
 @dataclass(slots=True)
 class _Wanted:
-    """A document that was, or will be, asked for, `times` times yet; `round` is that of the latest announcement."""
+    """A document to embed. It will be requested `times` more times; `round` is the number of its last announcement."""
 
     document: Document
     round: int
@@ -52,7 +52,7 @@ class _Wanted:
 
 
 class _Part:
-    """One query, on a thread of its own, which puts what comes of it into a queue."""
+    """One query, run on its own thread, which puts its answers into a queue."""
 
     def __init__(self, run_query: Map, wanted: list[_Wanted], put: SimpleQueue[_News]) -> None:
         self.wanted, self.started, self.given = wanted, time.monotonic(), 0
@@ -80,7 +80,7 @@ class _Part:
                 if self._over.is_set():
                     return
             self._put.put((self, None))
-        except Exception as error:  # noqa: BLE001 - it is raised where the answers are waited for
+        except Exception as error:  # noqa: BLE001 - the thread that waits for the answers raises it
             self._put.put((self, error))
 
 
@@ -88,11 +88,11 @@ _News: TypeAlias = "tuple[_Part, list[Answer] | Exception | None]"
 
 
 class Ahead(Calls):
-    """`Calls` whose `embed_late` finds most of its answers there, or under way.
+    """`Calls` whose `embed_late` mostly returns answers that were computed ahead or are already under way.
 
-    What was announced is mapped part by part, each as large as the engine does in two seconds; the next begins towards
-    the end of the one before, so that little is embedded and not written yet when the driver is killed. A query that
-    fails as a whole, since a worker died, is begun again with what of it has no answer.
+    Announced documents are mapped in parts that take about two seconds each. The next part starts shortly before the
+    running one ends, so only a few embedded documents are unwritten if the driver is killed. If a whole query fails
+    because a worker died, its unanswered documents are submitted again.
     """
 
     def __init__(self, embedder: Embedder, run_query: Map, batches: int) -> None:
@@ -106,7 +106,7 @@ class Ahead(Calls):
         self._size, self._round, self._ended = FIRST_CHARACTERS, 0, 0.0
 
     def expect(self, documents: Iterable[Document]) -> None:
-        """Begin with `documents`; they will be asked for after all those that were announced before."""
+        """Announce `documents`, which will be requested after all that were announced before, and start on them."""
         self._round += 1
         for document in documents:
             self._note(document).times += 1
@@ -114,19 +114,19 @@ class Ahead(Calls):
 
     @property
     def hungry(self) -> bool:
-        """Whether more should be announced for the engine to have enough to do."""
+        """Whether the engine needs more announced documents to stay busy."""
         return self._queued < self._size
 
     @property
     def most_characters(self) -> float:
-        """Those of a batch: what waits for the rest of a slice is not written yet."""
+        """The characters of one batch. A larger slice would delay writing vectors that are ready."""
         return self._size / self._batches
 
     def embed_late(self, documents: Iterable[Document]) -> list[FloatArray]:
-        """See `Embedder.embed_late`, whose errors these are.
+        """Like `Embedder.embed_late`, including its errors.
 
         Raises:
-            EngineError: the engine failed, again and again.
+            EngineError: the engine failed repeatedly.
         """
         wanted = [self._note(document, now=True) for document in documents]
         self._submit()
@@ -137,7 +137,7 @@ class Ahead(Calls):
         except InputError as error:
             if error.index is not None:
                 self._drop(wanted[error.index : error.index + 1])
-            raise  # the others will be asked for again
+            raise  # the other documents will be requested again
         except TwofoldError:
             self._drop(wanted)
             raise
@@ -148,7 +148,6 @@ class Ahead(Calls):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait for nothing any more."""
         for part in self._parts:
             part.close()
 
@@ -169,7 +168,7 @@ class Ahead(Calls):
         return wanted
 
     def _submit(self) -> None:
-        """Begin the next part where the one before is nearly done."""
+        """Start the next part if the running ones are nearly done."""
         while self._queue and all(part.left <= TAIL * len(part.wanted) for part in self._parts):
             some: list[_Wanted] = []
             characters = 0
@@ -183,7 +182,7 @@ class Ahead(Calls):
         self._parts.append(_Part(self._run_query, some, self._news))
 
     def _take(self) -> None:
-        """Wait for the next answers, or for the end of a part."""
+        """Wait for the next answers or the end of a part."""
         part, news = self._news.get()
         if isinstance(news, list):
             for one, answer in zip(part.wanted[part.given :], news, strict=False):
@@ -199,25 +198,25 @@ class Ahead(Calls):
         self._submit()
 
     def _learn(self, part: _Part) -> None:
-        """Make the next part one of about `SECONDS`."""
+        """Size the next part to take about `SECONDS`."""
         now = time.monotonic()
         seconds, self._ended = now - max(part.started, self._ended), now
         fitting = int(part.characters * SECONDS / max(seconds, 1e-3))
         self._size = max(1, min(fitting, 4 * self._size, MOST_CHARACTERS))
 
     def _again(self, part: _Part, error: Exception) -> None:
-        """Begin what has no answer once more, before all else."""
+        """Queue the unanswered documents of a failed part first."""
         lacking = [one for one in part.wanted if one.answer is None]
         for one in lacking:
             one.tries += 1
         if isinstance(error, TwofoldError) or any(one.tries >= TRIES for one in lacking):
             said = f"{type(error).__name__}: {error}".strip().splitlines()
-            raise EngineError(f"the engine failed {TRIES} times on the same documents; at last: {said[-1]}") from error
+            raise EngineError(f"the engine failed {TRIES} times on the same documents; last: {said[-1]}") from error
         self._queue.extendleft(reversed(lacking))
         self._queued += sum(len(one.document.text) for one in lacking)
 
     def _drop(self, wanted: Sequence[_Wanted]) -> None:
-        """Forget what nobody will ask for: these, where they were for the last time, and those of earlier rounds."""
+        """Forget these documents if this was their last request, and all documents of earlier rounds."""
         for one in wanted:
             one.times -= 1
             if one.times <= 0:

@@ -1,4 +1,4 @@
-"""What each row of a batch gets, a vector or an error of its own, and how that travels between processes."""
+"""The answers for the rows of a batch, each its vectors or its error, and their form between processes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Answer: TypeAlias = "FloatArray | TwofoldError"
-"""The vectors of a row, shape (spans, dimensions), or why it has none."""
+"""The vectors of a row, shape (spans, dimensions), or the error that prevented them."""
 
 VECTORS, FAILURE = "vectors", "failure"
 LITTLE_FLOAT = np.dtype("<f4")
 
 
 def embed_each(embed: Callable[[Sequence[T]], Sequence[FloatArray]], items: Sequence[T]) -> list[Answer]:
-    """Embed `items` at once; an error that is of some of them is theirs alone, and the others have their vectors.
+    """Embed `items` at once. An error about some items is returned for these only; the others get their vectors.
 
-    An error that is of none, such as a refused key, is each one's that has no vector yet.
+    An error about no particular item, such as a rejected key, is returned for every item without a vector.
     """
     answers: dict[int, Answer] = {}
     left = list(range(len(items)))
@@ -38,7 +38,7 @@ def embed_each(embed: Callable[[Sequence[T]], Sequence[FloatArray]], items: Sequ
         try:
             answers.update(zip(left, embed([items[place] for place in left]), strict=True))
         except InputError as error:
-            if error.index is not None:  # it is said before any work, so that another call costs next to nothing
+            if error.index is not None:  # raised before any work, so another call costs almost nothing
                 answers[left.pop(error.index)] = error
                 continue
             answers.update(dict.fromkeys(left, error))
@@ -52,14 +52,14 @@ def embed_each(embed: Callable[[Sequence[T]], Sequence[FloatArray]], items: Sequ
 
 
 def is_of_a_row(error: TwofoldError) -> bool:
-    """Whether an error is one row's own, so that others may do better."""
+    """Whether an error concerns one row, so that other rows may succeed."""
     if isinstance(error, InputError):
         return error.index is not None
     return isinstance(error, RequestRefused) and error.status in OF_THE_DOCUMENT
 
 
 def pack(answers: Sequence[Answer]) -> pa.StructArray:
-    """Answers as a column of Arrow: the vectors' bytes, or the error's fields in JSON."""
+    """Answers as an Arrow column: the bytes of the vectors, or the fields of the error as JSON."""
     import pyarrow as pa  # noqa: PLC0415 - an extra brings it
 
     failures = [_written(one) if isinstance(one, TwofoldError) else None for one in answers]
@@ -69,7 +69,7 @@ def pack(answers: Sequence[Answer]) -> pa.StructArray:
 
 
 def unpack(column: Any, dimensions: int) -> list[Answer]:
-    """The answers that `pack` wrote."""
+    """The inverse of `pack`."""
     found: list[Answer] = []
     for one in column:
         failure, vectors = one[FAILURE].as_py(), one[VECTORS].as_py()
@@ -81,7 +81,7 @@ def unpack(column: Any, dimensions: int) -> list[Answer]:
 
 
 def _alone(error: ProviderError, number: int) -> ProviderError:
-    """The part of a call's error that is of one of its inputs."""
+    """The part of a call's error that concerns input `number`."""
     return type(error)(error.failed.get(number, str(error)), status=error.status, request_id=error.request_id)
 
 

@@ -1,4 +1,4 @@
-"""`Engine`: Daft maps documents to vectors, on this machine or on a Ray cluster; all else stays with the driver."""
+"""Maps documents to vectors with Daft, on this machine or a Ray cluster. Everything else stays in the driver."""
 
 from __future__ import annotations
 
@@ -25,38 +25,37 @@ if TYPE_CHECKING:
     from twofold.jobs.distributed.places import Sent
 
 BATCHES = 8
-"""Batches for each place in one query: small enough that nobody waits long for the last one, or loses much by it."""
+"""Batches for each place in a query. Small batches keep the wait for the last one short and lose little in a crash."""
 
 MOST_DOCUMENTS = 512
-"""Of a batch."""
+"""The most documents in a batch."""
 
 SECONDS = 10.0
-"""In which a cluster must answer."""
+"""How long to wait for a connection to the cluster."""
 
 
 class Engine:
-    """Daft: its native runner on this machine, or its Ray runner on a cluster.
+    """Runs embedding on Daft: with its native runner on this machine, or its Ray runner on a cluster.
 
-    The engine maps documents to vectors, and nothing else: what is compared, checked, written and resumed is that of a
-    local run. A process has one runner; the first `Engine` chooses it.
+    The engine only maps documents to vectors. Comparing, checking, writing and resuming work as in a local run. A
+    process has one runner, which the first `Engine` selects.
 
     Args:
-        address: of a Ray cluster: `auto` for the one that this machine belongs to, or `10.0.0.1:6379`; None is Daft's
-            native runner, on this machine alone.
-        at_once: batches that each process embeds at the same time; None is one for each GPU that it sees, else one for
-            each group of threads.
+        address: the Ray cluster: `auto` for the one that this machine belongs to, or an address such as
+            `10.0.0.1:6379`. None selects Daft's native runner on this machine.
+        at_once: how many batches each process embeds at the same time. None means one for each visible GPU, or one for
+            each group of threads on a CPU.
 
     Raises:
-        MissingExtra: the extra `daft`, or `ray`, is not installed.
-        InputError: an option.
-        EngineError: no cluster answers, or this process has another runner already.
+        MissingExtra: the extra `daft` or `ray` is not installed.
+        InputError: an option is invalid.
+        EngineError: no cluster answers, or this process already uses the other runner.
     """
 
     def __init__(self, address: str | None = None, *, at_once: int | None = None) -> None:
-        """Choose the runner, and join the cluster."""
         if at_once is not None and at_once < 1:
             raise InputError(f"at_once={at_once}: it must be at least 1")
-        os.environ.setdefault("DAFT_PROGRESS_BAR", "0")  # ours is drawn
+        os.environ.setdefault("DAFT_PROGRESS_BAR", "0")  # we show our own progress bar
         with extra("daft"):
             import daft  # noqa: PLC0415 - optional
             import pyarrow as pa  # noqa: F401, PLC0415 - optional
@@ -64,10 +63,10 @@ class Engine:
         self._run_on(address)
 
     def calls(self, embedder: Embedder) -> Ahead:
-        """What a job asks for its vectors, a context manager.
+        """The `Calls` of a job: a context manager that computes its vectors on this engine.
 
         Raises:
-            InputError: an embedder whose key or client cannot travel to other machines.
+            InputError: the embedder has a key or client that cannot be sent to other machines.
         """
         if self.address is not None:
             embedder.check_travels()
@@ -75,12 +74,12 @@ class Engine:
 
     @property
     def processes(self) -> int:
-        """How many embed: nodes of the cluster that are alive, or this one."""
+        """How many processes embed: the live nodes of the cluster, or 1 on this machine."""
         return len(self._nodes()) if self.address is not None else 1
 
     @property
     def places(self) -> int:
-        """How many batches are worked on at the same time, about."""
+        """About how many batches are embedded at the same time."""
         if self.address is None:
             return self.at_once or os.cpu_count() or 1
         nodes = self._nodes()
@@ -90,13 +89,13 @@ class Engine:
 
     @property
     def batches(self) -> int:
-        """Into how many a query is cut."""
+        """How many batches a query is split into."""
         return BATCHES * self.places
 
     def map(self, embedder: Embedder, documents: Sequence[Document]) -> Iterator[list[Answer]]:
-        """The answers of `documents`, in their order, some at a time as they come. Blocks; safe from several threads.
+        """The answers for `documents`, in order, some at a time as they arrive. Blocks. Several threads may call it.
 
-        Any exception is the engine's: a document's is among the answers.
+        Errors about documents are among the answers. An exception means that the engine failed.
         """
         import pyarrow as pa  # noqa: PLC0415 - an extra brings it
 
@@ -114,12 +113,12 @@ class Engine:
             found += len(answers)
             yield answers
         if found != len(documents):
-            raise EngineError(f"Daft gave {found} rows for {len(documents)}")
+            raise EngineError(f"Daft returned {found} rows for {len(documents)} documents")
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _mapper(self, sent: Sent, size: int) -> Any:
-        """The one function that Daft calls; it is carried out in the process that runs a node's part of the query."""
+        """The function that Daft calls, in the process that runs a node's part of the query."""
         kinds = self._daft.DataType
         answer = kinds.struct({VECTORS: kinds.binary(), FAILURE: kinds.string()})
         decorate = self._daft.func.batch(
@@ -134,7 +133,7 @@ class Engine:
     def _run_on(self, address: str | None) -> None:
         try:
             if address is None:
-                with suppress(self._daft.exceptions.DaftCoreException):  # there is one, which is looked at below
+                with suppress(self._daft.exceptions.DaftCoreException):  # a runner is set already and checked below
                     self._daft.set_runner_native()
             else:
                 with extra("ray"):
@@ -146,21 +145,27 @@ class Engine:
                     self._daft.set_runner_ray(noop_if_initialized=True)
         except OSError as error:
             raise EngineError(
-                f"no Ray cluster at {address!r}: start one by `ray start --head`, or leave the address out to use this "
-                f"machine alone ({error})"
+                f"no Ray cluster at {address!r}: start one with `ray start --head`, or leave out the address to use "
+                f"only this machine ({error})"
             ) from None
         except ValueError as error:
-            raise InputError(f"address={address!r}: it is 'auto', or like '10.0.0.1:6379' ({error})") from None
+            raise InputError(
+                f"address={address!r}: expected 'auto' or an address like '10.0.0.1:6379' ({error})"
+            ) from None
         runner = self._daft.runners.get_or_infer_runner_type()
         wanted = "native" if address is None else "ray"
         if runner != wanted:
-            raise EngineError(f"this process uses Daft's {runner} runner already: start another for the {wanted} one")
+            raise EngineError(
+                f"this process already uses Daft's {runner} runner: start another process for the {wanted} runner"
+            )
         import pyarrow as pa  # noqa: PLC0415 - an extra brings it
 
-        self._daft.from_arrow(pa.table({"": ["the first query starts what two threads must not start"]})).collect()
+        self._daft.from_arrow(
+            pa.table({"": ["the first query starts Daft, which two threads must not do at once"]})
+        ).collect()
 
     def _nodes(self) -> list[dict[str, float]]:
-        """What each node that is alive and computes has."""
+        """The resources of each live node with a CPU."""
         import ray  # noqa: PLC0415 - optional
 
         nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call] # the library's
@@ -171,10 +176,10 @@ class Engine:
 
 
 def reach(address: str) -> None:
-    """See whether something answers at a host and port, which Ray itself waits minutes for.
+    """Check that a host and port accept connections, because Ray itself waits minutes for them.
 
     Raises:
-        OSError: nothing does.
+        OSError: the connection fails.
     """
     place = urlsplit(address if "://" in address else f"//{address}")
     if place.hostname is not None and place.port is not None:
@@ -182,14 +187,14 @@ def reach(address: str) -> None:
 
 
 def texts(documents: Sequence[Document]) -> Any:
-    """Their texts as a column of Arrow."""
+    """The texts as an Arrow column."""
     import pyarrow as pa  # noqa: PLC0415 - an extra brings it
 
     return pa.array([document.text for document in documents], pa.large_string())
 
 
 def spans(documents: Sequence[Document]) -> Any:
-    """Their spans, each document's in one list of offsets; null for one that is whole."""
+    """The spans as an Arrow column: one flat list of offsets for each document, null for a whole text."""
     import pyarrow as pa  # noqa: PLC0415 - an extra brings it
 
     flat = [None if each.is_whole else [offset for span in each.spans for offset in span] for each in documents]
@@ -197,8 +202,8 @@ def spans(documents: Sequence[Document]) -> Any:
 
 
 def embed_columns(sent: Sent, text: Any, spans: Any) -> Any:
-    """What a worker does with a batch: the answers of its rows, as a column."""
-    from twofold.documents import Document  # noqa: PLC0415 - a worker has nothing loaded
+    """Embed a batch in a worker. Returns the answers of its rows as an Arrow column."""
+    from twofold.documents import Document  # noqa: PLC0415 - a worker starts without our modules
 
     documents = [
         Document.whole(one) if flat is None else Document(one, tuple(zip(flat[::2], flat[1::2], strict=True)))

@@ -1,4 +1,4 @@
-"""The embedders of a process that an engine runs: one for each batch that it works on at the same time."""
+"""The embedders of a worker process: one for each batch that it embeds at the same time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Sent(NamedTuple):
-    """What a worker is told. It holds settings and no key: a worker reads that from its own environment.
+    """What is sent to a worker: settings, but no key. A worker reads the key from its own environment.
 
     Attributes:
-        embedder: its pickle.
-        name: of the one that the pickle is of.
-        at_once: batches that a process embeds at the same time; None is one for each GPU, or for each group of threads.
-        part: of a hosted model's quota, that of each process.
+        embedder: the pickled embedder.
+        name: identifies the original embedder in the process that sent it.
+        at_once: batches that a process embeds at the same time; None means one for each GPU or group of threads.
+        part: the share of a hosted model's quota for each process.
     """
 
     embedder: bytes
@@ -35,17 +35,16 @@ class Sent(NamedTuple):
 
 
 class Places:
-    """Embedders that wait for a batch."""
+    """A pool with one embedder for each place. Several places may share the same embedder."""
 
     def __init__(self, embedders: list[Embedder]) -> None:
-        """Take one for each place; they may be the same."""
         self._free: SimpleQueue[Embedder] = SimpleQueue()
         for embedder in embedders:
             self._free.put(embedder)
 
     @contextmanager
     def one(self) -> Iterator[Embedder]:
-        """The next that is free, waited for."""
+        """Wait for a free embedder and use it."""
         embedder = self._free.get()
         try:
             yield embedder
@@ -57,11 +56,11 @@ KEPT = 8
 
 _lock = threading.Lock()
 _own: dict[str, Embedder] = {}
-"""The latest embedders that this process sent, by their names: they have their keys, and what is loaded, with them."""
+"""The last embedders that this process sent, by name. They keep their keys and loaded weights."""
 
 
 def send(embedder: Embedder, at_once: int | None = None, part: float = 1.0) -> Sent:
-    """What to tell a worker; one in this process finds this very embedder again."""
+    """What to send to a worker. A worker in this process uses this same embedder again."""
     with _lock:
         name = next((name for name, one in _own.items() if one is embedder), None) or uuid.uuid4().hex
         _own.pop(name, None)
@@ -72,16 +71,16 @@ def send(embedder: Embedder, at_once: int | None = None, part: float = 1.0) -> S
 
 
 def places(sent: Sent) -> Places:
-    """This process's places for what it was sent, made once: weights stay loaded from one query to the next."""
+    """This process's places for `sent`, created once so that weights stay loaded between queries."""
     with _lock:
         return _places(sent)
 
 
 @lru_cache(maxsize=4)
 def _places(sent: Sent) -> Places:
-    embedder = _own.get(sent.name) or pickle.loads(sent.embedder)  # noqa: S301 - from our own driver
+    embedder = _own.get(sent.name) or pickle.loads(sent.embedder)  # noqa: S301 - sent by our own driver
     if embedder.backend.provider is not None:
-        from twofold.hosted.limiter import take_part  # noqa: PLC0415 - a hosted model has it loaded
+        from twofold.hosted.limiter import take_part  # noqa: PLC0415 - loaded already by the hosted backend
 
         take_part(sent.part)
         under_way = max(1, round(embedder.settings.concurrency * sent.part))
@@ -96,13 +95,13 @@ def _places(sent: Sent) -> Places:
 
 
 def _devices() -> int:
-    """How many GPUs this process sees; a local model has loaded torch."""
+    """How many GPUs this process sees. A local model has already loaded torch."""
     torch = sys.modules.get("torch")
     return 0 if torch is None else int(torch.cuda.device_count())
 
 
 def _groups() -> int:
-    """How often the threads that one batch takes are there: Ray gives each of a node's tasks one thread."""
+    """How many batches the cores can serve, given the threads that each uses. Ray allows each task one thread."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, cores // int(threads)) if threads.isdigit() and int(threads) else 1

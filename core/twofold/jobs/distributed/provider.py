@@ -1,4 +1,4 @@
-"""Twofold as a provider of Daft's AI functions: any `Embedder`, on either side or under any task.
+"""A provider for Daft's AI functions: any `Embedder`, for either side or any task.
 
 from daft.functions import embed_text
 frame.with_column("vector", embed_text(frame["text"], provider=TwofoldProvider(Embedder("fake:"))))
@@ -37,16 +37,16 @@ log = logging.getLogger("twofold.daft")
 
 
 class TwofoldProvider(Provider):
-    """A provider for `daft.functions.embed_text`, by object or, once attached to Daft's session, by its name.
+    """A provider for `daft.functions.embed_text`. Pass the object, or attach it to Daft's session and pass its name.
 
     Args:
-        embedder: what embeds; None makes one of the `model` that `embed_text` is given.
+        embedder: computes the vectors; None creates one from the `model` given to `embed_text`.
         side: "document" or "query".
-        task: any task of the model's, in place of a side.
-        name: under which it is attached.
+        task: any task of the model, instead of a side.
+        name: its name in Daft's session.
 
     Raises:
-        InputError: another side, or a task that the model does not have.
+        InputError: the side or the task is unknown.
     """
 
     def __init__(
@@ -57,7 +57,6 @@ class TwofoldProvider(Provider):
         task: str | None = None,
         name: str = "twofold",
     ) -> None:
-        """Check the side and the task."""
         way = Way(side, task)
         if task is not None and embedder is not None:
             embedder.card.task(task)
@@ -65,22 +64,21 @@ class TwofoldProvider(Provider):
 
     @property
     def name(self) -> str:
-        """Its name in Daft's session."""
         return self._name
 
     def get_text_embedder(
         self, model: str | None = None, dimensions: int | None = None, **options: Any
     ) -> TextEmbedderDescriptor:
-        """What Daft makes a plan of; it holds settings, and no key.
+        """The descriptor that Daft puts into a plan. It holds settings but no key.
 
         Args:
-            model: another model than the embedder's.
-            dimensions: another size than the embedder's.
-            options: Daft's own: `batch_size`, `concurrency`, `num_gpus`; `on_error`: "raise" ends the query at a text
-                that cannot be embedded, "log" and "ignore" give that row, and no other, null.
+            model: overrides the embedder's model.
+            dimensions: overrides the embedder's dimensions.
+            options: Daft's `batch_size`, `concurrency` and `num_gpus`; and `on_error`: "raise" ends the query at a text
+                that cannot be embedded, "log" and "ignore" return null for that row only.
 
         Raises:
-            InputError: no model, an option that Daft does not know, or an embedder whose key cannot travel.
+            InputError: the model is missing, an option is unknown, or the embedder has a key that cannot be sent.
         """
         own: dict[str, Any] = {
             name: value for name, value in (("model", model), ("dimensions", dimensions)) if value is not None
@@ -104,7 +102,7 @@ class TwofoldProvider(Provider):
 
 
 def _descriptor(name: str, embedder: Embedder, way: Way, on_error: OnError, udf: UDFOptions) -> _Descriptor:
-    """Where the function runs decides what has to travel, and into how many parts a quota is cut."""
+    """The place where the function runs decides whether the embedder is sent and how a quota is shared."""
     cluster = get_or_infer_runner_type() == "ray"
     if cluster or udf.concurrency is not None:
         embedder.check_travels()
@@ -113,7 +111,7 @@ def _descriptor(name: str, embedder: Embedder, way: Way, on_error: OnError, udf:
 
 
 def _nodes() -> int:
-    import ray  # noqa: PLC0415 - Daft's runner has it
+    import ray  # noqa: PLC0415 - loaded already by Daft's runner
 
     nodes: list[dict[str, Any]] = ray.nodes() if ray.is_initialized() else []  # type: ignore[no-untyped-call]
     return max(1, sum(bool(node["Alive"] and node["Resources"].get("CPU", 0) >= 1) for node in nodes))
@@ -121,7 +119,7 @@ def _nodes() -> int:
 
 @dataclass
 class _Descriptor(TextEmbedderDescriptor):
-    """What travels in a plan."""
+    """What a plan contains."""
 
     provider: str
     model: str
@@ -147,20 +145,20 @@ class _Descriptor(TextEmbedderDescriptor):
         return self.udf
 
     def instantiate(self) -> TextEmbedder:
-        return _TextEmbedder(self)  # type: ignore[return-value] # Daft passes null on, and takes it back
+        return _TextEmbedder(self)  # type: ignore[return-value] # Daft passes nulls and accepts them back
 
 
 class _TextEmbedder:
-    """What works on a batch, in whatever process Daft chose."""
+    """Embeds batches, in the process that Daft chose."""
 
     def __init__(self, descriptor: _Descriptor) -> None:
         self._is = descriptor
 
     def embed_text(self, text: list[str | None]) -> list[FloatArray | None]:
-        """The vector of each text, shape (dimensions,); None for null, and for one that is passed over.
+        """The vector of each text, shape (dimensions,); None for null and for a skipped text.
 
         Raises:
-            TwofoldError: the first text that cannot be embedded, unless it is passed over.
+            TwofoldError: a text cannot be embedded and `on_error` is "raise", or the error is about no particular text.
         """
         there = [number for number, one in enumerate(text) if one is not None]
         some = [one for one in text if one is not None]
@@ -175,5 +173,5 @@ class _TextEmbedder:
                     answer.renumber(there)
                 raise answer
             elif self._is.on_error == "log":
-                log.warning("a row is passed over: %s", answer)
+                log.warning("skipped a row: %s", answer)
         return found

@@ -1,4 +1,4 @@
-"""`EmbedBatch`: the callable class that Ray Data's `map_batches` takes.
+"""A callable class for Ray Data's `map_batches`.
 
 dataset.map_batches(EmbedBatch, fn_constructor_args=[embedder], compute=ActorPoolStrategy(size=4), batch_size=256)
 """
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 
 class EmbedBatch:
-    """Adds the vectors of a column of texts to batches; one instance is one of Ray Data's actors.
+    """Adds vectors for a column of texts to each batch. Each instance is one of Ray Data's actors.
 
-    A text that cannot be embedded costs its row alone: that has null in place of a vector, and says why.
+    A text that cannot be embedded affects only its own row, which gets a null vector and the reason.
 
     Args:
-        embedder: what embeds. It travels as its settings: an actor reads a key from its own environment.
-        column: of the texts, read.
-        vector, error: the columns that are added: the vectors, and what is wrong with a row that has none.
+        embedder: computes the vectors. Only its settings are sent. An actor reads the key from its own environment.
+        column: the column with the texts.
+        vector, error: names of the added columns: the vectors, and the reason if a row has none.
         side: "document" or "query".
-        task: under this task of the model's, in place of a side.
-        actors: how many share a hosted model's quota: each uses its part.
+        task: any task of the model, instead of a side.
+        actors: how many actors share a hosted model's quota. Each uses an equal part.
     """
 
     def __init__(
@@ -50,15 +50,14 @@ class EmbedBatch:
         task: str | None = None,
         actors: int = 1,
     ) -> None:
-        """Make the actor's own embedder; weights are loaded at the first batch."""
         self._sent = Sent(pickle.dumps(embedder), part=1 / actors)
         self._column, self._vector, self._error, self._way = column, vector, error, Way(side, task)
 
     def __call__(self, batch: Mapping[str, Any] | pa.Table) -> pa.Table:
-        """The batch with both columns, in Arrow whatever it came in.
+        """The batch with both columns added, as an Arrow table.
 
         Raises:
-            TwofoldError: what is of no row: a key that is refused, a model that is not there.
+            TwofoldError: an error about no particular row, such as a rejected key or a missing model.
         """
         with extra("ray"):
             import pyarrow as pa  # noqa: PLC0415 - optional
@@ -82,5 +81,5 @@ class EmbedBatch:
 
 
 def _plain(values: Any) -> Any:
-    """A column that Arrow takes: rows of an array of more dimensions become lists."""
+    """A column that Arrow accepts. The rows of a multidimensional array become lists."""
     return values if not isinstance(values, np.ndarray) or values.ndim == 1 else list(values)

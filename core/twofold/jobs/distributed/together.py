@@ -1,4 +1,4 @@
-"""The answers of many rows as one call gives them: their vectors, or one error."""
+"""Combines the answers of many rows into the result of one call: all vectors, or one error."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 def vectors_of(given: Sequence[Answer | None]) -> list[FloatArray]:
-    """The vectors of all, or the error that a call of the embedder itself would raise.
+    """The vectors of all rows, or the error that a direct call of the embedder would raise.
 
     Raises:
-        InputError, ProviderError, TwofoldError: see there.
+        InputError: the first error about one text.
+        ProviderError: with all partial vectors and failures.
+        TwofoldError: any other error.
     """
     failed: dict[int, TwofoldError] = {}
     there: dict[int, FloatArray] = {}
@@ -40,7 +42,7 @@ def vectors_of(given: Sequence[Answer | None]) -> list[FloatArray]:
 
 
 def _together(failed: dict[int, ProviderError], there: dict[int, FloatArray]) -> ProviderError:
-    """One error for all; where they differ, the one that is not of a document says what happened."""
+    """Combine the errors of several rows. An error about no particular row takes precedence."""
     others = (error for error in failed.values() if not is_of_a_row(error))
     worst = next(others, next(iter(failed.values())))
     return type(worst)(

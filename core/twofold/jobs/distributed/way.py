@@ -1,4 +1,4 @@
-"""How the texts of a column go in: as one side, or under a task."""
+"""How the texts of a column are embedded: for one side, or with a task."""
 
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ Side: TypeAlias = Literal["document", "query"]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A side, or a task in its place.
+    """A side, or a task instead of it.
 
     Raises:
-        InputError: another side.
+        InputError: the side is unknown.
     """
 
     side: Side = "document"
     task: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a side that is none."""
         if self.side not in ("document", "query"):
             raise InputError(f"side={self.side!r}: choose 'document' or 'query'")
 
     def embed_each(self, embedder: Embedder, texts: Sequence[str]) -> list[Answer]:
-        """The vector of each text, shape (1, dimensions), or what is wrong with it."""
+        """The vector of each text, shape (1, dimensions), or its error."""
         return embed_each(lambda some: list(self._embed(embedder, some)[:, None]), texts)
 
     def _embed(self, embedder: Embedder, texts: Sequence[str]) -> FloatArray:

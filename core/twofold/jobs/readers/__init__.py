@@ -1,4 +1,4 @@
-"""Files as documents: one function for each kind of file, chosen by the ending of its name; `.gz` is looked through."""
+"""Reads files as documents: one function for each file type, chosen by the suffix. A final `.gz` is ignored."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ READERS: dict[str, Reader] = {
 
 
 def reader_of(source: Source) -> Reader:
-    """What reads a file; one whose name says nothing is text."""
+    """The reader for a file. Files with an unknown suffix are read as text."""
     return READERS.get(source.suffix, read_text)
 
 
 def known_suffixes() -> list[str]:
-    """The endings of files that a folder is searched for."""
+    """The suffixes of the files that are read from folders."""
     return sorted(READERS)

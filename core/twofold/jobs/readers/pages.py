@@ -1,4 +1,4 @@
-"""HTML and PDF: what a reader of the page would read."""
+"""Reads the visible text of HTML and PDF pages."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from twofold.jobs.readers.source import Source
 
 UNREAD = ("script", "style", "noscript", "template", "svg", "head")
-"""Parts of a page that nobody reads."""
+"""Elements whose content is not visible text."""
 READ = ("NavigableString", "CData")
-"""Beautiful Soup's names for what is text; comments and declarations have others."""
+"""Beautiful Soup's classes for text. Comments and declarations have other classes."""
 BLOCKS = (
     *("p", "div", "section", "article", "header", "footer", "main", "aside", "nav", "figure", "figcaption", "form"),
     *("h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "dl", "dt", "dd", "table", "tr", "td", "th", "caption"),
     *("blockquote", "pre", "hr", "br", "address", "details", "summary", "fieldset", "option"),
 )
-"""What stands on lines of its own; everything else is in the middle of a sentence."""
+"""Elements that begin and end a line. All others are inline."""
 
 
 def read_html(source: Source) -> Iterator[Found]:
-    """The page's text, paragraph by paragraph, with its title as a field.
+    """The page's text, one line for each block, with its title as a field.
 
     Raises:
         MissingExtra: Beautiful Soup is not installed.
@@ -40,7 +40,7 @@ def read_html(source: Source) -> Iterator[Found]:
         from bs4 import BeautifulSoup  # noqa: PLC0415 - optional
     with source.open() as stream:
         raw = stream.read()
-    with warnings.catch_warnings(action="ignore"):  # that a file looks like a name, or like XML
+    with warnings.catch_warnings(action="ignore"):  # it warns if the content looks like a file name or XML
         page = BeautifulSoup(raw, "html.parser", from_encoding=source.encoding)
     title = " ".join(page.title.get_text().split()) if page.title else ""
     lines = (re.sub(r"[^\S\n]+", " ", line).strip() for line in "".join(_strings(page)).split("\n"))
@@ -48,7 +48,7 @@ def read_html(source: Source) -> Iterator[Found]:
 
 
 def _strings(page: BeautifulSoup) -> Iterator[str]:
-    """What is read of a page, in order, with a line feed where a block begins and ends; in time linear in its size."""
+    """The visible strings of a page, in order, with a line feed at both ends of each block. Takes linear time."""
     ends: list[tuple[str, Iterator[Any]]] = [("", iter(page.contents))]
     while ends:
         end, contents = ends[-1]
@@ -68,22 +68,22 @@ def _strings(page: BeautifulSoup) -> Iterator[str]:
 
 
 def read_pdf(source: Source) -> Iterator[Found]:
-    """One document a page, with its number, the count of pages and the title as fields.
+    """One document for each page, with the page number, the number of pages and the title as fields.
 
     Raises:
         MissingExtra: pypdf is not installed.
-        InputError: a file that needs a password, or that is broken.
+        InputError: the file needs a password or is broken.
     """
     with extra("inputs"):
         import pypdf  # noqa: PLC0415 - optional
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells of each small fault that it puts right
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it logs every small fault that it repairs
     with source.open() as stream:
         try:
             yield from _pages(pypdf.PdfReader(stream))
         except (InputError, GeneratorExit):
             raise
-        except Exception as error:  # noqa: BLE001 - what a broken file makes pypdf raise is of many kinds
-            raise InputError(f"not a PDF that can be read: {error or type(error).__name__}") from None
+        except Exception as error:  # noqa: BLE001 - pypdf raises many types for broken files
+            raise InputError(f"not a readable PDF: {error or type(error).__name__}") from None
 
 
 def _pages(reader: Any) -> Iterator[Found]:

@@ -1,4 +1,4 @@
-"""JSON: a file of one object a line, or of one array of objects, or of one object."""
+"""Reads JSON Lines, and JSON files that hold one object or an array of objects."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def read_jsonl(source: Source) -> Iterator[Found | Broken]:
-    """One document a line."""
+    """One document for each line."""
     for number, line in source.lines():
         yield source.attempt(f"line {number}", lambda line=line: _parse(source.decode(line)))  # type: ignore[misc]
 
 
 def read_json(source: Source) -> Iterator[Found | Broken]:
-    """One document an object.
+    """One document for each object.
 
     Raises:
-        NoField: it holds no objects.
+        NoField: the file holds no objects.
     """
     parsed = _parse(source.read())
     for number, value in enumerate(parsed if isinstance(parsed, list) else [parsed]):
@@ -34,7 +34,7 @@ def _parse(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
-        raise InputError("nested too deeply to be read") from None
+        raise InputError("nested too deeply") from None
     except ValueError as error:
         raise InputError(f"not JSON: {error}") from None
 

@@ -1,4 +1,4 @@
-"""A file that is read, and what is found in it."""
+"""A file to read, and the documents found in it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 UTF8 = "utf-8"
 GZIP = ".gz"
 DIGITS = 16
-"""Hexadecimal digits of a record's id that is made of its text: no two of ten million are the same by chance."""
+"""Hexadecimal digits of an id derived from a record's text, enough for ten million records without a collision."""
 
 
 class Found(NamedTuple):
-    """A document in a file: its text and fields, and what tells it from the others there.
+    """A document found in a file.
 
     Attributes:
-        part: what follows the file's name in its id; empty where the file is one document.
-        id: one that the file itself gives it, in place of its name and part.
+        text: its text.
+        metadata: its fields.
+        part: what its id adds to the file's name; empty if the file is one document.
+        id: the record's own id, used instead of name and part.
     """
 
     text: str
@@ -42,11 +44,11 @@ class Found(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """What should have been a document and cannot be read.
+    """A document that cannot be read.
 
     Attributes:
-        reason: what is wrong, with its place in the file.
-        part: what would follow the file's name in its id.
+        reason: what is wrong and where in the file.
+        part: what its id would add to the file's name.
     """
 
     reason: str
@@ -54,17 +56,17 @@ class Broken(NamedTuple):
 
 
 class NoField(InputError):
-    """A file of records that have not the field that is to be read; in a folder it is passed over."""
+    """The file's records do not have the text field. Such files are skipped in folders."""
 
 
 @dataclass(slots=True)
 class Source:
-    """A file, and how it is to be read.
+    """A file and how to read it.
 
     Attributes:
         path: where it is.
-        encoding: of its text; None is UTF-8, or what the file itself says where it can (HTML).
-        text_field, id_field: which fields of a record are its text and its id.
+        encoding: its text encoding. None means UTF-8, or the encoding that an HTML file declares.
+        text_field, id_field: the fields of a record that hold its text and its id.
     """
 
     path: Path
@@ -76,62 +78,62 @@ class Source:
 
     @property
     def suffix(self) -> str:
-        """The ending that says what is in it, in small letters; of what is compressed where it ends in `.gz`."""
+        """The suffix in lower case, without a final `.gz`."""
         name = PurePath(self.path.name.lower())
         return PurePath(name.stem).suffix if name.suffix == GZIP else name.suffix
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """Its bytes, unpacked.
+        """Open the file and decompress it.
 
         Raises:
-            InputError: it cannot be read, now or further on.
+            InputError: the file cannot be read. May be raised while reading, too.
         """
         packed = self.path.name.lower().endswith(GZIP)
         try:
             with gzip.open(self.path) if packed else self.path.open("rb") as stream:
                 yield cast("BinaryIO", stream)
         except EOFError:
-            raise InputError("it ends in the middle of what is compressed") from None
+            raise InputError("the compressed file is truncated") from None
         except OSError as error:
             raise InputError(f"it cannot be read: {error.strerror or error}") from None
         except gzip.zlib.error as error:  # type: ignore[attr-defined] # gzip imports it
             raise InputError(f"it cannot be read: {error}") from None
 
     def read(self) -> str:
-        """All of it, as text."""
+        """The whole file as text."""
         with self.open() as stream:
             return self.decode(stream.read())
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Its lines that are not blank, numbered from 1; they end at a line feed and nowhere else."""
+        """The lines that are not blank, numbered from 1. Only a line feed ends a line."""
         encoding = self.encoding or UTF8
         with self.open() as stream:
             if "\n".encode(encoding) == b"\n":
                 lines: Iterable[bytes] = stream
-            else:  # two bytes or four a character: a line feed's byte is in others, too
+            else:  # UTF-16 or UTF-32: the byte of a line feed occurs in other characters
                 texts = self.decode(stream.read()).split("\n")
                 lines = (line.encode(encoding) if line.strip() else b"" for line in texts)
             yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
 
     def decode(self, raw: bytes) -> str:
-        """Bytes as text; a byte order mark is no part of it.
+        """Decode bytes and remove a byte order mark.
 
         Raises:
-            InputError: they are not of the encoding.
+            InputError: the bytes are invalid in this encoding.
         """
         encoding = self.encoding or UTF8
         try:
             return raw.decode(encoding).removeprefix("\ufeff")
         except UnicodeDecodeError as error:
             wrong = f"byte {raw[error.start]:#04x} at offset {error.start}" if error.start < len(raw) else error.reason
-            raise InputError(f"not {encoding.upper()}: {wrong}; name its encoding (latin-1, say)") from None
+            raise InputError(f"not {encoding.upper()}: {wrong}; set its encoding, such as latin-1") from None
 
     def attempt(self, place: str, parse: Callable[[], Any]) -> Found | Broken:
-        """The record that `parse` gives as a document: its text, an id where it has one, other fields as metadata.
+        """Parse a record into a document: its text, its id if it has one, and other fields as metadata.
 
         Raises:
-            NoField: the file's first record has no field of the text's name.
+            NoField: the file's first record does not have the text field.
         """
         where = f"{self.path}, {place}"
         self._records += 1
@@ -146,13 +148,13 @@ class Source:
 
     def _record(self, raw: Any) -> Found:
         if not isinstance(raw, dict):
-            raise NoField("not an object with a text in it")
+            raise NoField("not a JSON object")
         if self.text_field not in raw:
-            raise NoField(f"there is no field {self.text_field!r} among {_listed(raw)}")
+            raise NoField(f"no field {self.text_field!r} among {_listed(raw)}")
         text = raw[self.text_field]
         if not isinstance(text, str):
             raise InputError(f"field {self.text_field!r} is of type {type(text).__name__}, not a string")
-        if not is_blank(text):  # a blank one is for who reads the corpus
+        if not is_blank(text):  # blank texts are counted later, not rejected
             check_text(text, name=f"field {self.text_field!r}")
         key = self._id(raw)
         metadata = {name: _scalar(name, value) for name, value in raw.items() if self._is_metadata(name, value)}
@@ -160,7 +162,7 @@ class Source:
         return Found(text, metadata, self._part(text) if key is None else "", key)
 
     def _part(self, text: str) -> str:
-        """What tells a record that has no id from the others: a digest of its text, and its number among equal ones."""
+        """The id part of a record without an id: a digest of its text, and a number if the text occurred before."""
         digest = sha256(text.encode()).hexdigest()[:DIGITS]
         self._seen[digest] += 1
         count = self._seen[digest]
@@ -171,9 +173,7 @@ class Source:
             return None
         key = raw[self.id_field]
         if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
-            raise InputError(
-                f"field {self.id_field!r} is {key!r}: expected a string that is not empty, or a whole number"
-            )
+            raise InputError(f"field {self.id_field!r} is {key!r}: expected a non-empty string or an integer")
         return _encodable(self.id_field, str(key))
 
     def _is_metadata(self, name: str, value: object) -> bool:
@@ -189,7 +189,7 @@ def _scalar(name: str, value: Any) -> Scalar:
     try:
         return _encodable(name, json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"field {name!r} cannot be kept as JSON: {error}") from None
+        raise InputError(f"field {name!r} cannot be stored as JSON: {error}") from None
 
 
 def _encodable(name: str, value: str) -> str:

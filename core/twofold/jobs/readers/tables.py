@@ -1,4 +1,4 @@
-"""Tables: CSV, TSV and Parquet, a row a document; one column is its text, one may be its id."""
+"""Reads CSV, TSV and Parquet. Each row is a document; one column holds its text, and one may hold its id."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 DELIMITERS = ",;\t|"
 ROWS = 1024
-"""Rows of a Parquet file that are in memory at once."""
+"""Rows of a Parquet file in memory at once."""
 
 
 def read_csv(source: Source) -> Iterator[Found | Broken]:
-    """One document a row; the first row names the columns. A cell that is empty is no field.
+    """One document for each row. The first row names the columns. Empty cells are omitted from the metadata.
 
-    Commas, semicolons, tabs or bars between cells, whichever the first row has most of; tabs in a `.tsv`.
+    A `.tsv` is separated by tabs. Other files are separated by the most frequent of comma, semicolon, tab and bar in
+    the first row.
     """
-    csv.field_size_limit(2**31 - 1)  # its own limit is 128 KiB, less than a text may have
+    csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is less than a long text
     text = io.StringIO(source.read(), newline="")
     header = text.readline()
     text.seek(0)
@@ -38,11 +39,11 @@ def read_csv(source: Source) -> Iterator[Found | Broken]:
 
 
 def read_parquet(source: Source) -> Iterator[Found | Broken]:
-    """One document a row.
+    """One document for each row.
 
     Raises:
         MissingExtra: pyarrow is not installed.
-        InputError: it is no such file.
+        InputError: the file is not Parquet.
     """
     with extra("inputs"):
         import pyarrow as pa  # noqa: PLC0415 - optional
@@ -59,13 +60,13 @@ def read_parquet(source: Source) -> Iterator[Found | Broken]:
 
 
 def _cells(row: dict[str | None, Any], text_field: str) -> dict[str | None, Any]:
-    """A row's cells that are not empty; a text that is missing is an empty one.
+    """The row without empty cells. A missing text becomes an empty string.
 
     Raises:
-        InputError: it has more of them than there are names.
+        InputError: the row has more cells than there are columns.
     """
     if None in row:
-        raise InputError("more cells than the first row has names")
+        raise InputError("more cells than the first row has columns")
     return {
         name: value or "" if name == text_field else value
         for name, value in row.items()

@@ -1,4 +1,4 @@
-"""Plain text, Markdown, reStructuredText: a file is a document."""
+"""Reads plain text, Markdown and reStructuredText. Each file is one document."""
 
 from __future__ import annotations
 
@@ -13,5 +13,4 @@ if TYPE_CHECKING:
 
 
 def read_text(source: Source) -> Iterator[Found]:
-    """The file's text."""
     yield Found(source.read(), {})

@@ -164,9 +164,7 @@ def _check(ways: Sequence[Way], sizes: Sequence[int], forms: Sequence[Form], sam
     if len({way.name for way in ways}) < len(ways):
         raise InputError("two ways have the same name")
     if sample < 1 or not 0 <= loss < 1:
-        raise InputError(
-            f"sample={sample}, loss={loss}: sample must be at least 1, and loss at least 0 and below 1"
-        )
+        raise InputError(f"sample={sample}, loss={loss}: sample must be at least 1, and loss at least 0 and below 1")
     for way in ways:
         Cutting(way.chunk_tokens, way.late).check(way.embedder)
         for size in sizes:
