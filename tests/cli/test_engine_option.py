@@ -37,7 +37,10 @@ def test_an_engines_flags_need_an_engine(twofold: Run, tmp_path: Path, flags: tu
 
 @pytest.mark.parametrize(
     ("address", "exit_code", "said"),
-    [("nowhere", 2, "address='nowhere': expected 'auto' or an address like"), ("127.0.0.1:9", 1, "no Ray cluster at '127.0.0.1:9'")],
+    [
+        ("nowhere", 2, "address='nowhere': expected 'auto' or an address like"),
+        ("127.0.0.1:9", 1, "no Ray cluster at '127.0.0.1:9'"),
+    ],
 )
 def test_a_cluster_that_is_not_there_is_said_before_a_store_is_made(
     twofold: Run, tmp_path: Path, address: str, exit_code: int, said: str

@@ -27,7 +27,7 @@ def test_step_by_step(twofold: Run, notes: tuple[str, ...]) -> None:
     said = twofold("migrate", "plan", "notes", *notes, *NEW, "--no-trial")[1]
     assert "4 rows of 4 documents" in said
     assert "proved: fake-32d" in said
-    assert "advice: vectors will be larger: 64 dimensions, now 32" in said
+    assert "advice: vectors will be larger: 64 dimensions instead of 32" in said
     code, out, _ = twofold("migrate", "apply", "notes", *notes, *NEW)
     assert (code, out.partition(",")[0]) == (0, "4 rows embedded (26 tokens)")
     questions = Path("questions.jsonl")
@@ -64,7 +64,7 @@ def test_what_was_written_since_the_cutover_is_taken_back_or_kept(twofold: Run, 
     assert twofold("index", "most.jsonl", *notes, "--collection", "notes", *new)[0] == 0
     assert twofold("migrate", "rollback", "notes", *notes)[0] == 0
     code, _, err = twofold("migrate", "apply", "notes", *notes, *new)
-    assert (code, "1 of its rows are not in 'notes', or otherwise (most)" in err) == (1, True)
+    assert (code, "1 of its rows are missing from 'notes' or differ there (most)" in err) == (1, True)
     assert twofold("index", "most.jsonl", *notes, "--collection", "notes", *old)[0] == 0
     assert twofold("migrate", "apply", "notes", *notes, *new)[0] == 0  # nothing would be lost any more
     code, _, err = twofold("migrate", "rollback", "notes", *notes, "--discard")
@@ -93,7 +93,7 @@ def test_the_old_model_is_named_where_no_record_says_it(twofold: Run, notes: tup
         (("plan", "notes", *NEW, "--budget", "1"), "--budget is an option of apply, cutover and rollback, not of plan"),
         (("rollback", "notes", "--sample", "3"), "--sample is an option of plan and verify, not of rollback"),
         (("apply", "nowhere", *NEW), "no collection 'nowhere'"),
-        (("apply", "notes", *NEW, "--dimensions", "32"), "in this space already"),
+        (("apply", "notes", *NEW, "--dimensions", "32"), "already in this space"),
         (("rollback", "notes"), "is not being migrated"),
     ],
 )

@@ -81,7 +81,7 @@ def test_the_whole_way_and_back(place: Place) -> None:
         assert verify(NEW, store, sample=100).sound
         assert index(NEW, store, items(60)).skipped == 60  # the next index run sees its documents
         assert store.marks() == {}  # type: ignore[attr-defined]
-    with place.migration() as migration, pytest.raises(StoreError, match=r"not being migrated|this space already"):
+    with place.migration() as migration, pytest.raises(StoreError, match=r"not being migrated|already in this space"):
         migration.rollback()
 
 
@@ -247,7 +247,7 @@ def test_what_was_written_since_the_cutover_is_carried_back_or_not_lost(place: P
             add_documents(store, NEW, ids=["new"], documents=[late(5)])
             store.delete(ids)
         after = place.rows(NEW)
-        with Migration(place.address, place.name, NEW) as blind, pytest.raises(InputError, match="give the one that"):
+        with Migration(place.address, place.name, NEW) as blind, pytest.raises(InputError, match="pass the one that"):
             blind.rollback(carry=True)
         assert place.rows(NEW) == after
         back = migration.rollback(carry=True)
@@ -261,7 +261,7 @@ def test_what_was_written_since_the_cutover_is_carried_back_or_not_lost(place: P
         with open_store(place.address, place.name, NEW, create=False) as store:
             add_documents(store, NEW, ids=["d2"], documents=["only here"])
         migration.rollback()
-        with pytest.raises(StoreError, match=r"1 of its rows are not in .*, or otherwise \(d2\)"):
+        with pytest.raises(StoreError, match=r"1 of its rows are missing from .* or differ there \(d2\)"):
             migration.apply()
         assert migration.verify(behind=5).go
         with pytest.raises(StoreError, match="served until it was rolled back"):
@@ -287,7 +287,7 @@ def test_an_apply_that_a_cutover_overtakes_writes_no_more(folder: Place) -> None
                 add_documents(store, NEW, ids=["d1"], documents=["changed after the cutover"])
             return False
 
-        with pytest.raises(StoreError, match="serves now: nothing more is carried"):
+        with pytest.raises(StoreError, match="is serving now: no more rows are carried"):
             late_one.apply(stop=overtaken)
     assert folder.rows(NEW)["d1"][0] == "changed after the cutover"
 
@@ -360,7 +360,7 @@ def test_what_cannot_be_migrated(folder: Place) -> None:
     with folder.migration() as migration, pytest.raises(StoreError, match="no Chroma store"):
         migration.plan()
     fill(folder.address, folder.name)
-    with folder.migration(new=OLD) as migration, pytest.raises(SpaceMismatch, match="this space already"):
+    with folder.migration(new=OLD) as migration, pytest.raises(SpaceMismatch, match="already in this space"):
         migration.apply()
     with folder.migration() as migration, pytest.raises(InputError, match="sample=0"):
         migration.plan(sample=0)
@@ -370,7 +370,7 @@ def test_what_cannot_be_migrated(folder: Place) -> None:
         migration.apply()
     with pytest.raises(InputError, match="cannot move its collections"):
         movable(MemoryStore("a", "b"))
-    with Migration(folder.address, folder.name) as migration, pytest.raises(InputError, match="give the embedder"):
+    with Migration(folder.address, folder.name) as migration, pytest.raises(InputError, match="needs the embedder"):
         migration.apply()
     other = FakeEmbedder(dimensions=16)
     with folder.migration() as migration:

@@ -1,4 +1,4 @@
-"""Collections into the space of another model: plan, apply, verify, cut over, roll back, prune."""
+"""Migrates collections to the space of another model: plan, apply, verify, cut over, roll back, prune."""
 
 from twofold.jobs.migration.carried import Carried
 from twofold.jobs.migration.following import Following

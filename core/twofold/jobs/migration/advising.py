@@ -1,4 +1,4 @@
-"""What a migration's plan advises, of the models that it is between."""
+"""The advice of a migration plan, based on the old and the new model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ V2_BASE = 768
 
 
 def advice(old: str | None, old_size: int | None, embedder: Embedder) -> Iterator[str]:
-    """Settings to think about; `old` is the model that the vectors are of, where it is known.
+    """Settings to consider. `old` is the model of the stored vectors, or None if unknown.
 
     Sources: the model cards of jinaai/jina-embeddings-v2-base-* and jinaai/jina-embeddings-v3.
     """
@@ -25,24 +25,26 @@ def advice(old: str | None, old_size: int | None, embedder: Embedder) -> Iterato
     size = embedder.dimensions
     if old_size is not None and old_size != size:
         smaller = "smaller" if size < old_size else "larger"
-        yield f"vectors will be {smaller}: {size} dimensions, now {old_size} (dimensions={old_size} keeps the size)"
+        yield f"vectors will be {smaller}: {size} dimensions instead of {old_size} (dimensions={old_size} keeps them)"
     if V2 in (old or "") and V3 in new:
         yield from _from_v2_to_v3(old or "", embedder)
 
 
 def _from_v2_to_v3(old: str, embedder: Embedder) -> Iterator[str]:
     if V2_CODE in old:
-        yield "jina-embeddings-v2-base-code was trained on code, v3 was not: for code, stay with it, or compare by tune"
+        yield (
+            "jina-embeddings-v2-base-code was trained on code, v3 was not: for code, keep it, or compare both with tune"
+        )
     if embedder.dimensions != V2_BASE:
-        yield f"dimensions={V2_BASE} keeps what a collection of v2's base models takes on disk and in memory"
+        yield f"dimensions={V2_BASE} keeps the disk and memory use of a collection of v2 base models"
     tasks = {embedder.query_task.name, embedder.document_task.name}
     if tasks == {"text-matching"}:
         yield (
-            "text-matching treats both sides alike, as v2 did; for questions and passages the retrieval tasks, which "
-            "are the default, are what v3 was trained for: take them unless texts of one kind are compared"
+            "text-matching treats both sides alike, as v2 did; v3 was trained to embed questions and passages with the "
+            "retrieval tasks, which are the default: use them unless you compare texts of the same kind"
         )
     else:
         yield (
-            "the retrieval tasks are chosen: questions and passages go in differently; query_task and document_task "
+            "with the retrieval tasks, questions and passages are embedded differently; query_task and document_task "
             "'text-matching' would treat both alike, as v2 did"
         )

@@ -1,4 +1,4 @@
-"""What a pass over the rows of a migration has done."""
+"""The result of a pass over the rows of a migration."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import asdict, dataclass, fields
 
 @dataclass(slots=True)
 class Carried:
-    """What was done, in rows, `tokens` apart.
+    """What was done. All counts are rows, except `tokens`.
 
     Attributes:
-        unchanged: there as in the source.
-        embedded: written with new vectors, of `tokens`.
-        refiled: written with the vectors that they had, since only their fields had changed.
-        removed: in the source no more.
+        unchanged: already equal to the source.
+        embedded: written with new vectors.
+        refiled: only fields had changed, so they were written with their existing vectors.
+        removed: no longer in the source.
         set_aside: could not be embedded.
-        stopped: whether the run was cut short by `stop`; another one goes on after it.
+        tokens: tokens that were embedded.
+        stopped: whether `stop` ended the run early. Another run continues from there.
     """
 
     unchanged: int = 0
@@ -32,12 +33,12 @@ class Carried:
         return self.embedded + self.refiled + self.removed
 
     def add(self, other: Carried) -> None:
-        """Add what another pass did; what was unchanged or set aside counts once."""
+        """Add a later pass. `unchanged`, `set_aside` and `stopped` take the later value instead of the sum."""
         for field in fields(self):
             latest = field.name in ("unchanged", "set_aside", "stopped")
             mine = 0 if latest else getattr(self, field.name)
             setattr(self, field.name, getattr(other, field.name) if latest else mine + getattr(other, field.name))
 
     def to_dict(self) -> dict[str, int]:
-        """For JSON."""
+        """A dict that `json` can write."""
         return asdict(self)

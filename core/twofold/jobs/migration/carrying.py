@@ -1,7 +1,7 @@
-"""Carrying rows over: what the target lacks, or has otherwise than the source, is embedded and written.
+"""Carries rows over: embeds and writes the rows that are missing from the target or differ from the source.
 
-One pass compares the two collections row by row, and so needs no memory of an earlier one: it goes on where that was
-killed, and catches up with whatever was written to the source since.
+A pass compares the two collections row by row, so it needs no state from an earlier pass. It continues where a killed
+pass ended, and includes everything that was written to the source since.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 MOST_UNITS = 2000
-"""Units that are embedded at once."""
+"""The most units embedded at once."""
 
 
 class Carrier:
-    """Carries from one collection to the other.
+    """Carries rows from one collection to another.
 
     Args:
-        source, target: found already.
-        embedder: makes the new vectors.
-        late: whether chunks are embedded in their documents.
-        aside: takes what cannot be embedded, or raises.
-        spending: what all passes together may spend on a hosted model.
-        report: told of rows and tokens.
-        stop: asked before each slice of a second or two.
-        removing: whether what the source has not is removed from the target.
+        source, target: both existing and found.
+        embedder: computes the new vectors.
+        late: whether chunks are embedded in the context of their documents.
+        aside: handles rows that cannot be embedded.
+        spending: limits what all passes together spend on a hosted model.
+        report: receives the numbers of rows and tokens.
+        stop: called before each slice of a second or two. Returning True ends the pass.
+        removing: whether to remove rows from the target that are not in the source.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class Carrier:
         """One pass over all rows.
 
         Raises:
-            InputError: a row that cannot be embedded, unless it is set aside; it is named.
-            BudgetExceeded: the next slice does not fit into what may be spent.
-            StoreError, ProviderError: what was embedded is written; another run goes on after it.
+            InputError: a row cannot be embedded and is not set aside. The message names it.
+            BudgetExceeded: the next slice exceeds the budget.
+            StoreError, ProviderError: everything embedded before is stored. Another run continues from there.
         """
         self._done, aside = Carried(), self._aside.count
         self.target.match(self.source)
@@ -96,7 +96,7 @@ class Carrier:
     # -- what is to be done -------------------------------------------------------------------------------------------
 
     def _take(self, ids: Sequence[str], documents: Seen) -> None:
-        """Do what a page of rows needs."""
+        """Carry one page of rows."""
         self._check_still_serving()
         originals, there = self.source.originals(ids), self.target.originals(ids)
         changed = [one for key, one in originals.items() if key not in there or there[key].kept != one.kept]
@@ -111,7 +111,7 @@ class Carrier:
         self._embed(units)
 
     def _embed(self, units: Sequence[Unit]) -> None:
-        """Embed units and write them, slice by slice, as long as that is wanted and may be paid."""
+        """Embed and write units slice by slice, until `stop` or the budget ends it."""
         for some, tokens in self._slices(units):
             if self._stop is not None and self._stop():
                 self._done.stopped = True
@@ -127,12 +127,12 @@ class Carrier:
         for one in changed:
             if one.row.id not in done:
                 if (unit := alone(one)) is None:
-                    self._set_aside([one], f"row {one.row.id!r} has no text, so that it cannot be embedded")
+                    self._set_aside([one], f"row {one.row.id!r} has no text, so it cannot be embedded")
                 else:
                     yield unit
 
     def _chunks(self, document: str, *, anew: bool = False) -> list[Unit]:
-        """A document's sections, where one of its rows has changed in more than its fields, or `anew` in any case."""
+        """The sections of a document to embed: none if only fields have changed, unless `anew`."""
         originals = [*self.source.originals([row.id for row in self.source.held([document])]).values()]
         own = {one.row.id: one for one in originals if is_chunk(one) and embedded(one)[0].document == document}
         before = {row.id for row in self.target.held([document])}
@@ -140,7 +140,7 @@ class Carrier:
         if not anew and before == own.keys() and all(same_texts(one, there[key]) for key, one in own.items()):
             self._refile([one for key, one in own.items() if there[key].kept != one.kept])
             return []
-        self.target.delete(sorted(before))  # a row that kept its text has another context now
+        self.target.delete(sorted(before))  # the context of unchanged rows has changed, too
         units = list(together(document, own.values()))
         written = {one.row.id for unit in units for one in unit.rows}
         if blank := [one for key, one in own.items() if key not in written]:
@@ -148,7 +148,7 @@ class Carrier:
         return units
 
     def _refile(self, rows: Sequence[Original]) -> None:
-        """Write rows with the vectors that the target has of them."""
+        """Write rows with their existing vectors in the target."""
         ids = [one.row.id for one in rows]
         there = self.target.originals(ids, vectors=True)
         self.target.put(rows, [np.stack(there[key].vectors) for key in ids])
@@ -156,9 +156,9 @@ class Carrier:
         self._report(len(rows), 0)
 
     def _remove(self, rows: Seen, documents: Seen) -> None:
-        """Remove what is in the source no more; each row is asked for again, since pages shift while others write.
+        """Remove rows that left the source. Each is looked up again, because pages shift while others write.
 
-        A document that lost a chunk is another context for those that it keeps: they are embedded anew.
+        If a late-chunked document lost a chunk, the context of its other chunks has changed: they are embedded again.
         """
         for page in self.target.pages():
             self._check_still_serving()
@@ -173,20 +173,20 @@ class Carrier:
             self._done.removed += len(there)
 
     def _set_aside(self, rows: Sequence[Original], reason: str) -> None:
-        """Leave out rows, of which the target then has no earlier version either."""
+        """Set rows aside and remove any earlier version of them from the target."""
         self.target.delete([one.row.id for one in rows])
         for one in rows:
             self._aside.put(self._done.unchanged, Unreadable(one.row.id, reason, one.row.source), reason)
 
     def _check_still_serving(self) -> None:
-        """Refuse to write over what is served: somebody may have cut over while this ran."""
+        """Check that nobody has cut over meanwhile, so that a serving collection is never overwritten."""
         if moved_to(self.source.marks()) == self.target.name:
-            raise StoreError(f"collection {self.target.name!r} serves now: nothing more is carried into it")
+            raise StoreError(f"collection {self.target.name!r} is serving now: no more rows are carried into it")
 
     # -- doing it -----------------------------------------------------------------------------------------------------
 
     def _slices(self, units: Sequence[Unit]) -> Iterator[tuple[list[Unit], int]]:
-        """Units that take a second or two together, with their tokens; those that are too long are set aside."""
+        """Group units into slices of a second or two, with their tokens. Units that are too long are set aside."""
         texts = [unit.texts() for unit in units]
         counts = self.embedder.count_tokens([text for own in texts for text in own]) if units else []
         some: list[Unit] = []
@@ -208,7 +208,7 @@ class Carrier:
             yield some, tokens
 
     def _write(self, units: list[Unit], tokens: int) -> None:
-        """Embed a slice and write it; a unit that cannot be embedded is set aside, and the others are tried again."""
+        """Embed and write a slice. If a unit cannot be embedded, it is set aside and the others are tried again."""
         started = time.monotonic()
         self._check_still_serving()
         while units:

@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 PAGE = 500
-"""Rows that are read at once, with their texts."""
+"""Rows read at once, with their texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a migration keeps with the collection that it fills.
+    """The state of a migration, stored with its target.
 
     Attributes:
-        name: the name that its users know.
-        source: the collection that is moved, by its own name.
-        late: whether the chunks of a document are embedded in it.
+        name: the name that users know.
+        source: the physical name of the collection being moved.
+        late: whether chunks are embedded in the context of their document.
         skip: whether rows that cannot be embedded are left out.
-        verdict: what the last `verify` found; see `Verdict`.
-        cutting: whether a cutover has begun to catch up, so that the target is no longer what was verified.
+        verdict: the result of the last `verify`; see `Verdict`.
+        cutting: whether a cutover has started to catch up, so that the target may differ from what was verified.
         pruning: whether the source is being removed.
-        served: whether it served until it was rolled back, so that it may hold what its source has not.
+        served: whether the target served before a rollback, so that it may hold rows that the source does not.
     """
 
     name: str
@@ -46,12 +46,12 @@ class Note:
     served: bool = False
 
     def to_json(self) -> str:
-        """As it is kept."""
+        """The stored form."""
         return json.dumps(asdict(self))
 
     @classmethod
     def read(cls, marks: Mapping[str, str]) -> Note | None:
-        """The note of a collection; None where it has none."""
+        """The note in a collection's marks, or None."""
         if MIGRATION not in marks:
             return None
         known, raw = {field.name for field in fields(cls)}, json.loads(marks[MIGRATION])

@@ -1,4 +1,4 @@
-"""The two ends of a migration: what is to be moved, and what it is moved into."""
+"""Finds and prepares the two collections of a migration: the source and the target."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 def ends(place: Collection, name: str, embedder: Embedder) -> tuple[Collection, Collection]:
-    """The collection that is there, and the one that it is to become, which may not be there.
+    """The source and the target. The target may not exist yet.
 
     Args:
-        place: any collection of the place.
-        name: what users call the one that is to be moved.
-        embedder: of the new space.
+        place: any collection in the same store.
+        name: the source's name, as its users know it.
+        embedder: the embedder of the new space.
 
     Raises:
-        SpaceMismatch: it is in that space already.
-        StoreError: there is no such collection, or an earlier migration of it was not pruned.
+        SpaceMismatch: the source is already in the new space.
+        StoreError: the source does not exist, or an earlier migration of it was not pruned.
     """
     source = place.beside(name)
     if not source.find():
@@ -39,25 +39,26 @@ def ends(place: Collection, name: str, embedder: Embedder) -> tuple[Collection, 
     target = source.beside(f"{name}_{embedder.space.fingerprint}")
     record = source.rows.record()
     if target.name == source.name or (record and not SpaceRecord.from_json(record).space.differences(embedder.space)):
-        raise SpaceMismatch(f"collection {name!r} is in this space already: {embedder.space.tag}")
+        raise SpaceMismatch(f"collection {name!r} is already in this space: {embedder.space.tag}")
     note = source.note()
     if note is not None or goal_of(source.marks()) not in (None, target.name):
         raise StoreError(
-            f"collection {name!r} was moved before, and the old vectors are still there ({source.name!r}): prune that "
-            "migration, or roll it back"
+            f"collection {name!r} was moved before, and its old vectors still exist ({source.name!r}): prune that "
+            "migration or roll it back"
         )
     return source, target
 
 
 def pair(place: Collection, name: str, embedder: Embedder) -> Pair:
-    """Both of them, with the note of what was done so far.
+    """The source, the target and the state of the migration.
 
     Raises:
-        SpaceMismatch, StoreError: see `ends`; or nothing was done.
+        SpaceMismatch: see `ends`.
+        StoreError: see `ends`; or nothing was applied yet.
     """
     source, target = ends(place, name, embedder)
     if not target.find() or (note := target.note()) is None:
-        raise StoreError(f"nothing of collection {name!r} was carried over to {target.name!r} yet: apply first")
+        raise StoreError(f"no rows of collection {name!r} were carried over to {target.name!r} yet: apply first")
     return Pair(source, target, note)
 
 
@@ -71,24 +72,24 @@ def prepared(
     skip: bool,
     discard: bool,
 ) -> Pair:
-    """Both of them, the target made where it is not there.
+    """The source, the target and the state of the migration. Creates the target if it does not exist.
 
     Args:
-        both: what `ends` found.
-        name: what users call the one that is to be moved.
-        embedder: of the new space.
-        old: what may have made the old vectors.
-        late: whether chunks are embedded in their documents; None is what `old` proves.
+        both: the result of `ends`.
+        name: the source's name, as its users know it.
+        embedder: the embedder of the new space.
+        old: embedders that may have written the old vectors.
+        late: whether chunks are embedded in the context of their documents; None uses what `old` proves.
         skip: whether rows that cannot be embedded are left out.
-        discard: whether what was written to the target before it was rolled back may go.
+        discard: whether rows written to the target before a rollback may be lost.
 
     Raises:
-        InputError: whether chunks were late-chunked has to be said.
-        StoreError: it is being cut over; another collection has the target's name; something would be lost.
+        InputError: `late` must be given because `old` proves nothing.
+        StoreError: the source is being cut over, another collection has the target's name, or rows would be lost.
     """
     source, target = both
     if goal_of(source.marks()) is not None:
-        raise StoreError(f"collection {name!r} is being cut over, or was: cut over again, or roll it back")
+        raise StoreError(f"collection {name!r} is being or was cut over: cut over again, or roll it back")
     if not target.find():
         note = Note(name, source.name, late=_late(source, target, embedder, old, late), skip=skip)
         target.make_like(source, embedder.record().to_json(), embedder, note)
@@ -96,7 +97,7 @@ def prepared(
         return Pair(source, target, note)
     before = target.note()
     if before is None or before.source != source.name:
-        raise StoreError(f"collection {target.name!r} is there, and no migration has made it: remove it first")
+        raise StoreError(f"collection {target.name!r} exists but was not created by this migration: remove it first")
     check_record(target.rows, embedder)
     if before.served and not discard:
         check_returned(source, target)
@@ -112,17 +113,17 @@ def _late(
         late = Planning(source, target, embedder, old, None).decide()
     if late is None:
         raise InputError(
-            f"collection {source.name!r} has chunks, and whether they were late-chunked is not known: give the "
-            "embedder that made them as old=, which shows it, or say late_chunking=True or False"
+            f"collection {source.name!r} has chunks, and it is unknown whether they were late-chunked: pass the "
+            "embedder that wrote them as old= to find out, or set late_chunking=True or False"
         )
     return late
 
 
 def maker(source: Collection, target: Collection, old: Sequence[Embedder]) -> Embedder:
-    """Of the old embedders, the one that the source is of: as its record says, or as its vectors prove.
+    """The one of the old embedders that wrote the source, according to its record or, without one, its vectors.
 
     Raises:
-        InputError: none is.
+        InputError: none of them did.
     """
     if source.rows.record() is not None:
         for embedder in old:
@@ -136,23 +137,23 @@ def maker(source: Collection, target: Collection, old: Sequence[Embedder]) -> Em
             if proof.proved:
                 return embedder
     raise InputError(
-        f"what was written since the cutover has to be embedded as {source.name!r} is, and no embedder that was given "
-        "is of its space: give the one that made its vectors as old="
+        f"rows written since the cutover must be embedded in the space of {source.name!r}, and none of the given "
+        "embedders has that space: pass the one that wrote its vectors as old="
     )
 
 
 def stored(place: Collection) -> tuple[SpaceRecord | None, int | None]:
-    """The record of the collection that is moved, or was, and the size of its first vector; None for what it has not.
+    """The source's record and its vector size. Either is None if unknown.
 
     Args:
         place: the collection of the name that users know.
 
     Raises:
-        StoreError: there is none.
+        StoreError: the collection does not exist.
     """
     if not place.find():
         raise StoreError(f"there is no collection {place.name!r} to migrate")
-    if (note := place.note()) is not None:  # an alias, which was moved
+    if (note := place.note()) is not None:  # an alias that was moved already
         place = place.beside(note.source)
         place.find()
     record = place.rows.record()

@@ -1,4 +1,4 @@
-"""Reading across a cutover: each search goes to the collection that serves, by the embedder of its space."""
+"""Searches across a cutover: each search uses the serving collection and the embedder of its space."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 
 class Following:
-    """A collection as its readers see it while it moves from one space to another, and back.
+    """A collection for readers while it moves to another space, or back.
 
-    Before each search one request asks whether the collection has moved; if it has, or is gone, it is opened again by
-    its name. A question is always embedded for the very collection that is then asked.
+    Before each search, one request checks whether the collection has moved. If it has moved or is gone, it is opened
+    again by its name. A question is always embedded for the collection that is then searched.
 
     Args:
         address, name: see `twofold.jobs.open_store`.
-        embedders: of the spaces that the collection may be in, the old and the new one.
+        embedders: one for each space that the collection may be in, old and new.
 
     Raises:
-        InputError: no embedders.
+        InputError: `embedders` is empty.
         SpaceMismatch: the collection is in none of their spaces.
-        StoreError: there is no such collection.
+        StoreError: the collection does not exist.
     """
 
     def __init__(self, address: str, name: str, embedders: Sequence[Embedder]) -> None:
         if not embedders:
-            raise InputError("expected the embedders of the spaces that the collection may be in, got none")
+            raise InputError("expected an embedder for each space that the collection may be in, got none")
         self.address, self.name, self.embedders = address, name, tuple(embedders)
         self._store, self.embedder = self._open()
 
@@ -48,12 +48,12 @@ class Following:
             self._again()
         try:
             return self._store.search(self.embedder.embed_query(text), limit)
-        except StoreError:  # it was removed just now
+        except StoreError:  # the collection was removed just now
             self._again()
             return self._store.search(self.embedder.embed_query(text), limit)
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -72,7 +72,7 @@ class Following:
             return True
 
     def _again(self) -> None:
-        """Open it by its name; the connection that is there is closed once the other stands."""
+        """Open the collection again by its name, then close the old connection."""
         before = self._store
         self._store, self.embedder = self._open()
         before.close()

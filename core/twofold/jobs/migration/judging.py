@@ -1,4 +1,4 @@
-"""Old and new answers to the same questions, side by side."""
+"""Compares old and new answers to the same questions."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """How the answers compare.
+    """The comparison of old and new answers.
 
     Attributes:
         questions: how many were asked.
         overlap: the share of the first ten answers that old and new have in common; None without the old embedder.
-        old, new: nDCG@10, where there are judgements.
-        low, high: between these lies the difference, new less old, in 95 of 100 cases (a paired bootstrap).
+        old, new: nDCG@10; None without judged answers.
+        low, high: 95 % confidence interval of the difference, new minus old (paired bootstrap).
         examples: a few questions with the ids of the first answers, old and new.
     """
 
@@ -37,11 +37,11 @@ class Judged:
 
     @property
     def is_worse(self) -> bool:
-        """Whether the new answers are worse for certain."""
+        """Whether the new answers are significantly worse."""
         return self.high is not None and self.high < 0
 
     def said(self) -> str:
-        """In a sentence."""
+        """A sentence for reports."""
         if self.new is None:
             return f"{self.questions} questions, {self.overlap or 0:.0%} of the first ten answers as before"
         before = "" if self.old is None else f" (before {self.old:.3f}; difference {self.low:+.3f} to {self.high:+.3f})"
@@ -51,10 +51,10 @@ class Judged:
 def judge(
     questions: Sequence[Question], old: Sequence[Sequence[str]] | None, new: Sequence[Sequence[str]], seed: int = 0
 ) -> Judged:
-    """Compare answers, the ids of documents, best first.
+    """Compare the old and new answers to each question: ids of documents, best first.
 
     Raises:
-        MissingExtra: there are judgements, and the extra `tune` is not installed.
+        MissingExtra: there are judged answers and the extra `tune` is not installed.
     """
     overlap = None
     if old is not None:

@@ -1,4 +1,4 @@
-"""`Migration`: a collection into the space of another model, while it is read and written."""
+"""Migrates a collection to the space of another model while it is read and written."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ if TYPE_CHECKING:
 
 
 class Migration:
-    """One collection's way into another space: plan, apply, verify, cut over; roll back, or prune.
+    """The migration of one collection to another space: plan, apply, verify, cut over; then roll back or prune.
 
-    The rows are embedded again into a collection beside it, of the name "<name>_<fingerprint of the space>". All that
-    is known of the migration is kept in the two collections, so that each step can be taken by another process, and
-    again after it was killed.
+    The rows are embedded again into a second collection named "<name>_<fingerprint of the space>". The state of the
+    migration is stored in the two collections. Each step can therefore run in another process, and can be repeated
+    after it was killed.
 
     Args:
-        address: where the collection is, as in `open_store`; its store has to be `Movable`, as Chroma's and
-            Weaviate's are.
-        name: what its users call it: a collection, or an alias of Weaviate's.
-        embedder: what makes the new vectors; `rollback` and `prune` do without.
-        old: embedders that may have made the vectors that are there, of which `plan` proves one; the first one that
-            it proves answers the questions of `verify`, too.
-        late_chunking: whether chunks are embedded in their documents; None is what `plan` proves.
+        address: where the collection is, as in `open_store`. Its store must implement `Movable`, as Chroma's and
+            Weaviate's do.
+        name: the name that users know: a collection, or an alias in Weaviate.
+        embedder: computes the new vectors. `rollback` and `prune` do not need it.
+        old: embedders that may have written the stored vectors. `plan` tests which of them did. The first one also
+            answers the questions of `verify`.
+        late_chunking: whether chunks are embedded in the context of their documents; None uses what `plan` proves.
 
     Raises:
-        InputError: no such address, or a store that cannot move its collections.
+        InputError: the address is invalid, or its store cannot move collections.
     """
 
     def __init__(
@@ -75,37 +75,38 @@ class Migration:
 
     @property
     def embedder(self) -> Embedder:
-        """What makes the new vectors.
+        """The embedder of the new space.
 
         Raises:
             InputError: none was given.
         """
         if self._embedder is None:
-            raise InputError("this step embeds: give the embedder of the new space")
+            raise InputError("this step needs the embedder of the new space")
         return self._embedder
 
     def stored(self) -> tuple[SpaceRecord | None, int | None]:
-        """The record of the collection that is to be moved, and the size of its first vector; None for what is not.
+        """The source's record and its vector size. Either is None if unknown.
 
         Raises:
-            StoreError: no such collection.
+            StoreError: the collection does not exist.
         """
         return stored(self._place.beside(self.name))
 
     def plan(self, *, sample: int = DOCUMENTS, seed: int | None = None, trial: bool = True) -> Plan:
-        """What is there, and what a migration would cost and take.
+        """Describe the collection, and estimate what a migration would cost and how long it would take.
 
-        Every row is read. Of a sample the tokens are counted; the old embedders embed some of it again, which a hosted
-        one charges for. A local model is tried on the sample for ten seconds.
+        Reads every row and counts the tokens of a sample. The old embedders embed some of the sample again. A hosted
+        model charges for that. A new local model embeds the sample for ten seconds to measure its rate.
 
         Args:
             sample: how many documents.
-            seed: draws the same ones each time.
-            trial: write some rows to a collection of its own, which is removed again, to see how long that takes.
+            seed: makes the sample repeatable.
+            trial: write some rows to a temporary collection to measure the time. It is removed afterwards.
 
         Raises:
-            InputError: a sample of nothing.
-            StoreError: no such collection, or one that is being migrated already.
+            InputError: `sample` is below 1.
+            SpaceMismatch: the collection is already in the new space.
+            StoreError: the collection does not exist, or an earlier migration of it was not pruned.
         """
         if sample < 1:
             raise InputError(f"sample={sample}: it must be at least 1")
@@ -123,24 +124,26 @@ class Migration:
         progress: bool = False,
         stop: Callable[[], bool] | None = None,
     ) -> Carried:
-        """Carry over what the target lacks, or has otherwise than the source; any number of times.
+        """Carry over the rows that are missing from the target or differ from the source. Can be repeated at any time.
 
-        Ids, texts, metadata and references stay as they are. The source is read, and goes on serving.
+        Ids, texts, metadata and references stay the same. The source is only read and keeps serving.
 
         Args:
-            budget: what this run may spend on a hosted model; it ends before more is.
-            on_error: "stop" at a row that cannot be embedded, or "skip" it; this holds for the cutover, too.
-            dead_letters: a file for the ids of those that were skipped, with the reasons.
-            discard: after a rollback, take every row as the source has it, and lose what was written since the cutover.
-            progress: draw a bar.
-            stop: asked before each slice of a second or two; True ends the run cleanly.
+            budget: the most that this run may spend on a hosted model. The run ends before it would spend more.
+            on_error: "stop" at a row that cannot be embedded, or "skip" it. This also applies to the cutover.
+            dead_letters: a file that receives the ids of skipped rows, with the reasons.
+            discard: after a rollback, take every row from the source and lose rows written between cutover and
+                rollback.
+            progress: show a progress bar.
+            stop: called before each slice of a second or two. Returning True ends the run cleanly.
 
         Raises:
-            InputError: an option, or a row that cannot be embedded.
-            BudgetExceeded: the rest does not fit.
-            SpaceMismatch: the collection is in this space already.
-            StoreError, ProviderError: what was embedded is written; another run goes on after it. Or, after a
-                rollback, rows would be lost that were written since the cutover.
+            InputError: an option is invalid, or a row cannot be embedded.
+            BudgetExceeded: the rest does not fit into the budget.
+            SpaceMismatch: the collection is already in the new space.
+            StoreError: the store failed; or, after a rollback, rows written since the cutover would be lost.
+            ProviderError: a hosted model failed. In each case everything embedded before is stored, and another run
+                continues from there.
         """
         spending = Spending(self.embedder, budget)
         with SettingAside(on_error, dead_letters) as aside:
@@ -152,16 +155,17 @@ class Migration:
     def verify(
         self, questions: Sequence[Question] = (), *, sample: int = SAMPLE, behind: int = 0, seed: int | None = None
     ) -> Verdict:
-        """Look at every row and every vector, embed some again, ask questions; keep the verdict with the target.
+        """Check every row and vector, embed some rows again, and ask questions. Stores the verdict with the target.
 
         Args:
-            questions: asked of both collections; see `read_questions`. Without them, beginnings of rows are asked.
-            sample: rows that are embedded again, half of them at random, half those that look wrong.
-            behind: how many rows may differ, since somebody is writing; the cutover carries them over.
-            seed: draws the same sample each time.
+            questions: questions to ask both collections; see `read_questions`. If empty, the beginnings of rows are
+                used to compare the target's search with exact search.
+            sample: how many rows to embed again: half at random, half those that look most wrong.
+            behind: how many rows may differ because somebody is writing. The cutover carries them over.
+            seed: makes the sample repeatable.
 
         Raises:
-            InputError: a sample of nothing.
+            InputError: `sample` is below 1.
             StoreError: nothing was applied yet.
         """
         if sample < 1:
@@ -179,12 +183,13 @@ class Migration:
         """Carry over the last rows while writers wait, then let the target serve under the name.
 
         Args:
-            budget: what this step may spend on a hosted model; where the last rows do not fit, the source serves on.
+            budget: the most that this step may spend on a hosted model. If the last rows exceed it, the source keeps
+                serving.
             stop: as for `apply`.
 
         Raises:
-            BudgetExceeded: the rest does not fit.
-            StoreError: no verification said GO, or the target has changed since; the source serves as before.
+            BudgetExceeded: the last rows do not fit into the budget. The source keeps serving.
+            StoreError: no verification said GO, or the target has changed since. The source keeps serving.
         """
         both = self._pair()
         with SettingAside("skip" if both.note.skip else "stop") as aside:
@@ -194,18 +199,20 @@ class Migration:
     def rollback(
         self, *, carry: bool = False, budget: Budget | None = None, stop: Callable[[], bool] | None = None
     ) -> Carried:
-        """Let the source serve again; until `prune` that takes a moment. Cut over again after another `verify`.
+        """Let the source serve again. This takes a moment and is possible until `prune`.
+
+        To cut over again, `verify` again first.
 
         Args:
-            carry: first carry what was written since the cutover back to the source, embedded by that of `old` which
-                made its vectors; writers wait as in a cutover. Else it stays in the target, until an `apply` that may
-                `discard` it.
-            budget: what carrying may spend on a hosted model.
-            stop: asked before each slice of what is carried; True leaves the target serving.
+            carry: first carry rows written since the cutover back to the source, embedded by the one of `old` that
+                wrote its vectors. Writers wait as in a cutover. Otherwise these rows stay in the target until an
+                `apply` with `discard`.
+            budget: the most that carrying back may spend on a hosted model.
+            stop: called before each slice that is carried. Returning True leaves the target serving.
 
         Raises:
-            InputError: none of `old` made them, or a row cannot be embedded by it; the target serves as before.
-            BudgetExceeded: what is to be carried does not fit; the target serves as before.
+            InputError: none of `old` wrote the source's vectors, or a row cannot be embedded. The target keeps serving.
+            BudgetExceeded: the rows do not fit into the budget. The target keeps serving.
             StoreError: nothing was cut over, or it was pruned.
         """
         both = pair_of(self._place.beside(self.name), self.name)
@@ -218,7 +225,7 @@ class Migration:
             return roll_back(both, back)
 
     def prune(self) -> str:
-        """Remove the source for good, and give its name to the target; the name of what was removed.
+        """Remove the source permanently and give its name to the target. Returns the name of the removed collection.
 
         Raises:
             StoreError: the target does not serve yet.
@@ -226,7 +233,7 @@ class Migration:
         return remove_source(self._place.beside(self.name), Collection(movable(self._store)), self.name)
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         self._store.close()
 
     def __enter__(self) -> Self:

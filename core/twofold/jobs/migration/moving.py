@@ -1,11 +1,11 @@
-"""Cutting over, back, and off: each step is one change of one mark, so that a kill leaves one state or the other.
+"""Cuts over, rolls back and prunes. Each step changes one mark, so a kill leaves either the old or the new state.
 
     serving alone ─► source closed ─► source moved to the target ─► (alias moved) ─► source removed, name taken over
 
-The way back is the same with the two exchanged, and without the closing where nothing is to be carried back.
+A rollback is the same with the two collections exchanged, and without closing if no rows are carried back.
 
-A collection that is closed or has moved takes no writes by Twofold. Whoever has it open goes on reading it; whoever
-opens it by its name gets the one that serves.
+Twofold does not write to a collection that is closed or has moved. Readers that have it open can continue to read it.
+Opening it by its name opens the serving collection.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ if TYPE_CHECKING:
     from twofold.jobs.migration.collection import Collection, Note
 
 GRACE = 2.0
-"""Seconds after the closing in which a write may still arrive that was allowed before it."""
+"""Seconds after closing in which a write that was allowed before may still arrive."""
 
 FEW = 100
-"""Rows that may be left for the time when writers wait."""
+"""The most changed rows that may be left to carry while writers wait."""
 
 PASSES = 5
-"""Passes before the closing, if there are always more rows than `FEW`."""
+"""The most passes before closing, even if more than `FEW` rows change in each."""
 
 
 class Pair(NamedTuple):
-    """The collection that was moved, or is to be, and the one that it is moved into."""
+    """The source, the target and the state of a migration."""
 
     source: Collection
     target: Collection
     note: Note
 
     def serves(self) -> bool:
-        """Whether the target serves in the source's place."""
+        """Whether the target serves instead of the source."""
         return self.source.find() and moved_to(self.source.marks()) is not None
 
 
 def pair_of(place: Collection, name: str) -> Pair:
-    """The two collections of a migration of what users call `name`; `place` is the collection of that very name.
+    """The collections of the migration of `name`, the name that users know. `place` is the collection of that name.
 
     Raises:
-        StoreError: nothing of this name is being migrated.
+        StoreError: there is no migration of this name.
     """
     if place.find():
         marks = place.marks()
-        if (note := place.note()) is not None and note.source != place.name:  # an alias, which was moved already
+        if (note := place.note()) is not None and note.source != place.name:  # an alias that was moved already
             return Pair(place.beside(note.source), place, note)
         if (to := goal_of(marks)) is not None:
             target = place.beside(to)
@@ -66,15 +66,15 @@ def pair_of(place: Collection, name: str) -> Pair:
 
 
 def cut_over(pair: Pair, carrier: Carrier) -> Carried:
-    """Catch up, close the source, catch up with what came in before that, and let the target serve.
+    """Catch up, close the source, catch up with the last writes, and let the target serve.
 
     Raises:
-        StoreError: no verification said that it may, or the target has changed since; the source serves as before.
+        StoreError: no verification said GO, or the target has changed since. The source keeps serving.
     """
     source, target, note = pair
-    if moved_to(source.marks()) == target.name:  # it serves, and may have been written to: nothing is carried any more
+    if moved_to(source.marks()) == target.name:  # the target serves and may have new rows: carry nothing
         source.repoint(note.name, target.name)
-        if goal_of(target.marks()) is not None:  # a way back that was cut short
+        if goal_of(target.marks()) is not None:  # left by an interrupted rollback
             target.set_moved(None)
         return Carried()
     _check_verdict(target, note)
@@ -82,7 +82,7 @@ def cut_over(pair: Pair, carrier: Carrier) -> Carried:
         check_returned(source, target)
     target.keep(replace(note, cutting=True, served=False))
     with _closed(source, target, carrier) as done:
-        target.set_moved(None)  # it may have been rolled back from
+        target.set_moved(None)  # left by an earlier rollback
     source.set_moved(moved_mark(target.name, serving=True))
     source.repoint(note.name, target.name)
     return done
@@ -90,7 +90,7 @@ def cut_over(pair: Pair, carrier: Carrier) -> Carried:
 
 @contextmanager
 def _closed(source: Collection, target: Collection, carrier: Carrier) -> Iterator[Carried]:
-    """Catch up, close the source, catch up with what came in before that; where anything fails, it is open again."""
+    """Catch up, close the source, and catch up with the last writes. Opens the source again if anything fails."""
     done = Carried()
     for _ in range(PASSES):
         latest = carrier.carry()
@@ -107,14 +107,14 @@ def _closed(source: Collection, target: Collection, carrier: Carrier) -> Iterato
 
 
 def _settle(carrier: Carrier, done: Carried) -> None:
-    """Pass until nothing has changed in a pass that began after the last write can have arrived."""
+    """Repeat passes until one that started after the last possible write finds no change."""
     closed = time.monotonic()
     while True:
         started = time.monotonic()
         latest = carrier.carry()
         done.add(latest)
         if latest.stopped:
-            raise StoreError("it was stopped: the collection that served serves on")
+            raise StoreError("stopped: the collection that served before keeps serving")
         if not latest.changed and started - closed >= GRACE:
             return
         time.sleep(max(0.0, GRACE - (time.monotonic() - closed)))
@@ -131,12 +131,12 @@ def _check_verdict(target: Collection, note: Note) -> None:
 
 
 def roll_back(pair: Pair, back: Carrier | None = None) -> Carried:
-    """Let the source serve again, at once; or, by `back`, once it has what was written to the target since.
+    """Let the source serve again: at once, or, with `back`, after carrying back the rows written to the target.
 
-    Whatever is left of a cutover that was cut short is undone, too.
+    Also undoes an interrupted cutover.
 
     Raises:
-        InputError, StoreError: something could not be carried back; the target serves as before.
+        InputError, StoreError: a row could not be carried back. The target keeps serving.
     """
     source, target, note = pair
     serving, done = pair.serves(), Carried()
@@ -153,10 +153,10 @@ def roll_back(pair: Pair, back: Carrier | None = None) -> Carried:
 
 
 def check_returned(source: Collection, target: Collection) -> None:
-    """Refuse to lose what was written to a target while it served.
+    """Check that no rows written to the target while it served would be lost.
 
     Raises:
-        StoreError: it has rows that the source has not, or otherwise.
+        StoreError: the target has rows that are not in the source or differ from it.
     """
     others: list[str] = []
     for page in target.pages():
@@ -164,22 +164,22 @@ def check_returned(source: Collection, target: Collection) -> None:
         others += [key for key, one in there.items() if key not in here or here[key].kept != one.kept]
     if others:
         raise StoreError(
-            f"collection {target.name!r} served until it was rolled back, and {len(others):,} of its rows are not in "
-            f"{source.name!r}, or otherwise ({', '.join(others[:3])}): save those that were written then, and apply "
-            "with discard, which takes every row as the source has it"
+            f"collection {target.name!r} served until it was rolled back, and {len(others):,} of its rows are missing "
+            f"from {source.name!r} or differ there ({', '.join(others[:3])}): save the rows that you need, then apply "
+            "with discard, which takes every row from the source"
         )
 
 
 def remove_source(place: Collection, named: Collection, name: str) -> str:
-    """Remove the source for good, and give its name to the target; also what is left of this when it was cut short.
+    """Remove the source permanently and give its name to the target. Also completes an interrupted prune.
 
     Args:
-        place: the collection of that very name.
-        named: what opening by that name finds.
-        name: what users call it.
+        place: the collection of this name.
+        named: the collection that opening this name finds.
+        name: the name that users know.
 
     Raises:
-        StoreError: the target does not serve.
+        StoreError: the collection does not exist, or the target does not serve.
     """
     if not place.find():
         if not named.find() or (note := named.note()) is None or not note.pruning:
@@ -191,7 +191,7 @@ def remove_source(place: Collection, named: Collection, name: str) -> str:
         return note.source
     source, target, note = pair_of(place, name)
     if source.find() and not note.pruning and moved_to(source.marks()) != target.name:
-        raise StoreError(f"collection {source.name!r} still serves: cut over before its vectors are removed")
+        raise StoreError(f"collection {source.name!r} still serves: cut over before you prune it")
     removed = source.name
     target.keep(replace(note, pruning=True))
     source.drop()

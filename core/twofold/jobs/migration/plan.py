@@ -1,4 +1,4 @@
-"""What a migration would do, cost and take."""
+"""The estimate of a migration."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Plan:
-    """What is there, and what is to come. Times are in seconds, money in US dollars.
+    """The collection and what its migration would cost. Times are in seconds, money in US dollars.
 
     Attributes:
-        source, target: the collections, by their own names.
-        space: what the source's record says, as a tag; None where it has none.
-        rows, documents, chunks: how many there are; rows that are chunks of a document.
-        without_text: rows that cannot be embedded, since they have none.
-        too_long: rows that are longer than the model takes, an estimate; 0 where ends are cut.
-        sizes: the sizes of the vectors of the sample, with how many have it.
-        proofs: how well each old embedder's vectors are those that are stored.
-        late: whether chunks are embedded in their documents; None where that has to be said.
+        source, target: the physical names of the collections.
+        space: the tag of the space in the source's record; None without a record.
+        rows, documents: how many there are.
+        chunks: rows that are chunks of a document.
+        without_text: rows that cannot be embedded because they have no text.
+        too_long: estimated number of rows that exceed the model's maximum; 0 if the model truncates.
+        sizes: the vector sizes in the sample, with the number of rows of each.
+        proofs: for each old embedder, how well its vectors match the stored ones.
+        late: whether chunks are embedded in the context of their documents; None if it must be given.
         sampled: documents whose tokens were counted.
-        tokens, low, high: what is to be embedded, and between what it lies in 95 of 100 cases.
-        price: what a million tokens cost; None where it is not known, or nothing is paid.
-        seconds: how long `apply` would take; None for a hosted model, whose provider sets the pace.
-        bytes_before, bytes_after: what the vectors take, four bytes a dimension, without the store's index.
-        advice: settings to think about.
-        risks: what speaks against it as it is.
+        tokens: estimated number of tokens to embed.
+        low, high: 95 % confidence interval of `tokens`.
+        price: the price of a million tokens; None if it is unknown or the model is free.
+        seconds: how long `apply` would take; None for a hosted model, where the provider sets the pace.
+        bytes_before, bytes_after: size of the vectors at four bytes a dimension, without the store's index.
+        advice: settings to consider.
+        risks: problems to solve before migrating.
     """
 
     source: str
@@ -56,9 +58,9 @@ class Plan:
 
     @property
     def cost(self) -> float | None:
-        """Dollars; None where the price is not known."""
+        """US dollars; None if the price is unknown."""
         return None if self.price is None else self.tokens * self.price.dollars / 1e6
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """A dict that `json` can write."""
         return {**asdict(self), "cost": self.cost}

@@ -1,4 +1,4 @@
-"""Finding out what a migration would do, cost and take, without writing anything that stays."""
+"""Estimates the cost and duration of a migration. Leaves nothing behind in the store."""
 
 from __future__ import annotations
 
@@ -33,30 +33,29 @@ SAMPLE = 1000
 """Documents whose tokens are counted."""
 
 PROVED = 64
-"""Documents that the old embedders embed again, and half as many that are chunked."""
+"""Whole documents that the old embedders embed again, plus half as many chunked documents."""
 
 TRIED = 10.0
-"""Seconds that a local model is tried for its rate."""
+"""Seconds to measure the rate of a local model."""
 
 TRIAL = 2000
-"""Rows that are written to a collection that goes again, to see how long that takes."""
+"""Rows written to a temporary collection to measure the time."""
 
 FLOAT = 4
 
 
 class Planning:
-    """One plan; `plan` is it when `look` returns."""
+    """Makes one plan. `plan` is complete when `look` returns."""
 
     def __init__(
         self, source: Collection, target: Collection, embedder: Embedder, old: Sequence[Embedder], late: bool | None
     ) -> None:
-        """Look at nothing yet."""
         self.source, self.target, self.embedder, self.old = source, target, embedder, old
         self._late = late
         self.plan = Plan(source.name, target.name)
 
     def look(self, *, sample: int = SAMPLE, seed: int | None = None, trial: bool = True) -> None:
-        """Do all of it."""
+        """Fill in the whole plan."""
         started = time.monotonic()
         with Frame(seed) as frame:
             self._scan(frame)
@@ -75,7 +74,7 @@ class Planning:
         self._conclude()
 
     def decide(self) -> bool | None:
-        """Whether chunks are late-chunked, and nothing else; None where that has to be said."""
+        """Only find out whether chunks are late-chunked; None if it must be given."""
         with Frame(None) as frame:
             self._scan(frame)
             return self._proved(frame)
@@ -96,7 +95,7 @@ class Planning:
         self.plan.documents = frame.count()
 
     def _read(self, documents: Sequence[tuple[str, bool]]) -> list[list[Original]]:
-        """The rows of documents, with their vectors; of those that are one row, all at once."""
+        """The rows of documents with their vectors. Documents of one row are read together."""
         single = [key for key, chunked in documents if not chunked]
         found = [[one] for one in self.source.originals(single, vectors=True).values()]
         for key, chunked in documents:
@@ -107,7 +106,7 @@ class Planning:
         return [own for own in found if own]
 
     def _proved(self, frame: Frame) -> bool | None:
-        """Whether chunks are late-chunked: as was said, or as one of the old embedders proves."""
+        """Whether chunks are late-chunked: as given, or as one of the old embedders proves."""
         drawn = self._read([*frame.documents(PROVED // 2, chunked=True), *frame.documents(PROVED, chunked=False)])
         self.plan.sizes = dict(Counter(one.vectors[0].size if one.vectors else 0 for own in drawn for one in own))
         self.plan.proofs = [prove(old, drawn) for old in self.old]
@@ -126,7 +125,7 @@ class Planning:
         return [unit for one in own if (unit := alone(one)) is not None]
 
     def _count(self, units: Sequence[Unit], count: int, characters: int) -> list[Unit]:
-        """Tokens by those of the sample: a line through their characters (regression estimation); units that fit."""
+        """Estimate all tokens from the sample by linear regression on characters. Returns the units that fit."""
         texts = [unit.texts() for unit in units]
         counted = iter(self.embedder.count_tokens([text for own in texts for text in own]) if units else ())
         if not units:
@@ -149,8 +148,8 @@ class Planning:
         return fitting
 
     def _try(self, units: Sequence[Unit], *, trial: bool) -> tuple[float, float]:
-        """Tokens a second, and the seconds that a row takes to be written."""
-        self.embedder.embed_late([units[0].document])  # loads the weights, which is no part of the rate
+        """Measure tokens a second, and the seconds to write a row."""
+        self.embedder.embed_late([units[0].document])  # load the weights before measuring
         pace, spent, tokens, place = Pace(), 0.0, 0, 0
         made: list[tuple[Original, np.ndarray]] = []
         while place < len(units) and spent < TRIED:
@@ -181,12 +180,12 @@ class Planning:
         plan.advice = list(advice(None if proved is None else proved.card.name, size or None, self.embedder))
         if plan.without_text:
             plan.risks.append(
-                f"{plan.without_text:,} rows have no text, so that they cannot be embedded: give them one, or leave "
-                "them out (on_error='skip')"
+                f"{plan.without_text:,} rows have no text, so they cannot be embedded: add a text, or leave them out "
+                "(on_error='skip')"
             )
         if plan.too_long:
             plan.risks.append(
-                f"about {plan.too_long:,} rows are longer than the model takes: cut them (truncate='end')"
+                f"about {plan.too_long:,} rows exceed the model's maximum length: truncate them (truncate='end')"
             )
         if len(plan.sizes) > 1:
             plan.risks.append(f"vectors of several sizes are stored: {', '.join(map(str, sorted(plan.sizes)))}")
@@ -194,6 +193,6 @@ class Planning:
             if 0 < proof.agreeing < proof.rows:
                 plan.risks.append(f"vectors of more than one model are stored: {proof.said()}")
         if self.old and proved is None:
-            plan.risks.append("none of the embedders that were named wrote these vectors")
+            plan.risks.append("none of the given old embedders wrote these vectors")
         if plan.late is None:
-            plan.risks.append("whether chunks were late-chunked is not known: say late_chunking=True or False")
+            plan.risks.append("it is unknown whether chunks were late-chunked: set late_chunking=True or False")

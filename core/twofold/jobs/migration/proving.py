@@ -1,4 +1,4 @@
-"""Which model the vectors of a collection are of: embedded again, and compared, not believed."""
+"""Proves which model wrote a collection's vectors by embedding some rows again and comparing."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How well an embedder's vectors are those that are stored.
+    """How well an embedder's vectors match the stored ones.
 
     Attributes:
-        tag: of the embedder's space.
-        rows: rows that were embedded again.
-        agreeing: those whose vectors are the stored ones, by a cosine of 0.999.
-        cosine: the middle one of all their cosines.
-        alone: of the chunks, those that were embedded alone, and
-        late: in their documents. One that has a document to itself is both.
+        tag: the tag of the embedder's space.
+        rows: rows embedded again.
+        agreeing: rows whose new vector equals the stored one, with a cosine of at least 0.999.
+        cosine: the median of all cosines.
+        alone: chunks that match when embedded alone.
+        late: chunks that match when embedded in the context of their document. The only chunk of a document is both.
         chunks: rows that are chunks.
     """
 
@@ -47,16 +47,16 @@ class Proof:
 
     @property
     def proved(self) -> bool:
-        """Whether all of them are its."""
+        """Whether the embedder wrote all of the rows."""
         return self.rows > 0 and self.agreeing == self.rows
 
     def said(self) -> str:
-        """In a sentence."""
+        """A sentence for reports."""
         return f"{self.tag}: {self.agreeing} of {self.rows} rows agree (cosine {self.cosine:.4f})"
 
 
 def prove(embedder: Embedder, documents: Sequence[Sequence[Original]]) -> Proof:
-    """Embed documents again, each given as its rows with their vectors, alone and, where they are chunks, together."""
+    """Embed documents again, given as their rows with vectors: each row alone, and chunks also in their document."""
     fitting = [own for own in documents if all(_has_text(one) for one in own)]
     fitting = [own for own in fitting if max(embedded(one)[0].span[1] for one in own) <= SECTION]
     fitting = [own for own in fitting if _is_short(embedder, own)]
@@ -97,7 +97,7 @@ def _is_short(embedder: Embedder, own: Sequence[Original]) -> bool:
 
 
 def _cosines(rows: Sequence[Original], made: Sequence[FloatArray]) -> list[float]:
-    """Those of the first vector of each row with its new one, of shape (1, dimensions); -1 where the sizes differ."""
+    """Cosines of each row's first vector with its new one, shape (1, dimensions). -1 if the sizes differ."""
     return [
         float((normalize(one.vectors[0][None]) @ normalize(own).T)[0, 0])
         if one.vectors[0].shape == own[0].shape

@@ -1,4 +1,4 @@
-"""The documents of a collection, in a temporary file, to draw some from."""
+"""Draws documents of a collection at random, from a list in a temporary file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 
 class Frame:
-    """Documents with their rows and characters; memory does not grow with them."""
+    """Documents with their numbers of rows and characters. Memory does not grow with them."""
 
     def __init__(self, seed: int | None) -> None:
-        """Make the file."""
         self._random = random.Random(seed)  # noqa: S311 - a sample, not a secret
         self._db = scratch()
         self._db.execute(
@@ -23,7 +22,7 @@ class Frame:
         )
 
     def add(self, row: str, document: str, characters: int) -> None:
-        """Note a row; one without text has no characters, and counts for nothing."""
+        """Add a row. A row without text has no characters and is not counted."""
         counted = int(characters > 0)
         self._db.execute(
             "INSERT INTO documents VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows, "
@@ -32,18 +31,18 @@ class Frame:
         )
 
     def count(self) -> int:
-        """How many documents there are."""
+        """The number of documents."""
         return self._one("SELECT COUNT(*) FROM documents")
 
     def totals(self, *, late: bool) -> tuple[int, int]:
-        """What goes through the model: how many texts, a late-chunked document being one, and their characters."""
+        """The number of texts to embed and their characters. With `late`, a chunked document is one text."""
         texts = "CASE WHEN chunked THEN rows > 0 ELSE rows END" if late else "rows"
         return self._one(f"SELECT SUM({texts}) FROM documents"), self._one("SELECT SUM(characters) FROM documents")  # noqa: S608 - constants alone
 
     def documents(self, size: int, *, chunked: bool | None = None) -> list[tuple[str, bool]]:
-        """Some that have a text, each with the same chance, in any order; and whether they are chunked.
+        """Draw documents that have a text, each with the same probability, in random order; True marks chunked ones.
 
-        With `chunked` only such, or only others.
+        `chunked` restricts the draw to chunked or to whole documents.
         """
         kinds = (0, 1) if chunked is None else (int(chunked), int(chunked))
         these = "FROM documents WHERE characters > 0 AND chunked IN (?, ?)"

@@ -1,10 +1,9 @@
-"""Which rows to embed again: those whose new vector is not what their old one lets expect.
+"""Selects rows to embed again: those whose new vector is not what their old vector predicts.
 
-Between the vectors that two models make of the same texts a linear map says much (it is what makes old and new spaces
-partly translatable). It is fitted on some rows by ridge regression; of every other row it says where the new vector
-should be about, and the rows that are farthest from there are looked at. A vector that belongs to another row, to
-another model or to nothing is among them, however large the collection is. Of the rows that the map was fitted on, each
-is predicted as if it had been left out (the leave-one-out residual, e / (1 - h)).
+A linear map predicts much of one model's vectors from another model's vectors of the same texts. It is fitted on some
+rows by ridge regression and predicts the new vector of every other row. The rows farthest from their prediction are
+embedded again. They include vectors of another row, of another model or of no text, however large the collection is.
+Each row that the map was fitted on is predicted as if it had been left out (the leave-one-out residual, e / (1 - h)).
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 FITTED = 2000
-"""Rows that the map is fitted on."""
+"""Rows on which the map is fitted."""
 
 RIDGE = 0.01
-"""Added to each eigenvalue of the old vectors' products, as a share of their mean."""
+"""Added to each eigenvalue of the Gram matrix of the old vectors, as a share of their mean."""
 
 
 class Suspicion:
-    """Takes pairs of vectors, page by page, and keeps the keys of those that fit worst; `most` of them."""
+    """Takes pairs of vectors, page by page, and keeps the keys of the `most` rows that fit worst."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -42,7 +41,7 @@ class Suspicion:
         self._worst: list[tuple[float, str]] = []
 
     def add(self, keys: Sequence[str], old: FloatArray, new: FloatArray) -> None:
-        """Take rows with their vectors, shapes (n, old dimensions) and (n, new dimensions)."""
+        """Add rows with their vectors, shapes (n, old dimensions) and (n, new dimensions)."""
         if not len(old) or (self._pairs and self._pairs[0][0].shape[1] != old.shape[1]):
             return
         if self._map is not None:
@@ -55,7 +54,7 @@ class Suspicion:
             self._fit()
 
     def worst(self) -> list[str]:
-        """The keys of the rows that fit worst, the worst first."""
+        """The keys of the rows that fit worst, worst first."""
         if self._map is None and self._fitted > 1:
             self._fit()
         return [key for _, key in sorted(self._worst, reverse=True)]

@@ -1,4 +1,4 @@
-"""How long a store takes to write a row: tried on a collection that goes again."""
+"""Measures how long a store takes to write a row, on a temporary collection."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def seconds_a_row(
     made: Sequence[tuple[Original, FloatArray]],
     rows: int,
 ) -> float:
-    """The seconds for each of up to `rows` rows, with the vectors that were made of them."""
+    """Write up to `rows` of the rows with their new vectors, and return the seconds for each."""
     if not made:
         return 0.0
     trial = source.beside(f"{target.name}_trial")
-    if trial.find():  # an earlier plan was cut short
+    if trial.find():  # left by an interrupted plan
         trial.drop()
         trial = source.beside(trial.name)
     trial.make_like(source, embedder.record().to_json(), embedder, Note(trial.name, source.name))
@@ -36,7 +36,7 @@ def seconds_a_row(
         for start in range(0, min(len(made), rows), PAGE):
             some = made[start : start + PAGE]
             started = time.monotonic()
-            trial.originals([one.row.id for one, _ in some])  # as carrying does
+            trial.originals([one.row.id for one, _ in some])  # carrying reads them, too
             trial.put([one for one, _ in some], [vectors for _, vectors in some])
             spent += time.monotonic() - started
             written += len(some)

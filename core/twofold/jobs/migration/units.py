@@ -1,4 +1,4 @@
-"""Rows as they are embedded: each alone, or the chunks of a document in it."""
+"""Groups rows into units that are embedded together: a row alone, or the late-chunked rows of a document."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 READERS = "twofold.rows"
-"""Entry points of hosts that embed something else than a row's text, by the field of metadata that tells their rows."""
+"""Entry points of hosts that embed something other than a row's text, named after the field that marks their rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What goes through the model at once, and the rows that get its vectors.
+    """A document to embed and the rows that get its vectors.
 
     Attributes:
-        key: the id of the row, or of the document.
-        rows: one, whose vectors are those of the document's spans; or one for each span, where it is late-chunked.
+        key: the id of the row or of the document.
+        rows: one row that gets the vectors of all spans; or, if `late`, one row for each span.
+        document: the text and its spans.
+        late: whether the rows are late-chunked.
     """
 
     key: str
@@ -39,23 +41,22 @@ class Unit:
     late: bool = False
 
     def entry(self) -> Entry:
-        """As `twofold.stores.writing.embed_entries` takes it."""
         return Entry(self.key, self.document, late=self.late)
 
     def texts(self) -> list[str]:
-        """What the model sees."""
+        """The texts that the model processes."""
         return [one.text for one in self.entry().units()]
 
     def vectors(self, made: FloatArray) -> list[FloatArray]:
-        """The vectors of each row, shape (texts of the row, dimensions), of those of all spans."""
+        """Split the vectors of all spans into those of each row, shape (texts of the row, dimensions)."""
         return [made[number : number + 1] for number in range(len(self.rows))] if self.late else [made]
 
 
 def embedded(one: Original) -> tuple[Row, tuple[str, ...]]:
-    """A row with the document that it belongs to as its vector is concerned, and the texts of its vectors.
+    """The row with the document that its vector belongs to, and the texts that its vectors are computed from.
 
     Raises:
-        MissingExtra: its host reads its own rows, and is not installed.
+        MissingExtra: the row can only be read by its host, which is not installed.
     """
     for field, read in _readers().items():
         if field in one.row.metadata and len(one.texts) == 1:
@@ -66,18 +67,18 @@ def embedded(one: Original) -> tuple[Row, tuple[str, ...]]:
 
 @cache
 def _readers() -> dict[str, Callable[[], Any]]:
-    """What loads each of them: those whose host is not needed are not imported."""
+    """The loader of each host's reader. Loading imports the host."""
     return {one.name: one.load for one in entry_points(group=READERS)}
 
 
 def is_chunk(one: Original) -> bool:
-    """Whether a row is a part of a document that has others."""
+    """Whether a row is a chunk of a document."""
     row, _ = embedded(one)
     return row.document != row.id
 
 
 def alone(one: Original) -> Unit | None:
-    """A row by itself; None where it has no text."""
+    """The unit for a row that is embedded alone; None if it has no text."""
     row, texts = embedded(one)
     if any(is_blank(text) for text in texts):
         return None
@@ -86,7 +87,7 @@ def alone(one: Original) -> Unit | None:
 
 
 def together(document: str, originals: Iterable[Original]) -> Iterator[Unit]:
-    """A document's chunks, late-chunked in sections, as jobs do; those without text are left out."""
+    """Late-chunk a document's rows in sections, as `index` does. Rows without text are left out."""
     rows = [(embedded(one)[0], one) for one in originals]
     rows = sorted((pair for pair in rows if not is_blank(pair[0].text)), key=lambda pair: (pair[0].span, pair[0].id))
     start = 0
@@ -98,6 +99,6 @@ def together(document: str, originals: Iterable[Original]) -> Iterator[Unit]:
 
 
 def same_texts(one: Original, other: Original) -> bool:
-    """Whether two versions of a row have the same vectors, as far as the row goes."""
+    """Whether two versions of a row have the same text and position, so that its vectors can stay the same."""
     (row, texts), (theirs, others) = embedded(one), embedded(other)
     return texts == others and (row.document, row.span) == (theirs.document, theirs.span)

@@ -1,4 +1,4 @@
-"""Stored vectors: whether they can be of a space, are what is wanted, and which are nearest to a question."""
+"""Checks stored vectors, and finds the nearest ones exactly."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 NEAR = 1e-4
-"""Scores that differ by less are the same: any of equal rows may come first."""
+"""Scores that differ by less count as equal. Equal rows may be returned in any order."""
 
 UNIT = 1e-2
 """How far from 1 the length of a normalised vector may be."""
 
 
 class Exact:
-    """The scores of the rows nearest to some questions, by looking at all; `queries` has shape (n, dimensions)."""
+    """Exact search: the best scores of all rows for some questions. `queries` has shape (n, dimensions)."""
 
     def __init__(self, queries: FloatArray) -> None:
         self.queries, self.rows = queries, 0
@@ -31,13 +31,12 @@ class Exact:
         self._waiting: list[FloatArray] = []
 
     def add(self, _key: str, vector: FloatArray) -> None:
-        """Take a row's vector."""
         self._waiting.append(vector)
         if len(self._waiting) == 1000:
             self.flush()
 
     def flush(self) -> None:
-        """Score those that wait."""
+        """Score the vectors added since the last call."""
         if self._waiting:
             scores = self._unit @ normalize(np.stack(self._waiting)).T
             together = np.concatenate([self._best, scores], axis=1)
@@ -46,12 +45,12 @@ class Exact:
             self._waiting = []
 
     def least(self) -> FloatArray:
-        """The score of the tenth of each question, or of the last where there are fewer rows; shape (n,)."""
+        """For each question the tenth best score, or the last if there are fewer rows; shape (n,)."""
         return np.sort(self._best, axis=1)[:, -min(DEPTH, max(self.rows, 1))]
 
 
 def fits(one: Original, dimensions: int, *, unit: bool = False) -> bool:
-    """Whether all vectors of a row can be of the space."""
+    """Whether all vectors of a row have this size, are finite and not zero, and, with `unit`, have length 1."""
     return bool(one.vectors) and all(
         vector.shape == (dimensions,)
         and bool(np.isfinite(vector).all())
@@ -62,6 +61,6 @@ def fits(one: Original, dimensions: int, *, unit: bool = False) -> bool:
 
 
 def agrees(one: Original, wanted: FloatArray) -> bool:
-    """Whether the vectors of a row are those that are `wanted`, shape (texts of the row, dimensions)."""
+    """Whether the vectors of a row equal `wanted`, shape (texts of the row, dimensions)."""
     stored = [vector.shape for vector in one.vectors]
     return stored == [own.shape for own in wanted] and lowest_cosine(np.stack(one.vectors), wanted) >= CANARY_COSINE

@@ -1,4 +1,4 @@
-"""What a verification found, and whether that is good enough to cut over."""
+"""The result of a verification, and the decision whether to cut over."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from twofold.stores.moving import Original
 
 NAMED = 20
-"""Ids that a list of faults has at most."""
+"""The most ids in a list of faults."""
 
 LEAST_RECALL = 0.95
 """The share of the ten exactly nearest rows that the store's search must find."""
@@ -21,7 +21,7 @@ LEAST_RECALL = 0.95
 
 @dataclass(slots=True)
 class Fault:
-    """Something that is wrong with some rows.
+    """A fault and the rows that have it.
 
     Attributes:
         rows: how many.
@@ -32,7 +32,7 @@ class Fault:
     ids: list[str] = field(default_factory=list)
 
     def note(self, key: str) -> None:
-        """One more."""
+        """Count one more row."""
         self.rows += 1
         if len(self.ids) < NAMED:
             self.ids.append(key)
@@ -40,22 +40,23 @@ class Fault:
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found. `go` is the verdict, `reasons` says why it is not.
+    """The result of a verification. `go` is the decision; `reasons` lists what speaks against it.
 
     Attributes:
         rows: rows of the target.
-        missing: in the source, and not in the target.
-        extra: in the target, and not in the source.
-        differing: with another text, metadata or other field than in the source.
-        left_out: missing, since they have no text or are longer than the model takes.
-        unfit: with a vector that is none of this space: of another size or length, not finite, or all zeros.
-        changed: of those that were embedded again, with another vector than the embedder makes of them.
-        sampled: rows that were embedded again.
-        searched: questions that the target was asked, to compare its answers with exact search.
+        missing: rows that are in the source but not in the target.
+        extra: rows that are in the target but not in the source.
+        differing: rows whose text, metadata or other fields differ from the source.
+        left_out: missing rows that cannot be embedded: they have no text or exceed the model's maximum.
+        unfit: rows with a vector of the wrong size or length, or that is not finite or all zeros.
+        changed: sampled rows whose stored vector differs from what the embedder computes.
+        sampled: rows embedded again.
+        searched: questions used to compare the target's search with exact search.
         recall: the share of the ten exactly nearest rows that its search found.
-        judged: old and new answers to given questions; None where there were none.
-        saw: a digest of all rows of the target with their vectors, whatever their order.
-        at: when, in UTC.
+        judged: comparison of old and new answers to the given questions; None without questions.
+        saw: a digest of all rows and vectors of the target, independent of their order.
+        at: the time in UTC.
+        reasons: why not to cut over.
     """
 
     rows: int = 0
@@ -80,11 +81,11 @@ class Verdict:
 
     @property
     def behind(self) -> int:
-        """Rows that another `apply`, or the cutover itself, would carry over."""
+        """Rows that another `apply` or the cutover would carry over."""
         return self.missing.rows + self.extra.rows + self.differing.rows
 
     def decide(self, *, behind: int, skip: bool) -> None:
-        """Say what speaks against going; `behind` rows may wait for the cutover, and none may be left out."""
+        """Fill in `reasons`. `behind` rows may be left for the cutover; rows may be left out only with `skip`."""
         faults = {
             "are missing": self.missing,
             "are not in the source": self.extra,
@@ -93,29 +94,30 @@ class Verdict:
         if self.behind > behind:
             self.reasons += [_said(fault, what) + "; apply again" for what, fault in faults.items() if fault.rows]
         if self.left_out.rows and not skip:
-            self.reasons.append(_said(self.left_out, "cannot be embedded: apply with on_error='skip' to leave them"))
+            self.reasons.append(
+                _said(self.left_out, "cannot be embedded: apply with on_error='skip' to leave them out")
+            )
         if self.unfit.rows:
-            self.reasons.append(_said(self.unfit, "have vectors that are not of the new space"))
+            self.reasons.append(_said(self.unfit, "have vectors that cannot belong to the new space"))
         if self.changed.rows:
-            self.reasons.append(_said(self.changed, "have other vectors than the embedder makes of them"))
+            self.reasons.append(_said(self.changed, "have vectors that differ from what the embedder computes"))
         if self.recall < LEAST_RECALL:
-            self.reasons.append(f"search finds {self.recall:.1%} of the ten nearest rows, at least 95 % are wanted")
+            self.reasons.append(f"search finds {self.recall:.1%} of the ten nearest rows; at least 95 % are required")
         if self.judged is not None and self.judged.is_worse:
             self.reasons.append(f"answers are worse than before: {self.judged.said()}")
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """A dict that `json` can write."""
         return {"go": self.go, "behind": self.behind, **asdict(self)}
 
 
 class Digest:
-    """A digest of rows with their vectors, whatever their order: the sum of the hashes of each."""
+    """A digest of rows and vectors that does not depend on their order: the sum of the rows' hashes."""
 
     def __init__(self) -> None:
         self._sum = 0
 
     def add(self, one: Original) -> None:
-        """Take a row."""
         kept = json.dumps([one.row.id, dict(one.kept)], sort_keys=True, default=str)
         hashed = hashlib.sha256(kept.encode(errors="surrogatepass"))
         for vector in one.vectors:
@@ -123,7 +125,7 @@ class Digest:
         self._sum = (self._sum + int.from_bytes(hashed.digest(), "big")) % (1 << 256)
 
     def __str__(self) -> str:
-        """Sixty-four hexadecimal digits."""
+        """The digest as 64 hexadecimal digits."""
         return f"{self._sum:064x}"
 
 

@@ -1,4 +1,4 @@
-"""Looking at both collections: every row and every vector, a sample by embedding it again, the search by asking it."""
+"""Verifies a migration: compares every row, checks every vector, embeds a sample again, and tests the search."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from twofold.stores.moving import Original
 
 SAMPLE = 256
-"""Rows that are embedded again: half of them at random, half of them those that fit worst."""
+"""Rows embedded again: half at random, half those that fit worst."""
 
 ASKED = 100
-"""Questions for the comparison with exact search, where none are given: the beginnings of rows."""
+"""The most questions for the comparison with exact search. By default, these are the beginnings of rows."""
 
 BEGINNING = 200
 """Characters of such a beginning."""
 
 
 class Verifying:
-    """One verification; `verdict` is what it has found when `look` returns."""
+    """Runs one verification. `verdict` is complete when `look` returns."""
 
     def __init__(
         self,
@@ -49,7 +49,6 @@ class Verifying:
         sample: int = SAMPLE,
         seed: int | None = None,
     ) -> None:
-        """Look at nothing yet."""
         self.source, self.target, self.embedder, self.late = source, target, embedder, late
         self.verdict = Verdict()
         self._sample = sample
@@ -59,7 +58,7 @@ class Verifying:
         self._seen = 0
 
     def look(self, questions: Sequence[Question] = (), old: Embedder | None = None) -> None:
-        """Do all of it."""
+        """Run all checks."""
         with Seen() as rows:
             self._compare(rows)
             asked = self._questions(questions)
@@ -74,7 +73,7 @@ class Verifying:
     # -- every row ----------------------------------------------------------------------------------------------------
 
     def _compare(self, rows: Seen) -> None:
-        """Rows of the source with those of the target."""
+        """Compare the rows of the source with those of the target."""
         for page in self.source.pages():
             ids = [one.id for one in page]
             for key in ids:
@@ -89,7 +88,7 @@ class Verifying:
             self._suspect(originals, there)
 
     def _leave_out(self, missing: Sequence[Original]) -> None:
-        """Tell what cannot be embedded from what was not."""
+        """Sort missing rows into those that cannot be embedded and those that were not carried."""
         limit = self.embedder.card.max_tokens
         for one in missing:
             unit = alone(one)
@@ -98,7 +97,7 @@ class Verifying:
             (self.verdict.left_out if unit is None or long else self.verdict.missing).note(one.row.id)
 
     def _draw(self, key: str) -> None:
-        """Keep each row with the same chance (Vitter's algorithm R)."""
+        """Keep each row with the same probability (Vitter's algorithm R)."""
         self._seen += 1
         if len(self._drawn) < self._sample:
             self._drawn.append(key)
@@ -118,7 +117,7 @@ class Verifying:
             self._suspicion.add(keys, np.stack(old), np.stack(new))
 
     def _scan(self, rows: Seen, exact: Exact | None) -> None:
-        """Rows of the target by themselves."""
+        """Check each row of the target."""
         digest, unit = Digest(), self.embedder.settings.normalize
         for page in self.target.pages():
             for key, one in self.target.originals([held.id for held in page], vectors=True).items():
@@ -189,7 +188,7 @@ class Verifying:
 
     @staticmethod
     def _answers(collection: Collection, embedder: Embedder, questions: Sequence[Question]) -> list[list[str]]:
-        """Ids of documents, or of rows where the judgements name those, best first."""
+        """Ids of documents, best first; ids of rows if the judged answers name rows."""
         named = {key for question in questions for key in question.answers or ()}
         answers = []
         for vector in embedder.embed_queries([question.text for question in questions]):
@@ -200,7 +199,7 @@ class Verifying:
 
 
 def saw(target: Collection) -> str:
-    """The digest of a collection as it is now."""
+    """Compute the digest of a collection's current rows and vectors."""
     digest = Digest()
     for page in target.pages():
         for one in target.originals([held.id for held in page], vectors=True).values():
