@@ -86,7 +86,7 @@ class Writer:
         self._calls.expect(units)
 
     def slices(self, tasks: Sequence[Task]) -> Iterator[list[Task]]:
-        """Group documents into slices that should take about `SECONDS`. A long document is a slice of its own."""
+        """Group documents into slices that should take about `SECONDS`. A long document is its own slice."""
         start = 0
         while start < len(tasks):
             end, tokens, characters = start, 0, 0

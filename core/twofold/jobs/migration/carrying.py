@@ -93,7 +93,7 @@ class Carrier:
         self._done.set_aside = self._aside.count - aside
         return self._done
 
-    # -- what is to be done -------------------------------------------------------------------------------------------
+    # -- comparing -----------------------------------------------------------------------------------------------------
 
     def _take(self, ids: Sequence[str], documents: Seen) -> None:
         """Carry one page of rows."""
@@ -132,7 +132,7 @@ class Carrier:
                     yield unit
 
     def _chunks(self, document: str, *, anew: bool = False) -> list[Unit]:
-        """The sections of a document to embed: none if only fields have changed, unless `anew`."""
+        """The sections of a document to embed. Unless `anew`, none if only fields have changed."""
         originals = [*self.source.originals([row.id for row in self.source.held([document])]).values()]
         own = {one.row.id: one for one in originals if is_chunk(one) and embedded(one)[0].document == document}
         before = {row.id for row in self.target.held([document])}
@@ -183,7 +183,7 @@ class Carrier:
         if moved_to(self.source.marks()) == self.target.name:
             raise StoreError(f"collection {self.target.name!r} is serving now: no more rows are carried into it")
 
-    # -- doing it -----------------------------------------------------------------------------------------------------
+    # -- embedding and writing -----------------------------------------------------------------------------------------
 
     def _slices(self, units: Sequence[Unit]) -> Iterator[tuple[list[Unit], int]]:
         """Group units into slices of a second or two, with their tokens. Units that are too long are set aside."""

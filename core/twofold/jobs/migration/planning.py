@@ -79,7 +79,7 @@ class Planning:
             self._scan(frame)
             return self._proved(frame)
 
-    # -- what is there ------------------------------------------------------------------------------------------------
+    # -- the collection ------------------------------------------------------------------------------------------------
 
     def _scan(self, frame: Frame) -> None:
         record = self.source.rows.record()
@@ -117,7 +117,7 @@ class Planning:
                 return proof.late == proof.chunks
         return None
 
-    # -- what is to come ----------------------------------------------------------------------------------------------
+    # -- the estimate --------------------------------------------------------------------------------------------------
 
     def _units(self, own: Sequence[Original]) -> list[Unit]:
         if self.plan.late and is_chunk(own[0]):
