@@ -20,20 +20,19 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 DOCUMENTS = 60
-KILLS_A_VERSION = 4
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(188, marks=pytest.mark.soak)])
-def test_killed_runs_lose_nothing(tmp_path: Path, kills: int) -> None:
+@pytest.mark.parametrize(("kills", "kills_a_version"), [(4, 2), pytest.param(196, 4, marks=pytest.mark.soak)])
+def test_killed_runs_lose_nothing(tmp_path: Path, kills: int, kills_a_version: int) -> None:
     address, embedder = f"chroma:{tmp_path}", FakeEmbedder()
     chance = random.Random(kills)
     killed = version = 0
     seconds = 1.0
     while killed < kills:
         corpus = Corpus(DOCUMENTS, version)
-        for _ in range(KILLS_A_VERSION):
+        for _ in range(kills_a_version):
             started = time.monotonic()
-            child = Child(indexing, address, corpus)
+            child = Child(indexing, address, "docs", corpus)
             child.started()
             time.sleep(chance.random() * seconds)
             child.kill()

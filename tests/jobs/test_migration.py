@@ -15,25 +15,20 @@ from twofold.stores.moving import movable
 from twofold.testing import FakeEmbedder, MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 ROWS = 60 + 12
 
 
 @pytest.fixture(params=["folder", "server", "weaviate"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     pytest.importorskip("chromadb")
     if request.param == "folder":
-        yield Place(f"chroma:{tmp_path}", "docs")
-    elif request.param == "server":
-        from support.chroma_server import HOST, chroma_server
-
-        with chroma_server(tmp_path) as port:
-            yield Place(f"chroma:http://{HOST}:{port}", "docs")
-    else:
-        server = request.getfixturevalue("weaviate_server")
-        yield Place(f"weaviate:{server.url}", request.getfixturevalue("weaviate_name"))
+        return Place(f"chroma:{tmp_path}", "docs")
+    if request.param == "server":
+        return Place(request.getfixturevalue("chroma_address"), request.getfixturevalue("collection_name"))
+    server = request.getfixturevalue("weaviate_server")
+    return Place(f"weaviate:{server.url}", request.getfixturevalue("weaviate_name"))
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from support.migrating import NEW, OLD, Place, fill, text
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from twofold.jobs.migration.collection import Collection
@@ -109,14 +109,16 @@ CORRUPTIONS: dict[Callable[[Collection], None], str] = {
 
 
 @pytest.fixture(scope="module")
-def applied(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A migration that is GO, before the tests and after them: each test restores what it corrupts."""
     pytest.importorskip("chromadb")
     place = Place(f"chroma:{tmp_path_factory.mktemp('store')}", "docs")
     fill(place.address, place.name, ROWS, 6)
     with place.migration() as migration:
         migration.apply()
         assert migration.verify(sample=SAMPLE, seed=1).go
-    return place
+        yield place
+        assert migration.verify(sample=SAMPLE, seed=1).go
 
 
 @pytest.mark.parametrize("corrupt", CORRUPTIONS, ids=lambda one: one.__name__.strip("_"))
@@ -131,7 +133,6 @@ def test_one_corrupted_row_is_found(applied: Place, corrupt: Callable[[Collectio
         assert not verdict.go
         found = getattr(verdict, CORRUPTIONS[corrupt])
         assert {"d123", "d123-again", "c2#1"} & set(found.ids), verdict
-        assert migration.verify(sample=SAMPLE, seed=1).go  # it was that, and nothing else
 
 
 def test_a_collection_of_another_size_is_no_go(tmp_path: Path) -> None:

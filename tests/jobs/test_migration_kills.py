@@ -16,7 +16,7 @@ from twofold.jobs.migration import moving
 from twofold.stores.store import scan_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from twofold import Embedder
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 DOCUMENTS = 40
-KILLS_A_VERSION = 2
 
 
 def corpus(version: int) -> list[Item]:
@@ -35,8 +34,8 @@ def corpus(version: int) -> list[Item]:
     ]
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(42, marks=pytest.mark.soak)])
-def test_killed_migrations_lose_nothing(tmp_path: Path, kills: int) -> None:
+@pytest.mark.parametrize(("kills", "kills_a_step"), [(2, 1), pytest.param(48, 2, marks=pytest.mark.soak)])
+def test_killed_migrations_lose_nothing(tmp_path: Path, kills: int, kills_a_step: int) -> None:
     pytest.importorskip("chromadb")
     place, chance = Place(f"chroma:{tmp_path}", "docs"), random.Random(kills)
     killed = version = 0
@@ -44,7 +43,7 @@ def test_killed_migrations_lose_nothing(tmp_path: Path, kills: int) -> None:
     while killed < kills:
         _write(place, version)
         before = place.rows(OLD)
-        for _ in range(KILLS_A_VERSION):
+        for _ in range(kills_a_step):
             killed += _kill(applying, place, chance, seconds)
             assert place.rows(OLD) == before
         with place.migration() as migration:
@@ -52,7 +51,7 @@ def test_killed_migrations_lose_nothing(tmp_path: Path, kills: int) -> None:
             assert migration.verify().go
         _write(place, version + 1)
         before = place.rows(OLD)
-        for _ in range(KILLS_A_VERSION):
+        for _ in range(kills_a_step):
             killed += _kill(cutting, place, chance, seconds)
             assert _served(place) == before
         with place.migration() as migration:
@@ -98,16 +97,11 @@ def _served(place: Place) -> dict[str, Any]:
 
 
 @pytest.fixture(params=["server", "weaviate"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    pytest.importorskip("chromadb")
+def place(request: pytest.FixtureRequest) -> Place:
     if request.param == "server":
-        from support.chroma_server import HOST, chroma_server
-
-        with chroma_server(tmp_path) as port:
-            yield Place(f"chroma:http://{HOST}:{port}", "docs")
-    else:
-        server = request.getfixturevalue("weaviate_server")
-        yield Place(f"weaviate:{server.url}", request.getfixturevalue("weaviate_name"))
+        return Place(request.getfixturevalue("chroma_address"), request.getfixturevalue("collection_name"))
+    server = request.getfixturevalue("weaviate_server")
+    return Place(f"weaviate:{server.url}", request.getfixturevalue("weaviate_name"))
 
 
 def test_no_update_is_lost_while_somebody_writes(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,16 +100,24 @@ embedder = FakeEmbedder()
 with open_store(f"chroma:{sys.argv[1]}", "docs", embedder) as store:
     index(embedder, store, ITEMS_ON_DISK)
 """
-ITEMS_ON_DISK = [Item(f"d{number}", f"Ship number {number} came in at nine.") for number in range(2500)]
+ITEMS_ON_DISK = [Item(f"d{number}", f"Ship number {number} came in at nine.") for number in range(1100)]
+"""Chroma writes its search index to disk after each 1,000 rows."""
 
 
-def test_a_search_structure_that_was_deleted_is_noticed_and_made_again_by_force(tmp_path: Path) -> None:
-    folder = str(Path(__file__).parent)
-    subprocess.run([sys.executable, "-c", FILL, str(tmp_path), folder], check=True, timeout=300)
-    (structure,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Chroma folder that another process has written and closed."""
+    folder = tmp_path_factory.mktemp("filled") / "store"
+    command = [sys.executable, "-c", FILL, str(folder), str(Path(__file__).parent)]
+    subprocess.run(command, check=True, timeout=300)
+    return folder
+
+
+def test_a_search_structure_that_was_deleted_is_noticed_and_made_again_by_force(tmp_path: Path, filled: Path) -> None:
+    folder, embedder = shutil.copytree(filled, tmp_path / "store"), FakeEmbedder()
+    (structure,) = [path for path in folder.iterdir() if path.is_dir()]
     shutil.rmtree(structure)
-    embedder = FakeEmbedder()
-    with open_store(f"chroma:{tmp_path}", "docs", embedder) as store:
+    with open_store(f"chroma:{folder}", "docs", embedder) as store:
         damaged = verify(embedder, store)
         assert not damaged.sound
         assert damaged.found < damaged.searched
@@ -118,17 +126,16 @@ def test_a_search_structure_that_was_deleted_is_noticed_and_made_again_by_force(
         assert verify(embedder, store).sound
 
 
-def test_a_search_structure_that_was_cut_short_says_the_way_out(tmp_path: Path) -> None:
-    folder, embedder = str(Path(__file__).parent), FakeEmbedder()
-    subprocess.run([sys.executable, "-c", FILL, str(tmp_path), folder], check=True, timeout=300)
-    (written,) = tmp_path.rglob("index_metadata.pickle")
+def test_a_search_structure_that_was_cut_short_says_the_way_out(tmp_path: Path, filled: Path) -> None:
+    folder, embedder = shutil.copytree(filled, tmp_path / "store"), FakeEmbedder()
+    (written,) = folder.rglob("index_metadata.pickle")
     written.write_bytes(b"")
     with (
-        open_store(f"chroma:{tmp_path}", "docs", embedder) as store,
+        open_store(f"chroma:{folder}", "docs", embedder) as store,
         pytest.raises(StoreError, match=r"remove the folders that stand beside chroma\.sqlite3"),
     ):
         list(scan_rows(store))
     shutil.rmtree(written.parent)
-    with open_store(f"chroma:{tmp_path}", "docs", embedder) as store:
+    with open_store(f"chroma:{folder}", "docs", embedder) as store:
         index(embedder, store, ITEMS_ON_DISK, force=True)
         assert verify(embedder, store).sound

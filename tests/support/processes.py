@@ -93,11 +93,11 @@ def _run(here: Connection, work: Callable[..., Any], arguments: Sequence[Any]) -
         here.send(error)
 
 
-def indexing(opened: Callable[[], None], address: str, corpus: Corpus, slice_tokens: int = 200) -> Any:
-    """Index a corpus into the collection `docs`, in small slices."""
+def indexing(opened: Callable[[], None], address: str, name: str, corpus: Corpus, slice_tokens: int = 200) -> Any:
+    """Index a corpus in small slices."""
     long.FIRST_TOKENS = long.MAX_TOKENS = slice_tokens
     embedder = FakeEmbedder()
-    with open_store(address, "docs", embedder) as store:
+    with open_store(address, name, embedder) as store:
         opened()
         return index(embedder, store, corpus.items(), chunk_tokens=CHUNK_TOKENS)
 
@@ -109,9 +109,9 @@ def reading(opened: Callable[[], None], address: str) -> dict[str, list[Held]]:
         return dict(by_document(scan_rows(store)))
 
 
-def searching(opened: Callable[[], None], address: str) -> Any:
-    """Ask the collection `docs` a few questions."""
+def searching(opened: Callable[[], None], address: str, name: str) -> Any:
+    """Ask a collection a few questions."""
     embedder = FakeEmbedder()
-    with open_store(address, "docs", embedder, create=False) as store:
+    with open_store(address, name, embedder, create=False) as store:
         opened()
         return [len(search(embedder, store, f"lighthouse {number}", limit=3)) for number in range(20)]
