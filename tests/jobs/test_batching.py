@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import signal
 import sqlite3
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +11,7 @@ import pytest
 
 from support.batchserver import BatchServer
 from support.faultserver import truth
+from support.processes import Child, batching
 from twofold import Embedder, InputError, ProviderError, ProviderUnavailable, RequestRefused, SpaceMismatch
 from twofold.cache import VectorCache
 from twofold.hosted import batching as hosted_batching
@@ -38,7 +34,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, value in (
         (batch_run, "FIRST_LOOK", 0.01),
         (batch_run, "LONGEST_LOOK", 0.02),
-        (batch_run, "SETTLED", 0.2),
+        (batch_run, "SETTLED", 0.05),
         (hosted_batching, "FIRST_WAIT", 0.01),
     ):
         monkeypatch.setattr(module, name, value)
@@ -288,30 +284,12 @@ def test_an_index_run_finds_them(tmp_path: Path) -> None:
             assert search(embedder, store, "text 3", limit=1)
 
 
-CHILD = """
-import json, sys
-from twofold import Embedder
-from twofold.hosted import batching as hosted
-from twofold.jobs import batch
-from twofold.jobs.batches import run as batch_run
-batch_run.FIRST_LOOK, batch_run.LONGEST_LOOK, batch_run.SETTLED, hosted.FIRST_WAIT = 0.01, 0.02, 0.3, 0.01
-whole = hosted.Batches.__init__
-def init(self, *given):
-    whole(self, *given)
-    self.most_lines = 60
-hosted.Batches.__init__ = init
-model, url, cache = sys.argv[1:]
-embedder = Embedder(model, base_url=url, api_key="k-canary-key", dimensions=8, cache=cache)
-print(json.dumps(batch(embedder, [f"text {number}" for number in range(250)]).done), flush=True)
-"""
-
-
 @pytest.mark.parametrize("provider", MODELS)
 def test_killed_at_any_moment(tmp_path: Path, provider: str) -> None:
     """The process is killed at each request in turn, before or after it is carried out; the last one ends."""
     with BatchServer(100) as server:
         server.lists_as_jina = provider == "jina"
-        child: list[subprocess.Popen[bytes]] = []
+        children: list[Child] = []
         at = iter(range(1, 40, 3))
         left = [next(at)]
 
@@ -319,20 +297,17 @@ def test_killed_at_any_moment(tmp_path: Path, provider: str) -> None:
             left[0] -= 1
             if left[0]:
                 return None
-            os.kill(child[-1].pid, signal.SIGKILL)
-            child[-1].wait()
-            return "after" if method == "POST" and len(child) % 2 else "before"
+            children[-1].kill()
+            return "after" if method == "POST" and len(children) % 2 else "before"
 
         server.fault = kill
-        arguments = [sys.executable, "-c", CHILD, MODELS[provider], server.url, str(tmp_path)]
-        for _ in range(16):
-            child.append(subprocess.Popen(arguments, stdout=subprocess.PIPE))
-            out, _ = child[-1].communicate(timeout=120)
-            if child[-1].returncode == 0:
-                break
-            left[0] = next(at)
-        assert json.loads(out) >= 0
-        assert len(child) > 3
+        done = None
+        while done is None:
+            children.append(Child(batching, MODELS[provider], server.url, str(tmp_path)))
+            done = children[-1].result()
+            left[0] = next(at, 0)
+        assert done >= 0
+        assert len(children) > 3
         assert_cached(server, embedder_of(server, tmp_path, provider), TEXTS, provider)
         paid = {text: count for text, count in server.paid.items() if text != CANARY}
         assert paid == dict.fromkeys(TEXTS, 1)

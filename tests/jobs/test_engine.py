@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 SENTENCE = "The keeper of lighthouse {} counts ships. Fog comes in at nine. Nobody answers the radio any more."
 ITEMS = [Item(f"d{number}", SENTENCE.format(number), {"n": number}) for number in range(40)]
-LONG = "\n\n".join(SENTENCE.format(f"{number} of many") for number in range(1000))
+LONG = "\n\n".join(SENTENCE.format(f"{number} of many") for number in range(30))
+"""Several sections of `SECTION` characters."""
+SECTION = 1000
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twofold.jobs.distributed.ahead.MOST_CHARACTERS", 1200)
     monkeypatch.setattr("twofold.jobs.long.FIRST_TOKENS", 60)
     monkeypatch.setattr("twofold.jobs.long.MAX_TOKENS", 60)
+    monkeypatch.setattr("twofold.jobs.chunking.SECTION", SECTION)
 
 
 def new_store(embedder: Embedder) -> Store:

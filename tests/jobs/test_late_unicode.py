@@ -52,15 +52,16 @@ def is_refused(embedder: Embedder, text: str, chunk_tokens: int) -> bool:
     return False
 
 
+@pytest.mark.parametrize("count", [15, pytest.param(60, marks=pytest.mark.soak)])
 @pytest.mark.parametrize(("checkpoint", "chunk_tokens"), [(xlm_roberta, 8), (xlm_roberta, 16), (v3_original, 32)])
 def test_our_own_chunks_are_never_refused(
-    tmp_path: Path, checkpoint: Callable[[Path], object], chunk_tokens: int
+    tmp_path: Path, checkpoint: Callable[[Path], object], chunk_tokens: int, count: int
 ) -> None:
     checkpoint(tmp_path)
     embedder = Embedder(tmp_path, device="cpu")
-    items = [Item(f"t{number}", text) for number, text in enumerate(texts(40))]
+    items = [Item(f"t{number}", text) for number, text in enumerate(texts(count))]
     assert any(is_refused(embedder, item.text, chunk_tokens) for item in items), "these texts show nothing"
-    store = MemoryStore("late", f"{checkpoint.__name__}{chunk_tokens}")
+    store = MemoryStore("late", str(tmp_path))
     open_collection(store, embedder)
     counts = index(embedder, store, items, chunk_tokens=chunk_tokens, late_chunking=True)
     assert counts.added == len(items)

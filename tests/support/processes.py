@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from twofold import Embedder
 from twofold.errors import StoreError
-from twofold.jobs import Item, index, long, open_store, search
+from twofold.jobs import Item, batch, index, long, open_store, search
 from twofold.jobs.comparing import by_document
 from twofold.stores.store import scan_rows
 from twofold.testing import FakeEmbedder
@@ -64,11 +66,13 @@ class Child:
         assert self._there.poll(120), "a child does not start"
 
     def kill(self) -> None:
-        """Kill it where it is, if it has not ended."""
+        """Kill it, if it has not ended, and wait until it is gone. Another thread may wait for its result."""
         assert self._process.pid is not None
         with suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGKILL)
-        self._process.join(60)
+            while True:
+                os.kill(self._process.pid, 0)
+                time.sleep(0.005)
 
     def crashed(self) -> bool:
         """Whether a signal ended it, as a fault in native code does, and no exception of Python's."""
@@ -100,6 +104,23 @@ def indexing(opened: Callable[[], None], address: str, name: str, corpus: Corpus
     with open_store(address, name, embedder) as store:
         opened()
         return index(embedder, store, corpus.items(), chunk_tokens=CHUNK_TOKENS)
+
+
+def batching(_: Callable[[], None], model: str, url: str, cache: str) -> int:
+    """Embed 250 texts through a batch API, 60 lines a batch; returns how many came."""
+    from twofold.hosted import batching as hosted
+    from twofold.jobs.batches import run
+
+    run.FIRST_LOOK, run.LONGEST_LOOK, run.SETTLED, hosted.FIRST_WAIT = 0.01, 0.02, 0.05, 0.01
+    whole = hosted.Batches.__init__
+
+    def init(self: hosted.Batches, *given: Any) -> None:
+        whole(self, *given)
+        self.most_lines = 60
+
+    hosted.Batches.__init__ = init  # type: ignore[method-assign]
+    embedder = Embedder(model, base_url=url, api_key="k-canary-key", dimensions=8, cache=cache)
+    return batch(embedder, [f"text {number}" for number in range(250)]).done
 
 
 def reading(opened: Callable[[], None], address: str) -> dict[str, list[Held]]:
