@@ -139,7 +139,7 @@ def test_what_left_the_corpus_is_counted_and_removed_where_that_is_wanted(
     counts = index(embedder, memory, left, prune=ask, **options)
     assert (counts.gone, counts.pruned, asked) == (3, 3, [(3, rows)] * 2)
     assert ids(memory) == ["d0", "d1", "d2"]
-    with pytest.raises(InputError, match="prune would remove all 3 of the collection"):
+    with pytest.raises(InputError, match="prune would remove all 3 documents of the collection"):
         index(embedder, memory, [], prune=True)
     assert index(embedder, memory, GOOD[:1], prune=True, **options).pruned == 2
 

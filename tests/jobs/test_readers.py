@@ -71,7 +71,7 @@ def test_a_line_ends_at_a_line_feed_and_nowhere_else(tmp_path: Path) -> None:
         ('{"text": 1}', "field 'text' is of type int, not a string"),
         ('{"text": "x", "id": ""}', "field 'id' is ''"),
         ('{"text": "x", "id": true}', "field 'id' is True"),
-        ('{"text": "x", "id": null}', "field 'id' is None: expected a string"),
+        ('{"text": "x", "id": null}', "field 'id' is None: expected a non-empty string or an integer"),
         ('{"text": "x", "": 1}', "metadata field ''"),
         ('{"text": "x", "twofold_document": "y"}', "is Twofold's own"),
         ('{"text": "x", "n": 1e999}', "a finite number"),

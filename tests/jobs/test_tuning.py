@@ -125,7 +125,7 @@ def test_documents_that_answer_are_in_the_sample() -> None:
     tuned = tune([Way("fake", FakeEmbedder())], ITEMS, questions, sample=5, sizes=[64], forms=["float"])
     assert (tuned.documents, tuned.questions, tuned.made) == (5, 2, False)
     assert tuned.results[0].recall == 1
-    with pytest.raises(InputError, match="'nobody' is to answer"):
+    with pytest.raises(InputError, match="'nobody' should answer a question but is not in the corpus"):
         tune([Way("fake", FakeEmbedder())], ITEMS, [Question("x", {"nobody": 1})])
 
 
@@ -142,7 +142,7 @@ def test_what_makes_no_sense_is_refused() -> None:
         ([way], {"sizes": [12]}, "multiple of 8"),
         ([way], {"sizes": [65]}, "has 1 to 64"),
         ([way], {"sample": 0}, "sample=0"),
-        ([way], {"loss": 1.0}, "a loss is from 0"),
+        ([way], {"loss": 1.0}, "and loss at least 0 and below 1"),
         ([way, way], {}, "the same name"),
         ([Way("fake", FakeEmbedder(), late=True)], {}, "chunk_tokens"),
     ):
