@@ -19,7 +19,8 @@ SECONDS = 400
 
 @pytest.fixture(scope="module")
 def found() -> Any:
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}  # what the nodes inherit
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}  # what the nodes inherit
     command = [sys.executable, "-m", "support.ray_cluster"]
     run = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=SECONDS)
     assert run.returncode == 0, run.stderr[-4000:]

@@ -49,8 +49,9 @@ def two_nodes() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+    node |= {"no_monitor": True, "include_log_monitor": False}  # two processes fewer
     cluster: Any = Cluster(initialize_head=True, head_node_args={**node, "_system_config": SOON})
-    cluster.second = cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+    cluster.second = cluster.add_node(**node)
     try:
         yield cluster
     finally:
@@ -109,7 +110,7 @@ def poisoned(engine: Any) -> dict[str, Any]:
 
 
 def in_ray_data() -> dict[str, Any]:
-    """Two of Ray Data's actors, and a text that is too long."""
+    """An actor of Ray Data, and a text that is too long."""
     import ray
 
     from twofold.jobs.distributed import EmbedBatch
@@ -117,7 +118,7 @@ def in_ray_data() -> dict[str, Any]:
     ray.data.DataContext.get_current().enable_progress_bars = False
     embedder, texts = Embedder("fake:"), [item.text for item in ITEMS[:40]]
     data = ray.data.from_items([{"text": text} for text in [*texts, "word " * 600]])
-    actors = ray.data.ActorPoolStrategy(size=2)
+    actors = ray.data.ActorPoolStrategy(size=1)
     mapped = data.map_batches(EmbedBatch, fn_constructor_args=[embedder], compute=actors, batch_size=8).take_all()
     found = {row["text"]: row for row in mapped}
     vectors = embedder.embed_documents(texts)
