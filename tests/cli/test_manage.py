@@ -55,8 +55,7 @@ def test_info_sees_documents_that_are_not_whole(twofold: Run, notes: tuple[str, 
     code, out, _ = twofold("info", "notes", *notes)
     assert code == 1
     assert (
-        "WRONG: 1 documents have missing rows, or rows of several versions: index again (the first: 'long.txt')"
-        in out
+        "WRONG: 1 documents have missing rows, or rows of several versions: index again (the first: 'long.txt')" in out
     )
 
 

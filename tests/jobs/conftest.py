@@ -30,16 +30,6 @@ def memory(embedder: FakeEmbedder) -> Iterator[Store]:
     del MemoryStore.places[store.key]
 
 
-@pytest.fixture(scope="session")
-def chroma_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a Chroma server for all tests; each test names its own collections."""
-    pytest.importorskip("chromadb")
-    from support.chroma_server import chroma_server
-
-    with chroma_server(tmp_path_factory.mktemp("chroma")) as port:
-        yield port
-
-
 @pytest.fixture
 def chroma_address(chroma_port: int) -> str:
     return f"chroma:http://127.0.0.1:{chroma_port}"

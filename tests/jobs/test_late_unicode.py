@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.checkpoints import v3_original, xlm_roberta
 from twofold import Embedder, InputError
 from twofold.jobs import Item, index
 from twofold.jobs.chunking import Cutting, split
@@ -16,7 +16,8 @@ from twofold.testing import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from support.checkpoints import Made
 
 ATOMS = [
     "a",
@@ -53,15 +54,14 @@ def is_refused(embedder: Embedder, text: str, chunk_tokens: int) -> bool:
 
 
 @pytest.mark.parametrize("count", [15, pytest.param(60, marks=pytest.mark.soak)])
-@pytest.mark.parametrize(("checkpoint", "chunk_tokens"), [(xlm_roberta, 8), (xlm_roberta, 16), (v3_original, 32)])
+@pytest.mark.parametrize(("checkpoint", "chunk_tokens"), [("xlm-roberta", 8), ("xlm-roberta", 16), ("jina-v3", 32)])
 def test_our_own_chunks_are_never_refused(
-    tmp_path: Path, checkpoint: Callable[[Path], object], chunk_tokens: int, count: int
+    made: Callable[..., Made], checkpoint: str, chunk_tokens: int, count: int
 ) -> None:
-    checkpoint(tmp_path)
-    embedder = Embedder(tmp_path, device="cpu")
+    embedder = Embedder(made(checkpoint).folder, device="cpu")
     items = [Item(f"t{number}", text) for number, text in enumerate(texts(count))]
     assert any(is_refused(embedder, item.text, chunk_tokens) for item in items), "these texts show nothing"
-    store = MemoryStore("late", str(tmp_path))
+    store = MemoryStore("late", uuid.uuid4().hex)
     open_collection(store, embedder)
     counts = index(embedder, store, items, chunk_tokens=chunk_tokens, late_chunking=True)
     assert counts.added == len(items)
