@@ -22,7 +22,7 @@ from support.faultserver import Exchange, FaultServer, truth
 from support.simulation import Simulation
 from twofold import DeadlineExceeded, Embedder, InputError, ProviderError, RequestRefused
 from twofold.errors import MissingExtra, ProviderUnavailable, ResponseInvalid
-from twofold.hosted import flow
+from twofold.hosted import flow, limiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,13 +117,19 @@ def test_many_calls_share_one_pause() -> None:
         assert server.count <= 1.2 * 320
 
 
-def test_a_provider_that_comes_back_just_before_the_end_is_asked_a_last_time(embed: Any) -> None:
+def test_a_provider_that_comes_back_just_before_the_end_is_asked_a_last_time(
+    monkeypatch: pytest.MonkeyPatch, embed: Any
+) -> None:
+    monkeypatch.setattr(limiter, "FIRST_PAUSE", 0.5)
+    monkeypatch.setattr(limiter, "LONGEST_PAUSE", 60.0)  # the sixth pause, of 12 to 20 seconds, ends after the timeout
+
     def behave(exchange: Exchange) -> None:
-        (fs.status(503) if exchange.arrived - started < 1.7 else Exchange.well)(exchange)
+        (fs.status(503) if exchange.arrived - started < 20 else Exchange.well)(exchange)
 
     with Simulation(behave) as server:
         started = server.now
-        assert_right(embed(make(server, timeout=2.2), ["a text"]), ["a text"])
+        assert_right(embed(make(server, timeout=23), ["a text"]), ["a text"])
+        assert server.now - started == pytest.approx(23 - 2.3, abs=0.1)
 
 
 # -- what no waiting mends --------------------------------------------------------------------------------------------
