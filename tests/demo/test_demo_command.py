@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import BytesIO, TextIOWrapper
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -32,24 +34,45 @@ pytest.importorskip("chromadb")
 QUESTIONS = [Question("remove a directory", frozenset({"shutil.rmtree"})), Question("square root", frozenset({"x"}))]
 
 
+class Ran(NamedTuple):
+    """The exit code and the output of a command."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(folder: Path, *arguments: str) -> Ran:
+    """Run `twofold demo` over the store in a folder."""
+    out, err = (TextIOWrapper(BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["twofold", "demo", "--model", "fake:", "--folder", str(folder), *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+    for stream in (out, err):
+        stream.seek(0)
+    return Ran(int(stop.value.code or 0), out.read(), err.read())
+
+
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo")
 
 
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["twofold", "demo", "--model", "fake:", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    out, err = capfd.readouterr()
-    return int(stop.value.code or 0), out, err
+@pytest.fixture(scope="module")
+def first_run(folder: Path) -> Ran:
+    return run(folder)
 
 
-def test_the_first_run_indexes_and_the_second_only_asks(
-    store: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    code, out, err = run(monkeypatch, capfd, "--folder", str(store))
-    assert code == 0
+@pytest.fixture
+def indexed(folder: Path, first_run: Ran) -> Path:
+    """The folder after the first run."""
+    assert first_run.code == 0
+    return folder
+
+
+def test_the_first_run_indexes_and_the_second_only_asks(indexed: Path, first_run: Ran) -> None:
+    _, out, err = first_run
     assert re.search(r"indexing: [\d,]+ of [\d,]+", err)
     assert re.search(r"^([\d,]+) of \1 documents indexed: ", err, re.MULTILINE)
     assert "remove a directory and everything in it" in out
@@ -57,7 +80,7 @@ def test_the_first_run_indexes_and_the_second_only_asks(
     for name in ("recall@1", "recall@10", "mrr"):
         assert re.search(rf"^{name} [01]\.\d\d$", out, re.MULTILINE)
 
-    code, again, err = run(monkeypatch, capfd, "--folder", str(store), "--json")
+    code, again, err = run(indexed, "--json")
     assert code == 0
     assert ", 0 tokens/s" in err  # all documents are read, none is embedded
     assert "documents already indexed" in err
@@ -101,9 +124,7 @@ def test_weaviate_without_a_server_says_what_to_set(monkeypatch: pytest.MonkeyPa
         ask_through("weaviate", Embedder("fake:"), [], [])
 
 
-def test_a_door_that_differs_is_told(
-    store: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_door_that_differs_is_told(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong_side(embedder: Embedder, entries: list[tuple[str, str]], questions: list[str]) -> Any:
         rows = embedder.embed_documents([text for _, text in entries])
         found = []
@@ -115,16 +136,14 @@ def test_a_door_that_differs_is_told(
     entry = SimpleNamespace(name="wrong", load=lambda: wrong_side)
     monkeypatch.setattr(doors, "entry_points", lambda **_: [entry])
     monkeypatch.setattr(command, "door_names", lambda: ["wrong"])
-    code, out, _ = run(monkeypatch, capfd, "--folder", str(store), "--through", "wrong")
+    code, out, _ = run(indexed, "--through", "wrong")
     assert code == 1
     assert "DIFFERS" in out
 
 
-def test_a_door_that_cannot_be_asked_does_not_hide_the_others(
-    store: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_door_that_cannot_be_asked_does_not_hide_the_others(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WEAVIATE_URL", raising=False)
-    code, out, err = run(monkeypatch, capfd, "--folder", str(store), "--through", "all")
+    code, out, err = run(indexed, "--through", "all")
     assert code == 1
     assert "weaviate failed" in err
     assert re.search(r"^ chroma .*\n langchain .*\n llama-index ", out, re.MULTILINE)

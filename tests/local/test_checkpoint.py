@@ -201,7 +201,7 @@ def test_adapters_that_do_not_fit_are_refused(copy: Callable[..., Path]) -> None
     with pytest.raises(ModelError, match="lacks the other half of"):
         Checkpoint.read(folder).load(CPU, torch.float32)
     (adapter / "adapter_model.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"there is no .*adapter_model\.safetensors"):
+    with pytest.raises(ModelError, match=r"adapter_model\.safetensors does not exist"):
         Checkpoint.read(folder)
 
 
