@@ -1,4 +1,4 @@
-"""Where a Chroma store is: a folder, which one process opens at a time, or a server; and Chroma's errors as ours.
+"""Where a Chroma store is: a folder, which one process opens at a time, or a server.
 
 Chroma's local files are not made for two processes: rows get lost and processes crash without a message.
 """
@@ -9,7 +9,6 @@ import json
 import os
 import re
 import sys
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,15 +19,12 @@ from twofold.adapters import extra
 
 with extra("chroma"):
     import chromadb
-    import httpx
     from chromadb.api.client import Client
     from chromadb.config import Settings
-    from chromadb.errors import ChromaError, NotFoundError
+    from chromadb.errors import ChromaError
     from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from filelock import BaseFileLock
 
 HOST_AND_PORT = re.compile(r"[\w.-]+:\d+")
@@ -142,31 +138,6 @@ def close(client: Client) -> None:
         session = getattr(server, "_session", None)
         if session is not None:
             session.close()
-
-
-CUT_SHORT = "Error deserializing pickle file"
-REPAIR = (
-    "; a process ended while Chroma wrote its search structure: remove the folders beside chroma.sqlite3, which holds "
-    "the texts, and index again with force"
-)
-"""What to do if Chroma was killed at the one moment that it does not survive: every later call fails."""
-
-
-@contextmanager
-def chroma_errors(what: str, ids: Sequence[str] = ()) -> Iterator[None]:
-    """Turn the errors of Chroma and of the connection into ours; `ids` are the rows that are not written then.
-
-    Raises:
-        StoreError: Chroma rejected the call inside the block, or did not answer. `what` begins the message.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except (ChromaError, ValueError, httpx.HTTPError) as error:  # Chroma reports bad metadata as a ValueError
-        reason = "it no longer exists" if isinstance(error, NotFoundError) else str(error)
-        way_out = REPAIR if CUT_SHORT in reason else ""
-        raise StoreError(f"{what}: {reason}{way_out}", failed=dict.fromkeys(ids, reason)) from error
 
 
 # -- one folder, one process ------------------------------------------------------------------------------------------

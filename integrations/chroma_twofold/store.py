@@ -7,11 +7,12 @@ and in the stored configuration of its function; see `chroma_twofold.embedding`.
 from __future__ import annotations
 
 import copy
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, cast
 
 import numpy as np
 
-from chroma_twofold.connect import check_address, chroma_errors, close, connect, folder_exists
+from chroma_twofold.connect import check_address, close, connect, folder_exists
 from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction, check_stored, stored_config, stored_record
 from twofold import InputError, SpaceMismatch, StoreError, adapters
 from twofold.adapters import (
@@ -25,7 +26,6 @@ from twofold.adapters import (
     Row,
     Stored,
     as_embedder,
-    check_marks,
     check_not_closed,
     extra,
     moved_to,
@@ -36,11 +36,11 @@ from twofold.adapters import (
 with extra("chroma"):
     from chromadb.api.models.CollectionCommon import CollectionCommon
     from chromadb.api.types import VectorIndexConfig
-    from chromadb.errors import NotFoundError
+    from chromadb.errors import ChromaError, NotFoundError
+    from httpx import HTTPError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from chromadb.api import AsyncClientAPI, ClientAPI
     from chromadb.api.models.AsyncCollection import AsyncCollection
@@ -66,6 +66,13 @@ RACE = "Error finding id"
 
 COMPATIBLE_FUNCTIONS = (None, "default", TwofoldEmbeddingFunction.name())
 """Stored functions that Chroma allows ours to replace; "default" is stored if the creator named none."""
+
+CUT_SHORT = "Error deserializing pickle file"
+REPAIR = (
+    "; a process ended while Chroma wrote its search structure: remove the folders beside chroma.sqlite3, which holds "
+    "the texts, and index again with force"
+)
+"""What to do if Chroma was killed at the one moment that it does not survive: every later call fails."""
 
 MARKS = {mark: f"twofold_{mark}" for mark in (MOVED, MIGRATION)}
 """The metadata fields of the marks of a migration."""
@@ -146,10 +153,9 @@ class ChromaStore:
             options |= {"schema": _with_function(self._schema, function), "embedding_function": None}
         else:
             options |= {"configuration": self._configuration, "embedding_function": function}
-        with self._errors("cannot be made"):
-            # if another client has made it by now, Chroma returns that one unchanged, with its record
-            resolve(self.client.get_or_create_collection(self.name, **options))
-            self.collection = resolve(self.client.get_collection(self.name, embedding_function=None))
+        # if another client has made it by now, Chroma returns that one unchanged, with its record
+        self._call(self.client.get_or_create_collection, self.name, what="cannot be made", **options)
+        self.collection = self._call(self.client.get_collection, self.name, embedding_function=None)
 
     def record(self) -> str | None:
         """Return the record in the metadata, or else in the stored configuration.
@@ -157,8 +163,7 @@ class ChromaStore:
         Raises:
             SpaceMismatch: there are two records of different spaces.
         """
-        with self._errors():
-            model = self._model()
+        model = self._model()
         try:
             return stored_record(model.metadata, model.configuration_json)
         except SpaceMismatch as mismatch:
@@ -170,8 +175,7 @@ class ChromaStore:
         Raises:
             SpaceMismatch: the stored configuration is of an embedder of another space.
         """
-        with self._errors():
-            model = self._model()
+        model = self._model()
         config, more = stored_config(model.configuration_json), {}
         if config and RECORD not in config:
             try:
@@ -186,13 +190,11 @@ class ChromaStore:
         """Return all collections of the tenant and database. A missing folder has none and is not created."""
         if not self._connect(create=False):
             return []
-        with chroma_errors("Chroma cannot list its collections"):
-            found = resolve(self.client.list_collections())
+        found = self._call(self.client.list_collections)
         return sorted(one if isinstance(one, str) else one.name for one in found)
 
     def drop(self) -> None:
-        with self._errors("cannot be removed"):
-            resolve(self.client.delete_collection(self.name))
+        self._call(self.client.delete_collection, self.name, what="cannot be removed")
 
     def close(self) -> None:
         """Close the client if the store opened it from an address."""
@@ -211,11 +213,12 @@ class ChromaStore:
         """Return the collection of this name or the one that replaced it; None if both are missing."""
         name = self.name
         for _ in range(HOPS):
-            with self._errors():
-                try:
-                    found = resolve(self.client.get_collection(name, embedding_function=None))
-                except NotFoundError:
-                    return None if self._exact else self._successor(name)
+            try:
+                found = self._call(self.client.get_collection, name, embedding_function=None)
+            except StoreError as error:
+                if not isinstance(error.__cause__, NotFoundError):
+                    raise
+                return None if self._exact else self._successor(name)
             to = moved_to(_marks(found.metadata))
             if self._exact or to is None:
                 return found
@@ -224,29 +227,53 @@ class ChromaStore:
 
     def _successor(self, name: str) -> Any:
         """Return the collection that an interrupted prune has not renamed to `name` yet."""
-        for one in resolve(self.client.list_collections()):
+        for one in self._call(self.client.list_collections):
             if not isinstance(one, str) and takes_over(_marks(one.metadata), name):
-                return resolve(self.client.get_collection(one.name, embedding_function=None))
+                return self._call(self.client.get_collection, one.name, embedding_function=None)
         return None
 
     def _model(self) -> Any:
         """Return the collection as the server has it now, found by its id: it may have another name by now."""
         own = self.collection
         # the client that a collection holds does not know its tenant and database
-        return resolve(
-            own._client.get_collection_by_id(own.id, tenant=own.tenant, database=own.database)  # noqa: SLF001
-        )
+        find = own._client.get_collection_by_id  # noqa: SLF001
+        return self._call(find, own.id, tenant=own.tenant, database=own.database)
 
     def _set_fields(self, changes: Mapping[str, Any], **more: Any) -> None:
         """Change fields of the metadata in one call; None removes one."""
-        with self._errors():
-            fields = {**(self._model().metadata or {}), **changes}
-            kept = {key: value for key, value in fields.items() if key != HNSW_SPACE and value is not None}
-            kept = kept or {MARKS[MOVED]: ""}  # Chroma rejects metadata without a field
-            resolve(self.collection.modify(metadata=kept, **more))
+        fields = {**(self._model().metadata or {}), **changes}
+        kept = {key: value for key, value in fields.items() if key != HNSW_SPACE and value is not None}
+        kept = kept or {MARKS[MOVED]: ""}  # Chroma rejects metadata without a field
+        self._call(self.collection.modify, metadata=kept, **more)
 
-    def _errors(self, otherwise: str = "is not available", ids: Sequence[str] = ()) -> AbstractContextManager[None]:
-        return chroma_errors(f"Chroma's collection {self.name!r} {otherwise}", ids)
+    def _call(
+        self,
+        method: Callable[..., Any],
+        *arguments: Any,
+        what: str = "is not available",
+        rows: Sequence[str] = (),
+        **named: Any,
+    ) -> Any:
+        """Call a client's method and turn the errors of Chroma and of the connection into ours.
+
+        Raises:
+            StoreError: `what` happened to the collection. With `rows`, these ids, beginning with the first one, are not
+                written.
+        """
+        try:
+            value = method(*arguments, **named)
+            return resolve(value) if isawaitable(value) else value
+        except InputError:
+            raise
+        except (ChromaError, ValueError, HTTPError) as error:  # Chroma reports bad metadata as a ValueError
+            reason = "it no longer exists" if isinstance(error, NotFoundError) else str(error)
+            begin = (
+                f"Chroma did not take row {rows[0]!r} or one after it"
+                if rows
+                else f"Chroma's collection {self.name!r} {what}"
+            )
+            repair = REPAIR if CUT_SHORT in reason else ""
+            raise StoreError(f"{begin}: {reason}{repair}", failed=dict.fromkeys(rows, reason)) from error
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
@@ -254,8 +281,7 @@ class ChromaStore:
         """Rows that name the documents, and rows with the documents' own ids that name none."""
         found: dict[str, Held] = {}
         for keys in self._slices(documents):
-            with self._errors():
-                alone = resolve(self.collection.get(ids=keys, include=["metadatas"]))
+            alone = self._call(self.collection.get, ids=keys, include=["metadatas"])
             rows = [*self._naming(keys), *(row for row in _held(alone) if row.document == row.id)]
             found.update((row.id, row) for row in rows)
         return list(found.values())
@@ -264,9 +290,8 @@ class ChromaStore:
         found: list[Held] = []
         where = {DOCUMENT: {"$in": list(documents)}}
         while True:
-            with self._errors():
-                get = self.collection.get
-                got = resolve(get(where=where, limit=MOST_FOUND, offset=len(found), include=["metadatas"]))
+            page: dict[str, Any] = {"where": where, "limit": MOST_FOUND, "offset": len(found)}
+            got = self._call(self.collection.get, include=["metadatas"], **page)
             found += _held(got)
             if len(got["ids"]) < MOST_FOUND:
                 return found
@@ -274,8 +299,7 @@ class ChromaStore:
     def page(self, cursor: Any, limit: int) -> tuple[list[Held], Any]:
         """Rows in Chroma's own order; the cursor is an offset."""
         offset = cursor or 0
-        with self._errors():
-            rows = _held(resolve(self.collection.get(limit=limit, offset=offset, include=["metadatas"])))
+        rows = _held(self._call(self.collection.get, limit=limit, offset=offset, include=["metadatas"]))
         return rows, offset + limit if len(rows) == limit else None
 
     def get(self, ids: Sequence[str]) -> list[Stored]:
@@ -291,8 +315,7 @@ class ChromaStore:
         for keys in self._slices(ids):
             for left in reversed(range(RACES)):
                 try:
-                    with self._errors():
-                        got = resolve(self.collection.get(ids=keys, include=include))
+                    got = self._call(self.collection.get, ids=keys, include=include)
                     break
                 except StoreError as error:
                     if RACE not in str(error) or not left:
@@ -316,27 +339,26 @@ class ChromaStore:
         fields: Sequence[Mapping[str, Any]],
         *,
         closed: bool = False,
-        **more: Sequence[Any],
+        uris: Sequence[str | None] | None = None,
     ) -> None:
         for some in self._ranges(len(ids)):
-            keys = list(ids[some])
-            with chroma_errors(f"Chroma did not take row {keys[0]!r} or one after it", ids[some.start :]):
-                old = resolve(self.collection.get(ids=keys, include=["metadatas"]))
-                before = dict(zip(old["ids"], old["metadatas"] or (), strict=True))
-                pairs = zip(keys, fields[some], strict=True)
-                # Chroma merges metadata; a field that is None is removed
-                new = [{**dict.fromkeys(before.get(key) or ()), **own} for key, own in pairs]
-                if not closed:
-                    check_marks(_marks(self._model().metadata), self.name)
-                resolve(
-                    self.collection.upsert(
-                        ids=keys,
-                        embeddings=vectors[some],
-                        documents=list(texts[some]),
-                        metadatas=[own or None for own in new],
-                        **{name: list(values[some]) for name, values in more.items()},
-                    )
-                )
+            keys, lost = list(ids[some]), ids[some.start :]
+            old = self._call(self.collection.get, ids=keys, include=["metadatas"], rows=lost)
+            before = dict(zip(old["ids"], old["metadatas"] or (), strict=True))
+            pairs = zip(keys, fields[some], strict=True)
+            # Chroma merges metadata; a field that is None is removed
+            new = [{**dict.fromkeys(before.get(key) or ()), **own} for key, own in pairs]
+            if not closed:
+                check_not_closed(self)
+            self._call(
+                self.collection.upsert,
+                ids=keys,
+                embeddings=vectors[some],
+                documents=list(texts[some]),
+                metadatas=[own or None for own in new],
+                rows=lost,
+                uris=None if uris is None else list(uris[some]),
+            )
 
     def delete(self, ids: Sequence[str]) -> None:
         check_not_closed(self)
@@ -345,9 +367,8 @@ class ChromaStore:
     def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
         """The nearest rows. Chroma's distances are 1 - cosine, 1 - dot product, or the squared L2 of unit vectors."""
         include = ["documents", "metadatas", "distances"]
-        with self._errors("cannot be searched"):
-            ask = {"query_embeddings": [vector.tolist()], "n_results": limit, "where": _filter(where)}
-            found = resolve(self.collection.query(include=include, **ask))
+        ask: dict[str, Any] = {"query_embeddings": [vector.tolist()], "n_results": limit, "where": _filter(where)}
+        found = self._call(self.collection.query, what="cannot be searched", include=include, **ask)
         space = (self.collection.configuration_json.get("hnsw") or {}).get("space", "cosine")
         columns = (found[name][0] for name in ("ids", *include))
         return [
@@ -356,13 +377,11 @@ class ChromaStore:
         ]
 
     def count(self) -> int:
-        with self._errors():
-            return int(resolve(self.collection.count()))
+        return int(self._call(self.collection.count))
 
     def _ranges(self, count: int) -> list[slice]:
         """Split `count` rows into slices that the server accepts in one call."""
-        with self._errors():
-            limit = resolve(self.collection._client.get_max_batch_size())  # noqa: SLF001 - only the client knows it
+        limit = self._call(self.collection._client.get_max_batch_size)  # noqa: SLF001 - only the client knows it
         size = min(limit, MAX_BATCH)
         return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
@@ -382,8 +401,7 @@ class ChromaStore:
         return type(self)(self.client, name, exact=True)
 
     def marks(self) -> dict[str, str]:
-        with self._errors():
-            return _marks(self._model().metadata)
+        return _marks(self._model().metadata)
 
     def mark(self, changes: Mapping[str, str | None]) -> None:
         self._set_fields({MARKS[mark]: value for mark, value in changes.items()})
@@ -394,15 +412,14 @@ class ChromaStore:
         fields = {key: value for key, value in (own.metadata or {}).items() if key not in OWN_FIELDS}
         index = {kind: dict(own.configuration_json.get(kind) or {}) for kind in ("hnsw", "spann")}
         configuration = {kind: {**options, "space": "cosine"} for kind, options in index.items() if options}
-        with self._errors("cannot be made"):
-            self.collection = resolve(
-                self.client.create_collection(
-                    self.name,
-                    metadata={**fields, RECORD: record, **{MARKS[mark]: value for mark, value in marks.items()}},
-                    configuration=configuration or None,
-                    embedding_function=TwofoldEmbeddingFunction.with_record(embedder, record),
-                )
-            )
+        self.collection = self._call(
+            self.client.create_collection,
+            self.name,
+            what="cannot be made",
+            metadata={**fields, RECORD: record, **{MARKS[mark]: value for mark, value in marks.items()}},
+            configuration=configuration or None,
+            embedding_function=TwofoldEmbeddingFunction.with_record(embedder, record),
+        )
 
     def match(self, source: Self) -> None:
         """Chroma's collections have no schema."""
@@ -424,16 +441,15 @@ class ChromaStore:
     def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> None:
         """Write rows as they were. Fields that a row has now and did not have then are removed."""
         kept = [one.kept for one in rows]
-        uris = {"uris": [one["uri"] for one in kept]} if rows and kept[0]["uri"] else {}
+        uris = [one["uri"] for one in kept] if rows and kept[0]["uri"] else None
         texts, fields = [one["text"] for one in kept], [one["metadata"] for one in kept]
         joined = np.concatenate(vectors) if rows else np.empty((0, 0), np.float32)
-        self._write([one.row.id for one in rows], joined, texts, fields, closed=True, **uris)
+        self._write([one.row.id for one in rows], joined, texts, fields, closed=True, uris=uris)
 
     def take_out(self, ids: Sequence[str]) -> None:
         """Remove rows, even from a closed collection."""
         for keys in self._slices(ids):
-            with self._errors():
-                resolve(self.collection.delete(ids=keys))
+            self._call(self.collection.delete, ids=keys)
 
     def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> list[tuple[str, float]]:
         """Chroma's rows have one vector each."""

@@ -218,7 +218,7 @@ def test_a_new_collection_takes_chromas_own_settings(client: Any, embedder: Fake
 
 def test_list_values_are_kept(tmp_path: Path, embedder: FakeEmbedder) -> None:
     """In a folder of its own: Chroma 1.5.9 leaves the lists of a deleted collection to the next one's rows."""
-    alone = chromadb.PersistentClient(tmp_path / "lists")
+    alone: Any = chromadb.PersistentClient(tmp_path / "lists")
     collection = open_collection(alone, "docs", embedder)
     add_documents(collection, ids=["a"], documents=["x"], metadatas=[{"tags": ["one", "two"]}])
     metadatas: Any = collection.get()["metadatas"]

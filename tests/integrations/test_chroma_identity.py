@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Any]:
-    opened = chromadb.EphemeralClient()
+    opened: Any = chromadb.EphemeralClient()
     yield opened
     opened.close()
 

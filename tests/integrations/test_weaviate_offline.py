@@ -266,7 +266,7 @@ def test_one_invalid_value_keeps_no_other_object_from_being_written() -> None:
 
 def test_a_collection_made_again_for_another_space_is_refused_at_the_next_search(stand_in: Any) -> None:
     vectorizer, other = TwofoldVectorizer(FakeEmbedder()), FakeEmbedder(document_task="topic")
-    towns = open_collection(stand_in, "Towns", vectorizer)
+    towns: Any = open_collection(stand_in, "Towns", vectorizer)
     vectorizer.add_objects(towns, [{"text": "Bern"}])
     assert len(vectorizer.near_text(towns, "Bern", limit=1).objects) == 1
     stand_in.delete("Towns")
