@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from twofold.cache import Lookup
 from twofold.documents import Span, check_text, check_texts
-from twofold.embedder import Embedder
+from twofold.embedder import Embedder, aembed_texts, embed_texts
 from twofold.errors import InputError
 from twofold.extras import extra
 from twofold.keys import KeySource
@@ -77,6 +77,7 @@ __all__ = [
     "Where",
     "aadd_documents",
     "add_documents",
+    "aembed_texts",
     "aopen_collection",
     "as_embedder",
     "check_cancelled",
@@ -93,6 +94,7 @@ __all__ = [
     "cut",
     "digest_of",
     "embed_entries",
+    "embed_texts",
     "extra",
     "invoke",
     "locate",

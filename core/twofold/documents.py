@@ -61,6 +61,14 @@ class Document:
         return cls(text, ((0, len(text)),))
 
     @classmethod
+    def empty(cls) -> Document:
+        """The empty text, which every other way of making a document rejects: see `embed_texts`."""
+        document = object.__new__(cls)
+        object.__setattr__(document, "text", "")
+        object.__setattr__(document, "spans", ((0, 0),))
+        return document
+
+    @classmethod
     def from_chunks(cls, chunks: Iterable[str]) -> Document:
         """Consecutive chunks of one document, joined as they are.
 
@@ -97,8 +105,8 @@ def _span(number: int, span: Span) -> Span:
     return start, end
 
 
-def check_text(text: object, index: int | None = None, name: str = "text") -> str:
-    """Return `text`, or say what is wrong with it.
+def check_text(text: object, index: int | None = None, name: str = "text", *, blank: bool = False) -> str:
+    """Return `text` if it can be embedded; a blank one only if `blank` allows it.
 
     Raises:
         InputError: not a string, empty or blank, or with a lone surrogate, which has no UTF-8 form.
@@ -106,7 +114,7 @@ def check_text(text: object, index: int | None = None, name: str = "text") -> st
     which = name if index is None else f"{name} {index}"
     if not isinstance(text, str):
         raise InputError(f"{which} is of type {type(text).__name__}, not a string", index=index)
-    if is_blank(text):
+    if not blank and is_blank(text):
         raise InputError(
             f"{which} is {'blank' if text else 'empty'}: leave it out, it has no meaning to embed", index=index
         )
@@ -126,13 +134,14 @@ def is_blank(text: str) -> bool:
     return all(category(character) in INVISIBLE for character in text)
 
 
-def check_texts(texts: Iterable[str], name: str = "text") -> list[str]:
-    """Return `texts` as a list, each one checked, the first bad one named by its index.
+def check_texts(texts: Iterable[str], name: str = "text", *, blank: bool = False) -> list[str]:
+    """Return `texts` as a list of checked texts, with blank ones only if `blank` allows them.
 
-    An array or a column of strings (NumPy's, pandas', Arrow's) is taken as its values.
+    Accepts arrays and columns of strings (NumPy, pandas, Arrow).
 
     Raises:
-        InputError: `texts` is one string, a table or a mapping, or no list, or a text in it cannot be embedded.
+        InputError: `texts` is a single string, a table, a mapping, or not iterable; or a text cannot be embedded, and
+            the message names its index.
     """
     if isinstance(texts, str | bytes):
         raise InputError(f"expected a list of {name}s, got one: pass [{name}]")
@@ -146,7 +155,7 @@ def check_texts(texts: Iterable[str], name: str = "text") -> list[str]:
         items = _values(texts)
     except TypeError:
         raise InputError(f"expected a list of {name}s, got {_kind(texts)}") from None
-    return [check_text(item, index, name) for index, item in enumerate(items)]
+    return [check_text(item, index, name, blank=blank) for index, item in enumerate(items)]
 
 
 def _values(texts: Any) -> list[Any]:

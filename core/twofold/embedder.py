@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 import threading
+import warnings
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, wraps
@@ -16,8 +18,8 @@ import numpy as np
 from twofold import vectors
 from twofold.backend import CALLER, Estimate, Requesting
 from twofold.cache import Lookup, VectorCache
-from twofold.documents import Document, check_documents, check_text, check_texts, span_counts
-from twofold.errors import InputError, ProviderError
+from twofold.documents import Document, check_documents, check_text, check_texts, is_blank, span_counts
+from twofold.errors import BlankWarning, InputError, ProviderError
 from twofold.keys import Key
 from twofold.models import AUTO, warn_untrained
 from twofold.progress import reporting
@@ -175,6 +177,7 @@ class Embedder:
         self._known: _Facts | None = None
         if (card := known_card(self.settings.model)) is not None:
             self._check_options(card)
+        _answer_langchain()
 
     @classmethod
     def from_settings(cls, settings: Settings, *, api_key: KeySource = None, http_client: Any = None) -> Self:
@@ -396,6 +399,20 @@ class Embedder:
         """Async version of `embed`."""
         return await self._aembed(_whole(texts), (await self._loaded()).card.task(task), None, progress)
 
+    def __call__(self, texts: Iterable[str]) -> list[list[float]]:
+        """`embed_documents` as lists, for code that takes a function of texts, if queries are encoded the same way.
+
+        Raises:
+            InputError: the model encodes queries and documents differently, which a function of texts cannot do.
+        """
+        if (self.query_task, self._truncate("query")) != (self.document_task, self._truncate("document")):
+            raise InputError(
+                f"{self.card.name} encodes queries and documents differently, but a function has only one side: import "
+                "LangChain or langgraph before the embedder is created, or pass langchain_twofold.TwofoldEmbeddings"
+            )
+        rows: list[list[float]] = self.embed_documents(texts).tolist()
+        return rows
+
     # -- computing ----------------------------------------------------------------------------------------------------
 
     def _embed(
@@ -569,6 +586,50 @@ class Embedder:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings alone: no weights, no client, no key."""
         return type(self).from_settings, (self.settings,)
+
+
+BLANK = "."
+"""What a hosted model gets in place of a blank text, since some providers reject an empty string."""
+
+
+def embed_texts(embedder: Embedder, side: Side, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
+    """`embed_queries` or `embed_documents` for a host's own call, which must not stop at a blank text.
+
+    A blank text gets the vector of the empty text on that side (of "." from a hosted model), and one warning counts
+    them. Returns shape (n, dimensions).
+
+    Raises:
+        InputError, ProviderError: see `Embedder.embed_documents`.
+    """
+    texts = check_texts(texts, blank=True)
+    task = embedder.query_task if side == "query" else embedder.document_task
+    return embedder._embed(_with_blanks(embedder, texts), task, side, progress)  # noqa: SLF001 - the same module
+
+
+async def aembed_texts(embedder: Embedder, side: Side, texts: Iterable[str], *, progress: bool = False) -> FloatArray:
+    """Async version of `embed_texts`."""
+    texts = check_texts(texts, blank=True)
+    await embedder._loaded()  # noqa: SLF001 - the same module
+    task = embedder.query_task if side == "query" else embedder.document_task
+    return await embedder._aembed(_with_blanks(embedder, texts), task, side, progress)  # noqa: SLF001 - the same module
+
+
+def _with_blanks(embedder: Embedder, texts: Sequence[str]) -> list[Document]:
+    blanks = [index for index, text in enumerate(texts) if is_blank(text)]
+    if blanks:
+        warnings.warn(
+            f"text {blanks[0]} is blank ({len(blanks)} of {len(texts)}): it gets the vector of the empty text",
+            BlankWarning,
+            stacklevel=4,  # the caller of the host's method
+        )
+    empty = Document.empty() if embedder.backend.provider is None else Document.whole(BLANK)
+    return [empty if is_blank(text) else Document.whole(text) for text in texts]
+
+
+def _answer_langchain() -> None:
+    """Once LangChain is imported, make embedders `Embeddings`, so that it and langgraph use both sides."""
+    if (module := sys.modules.get("langchain_core.embeddings.embeddings")) is not None:
+        module.Embeddings.register(Embedder)
 
 
 def _whole(texts: Iterable[str]) -> list[Document]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -232,3 +233,15 @@ class LocalBackend:
             "weights in memory": f"{encoder.nbytes / 2**20:,.0f} MiB",
             "weights digest": self.weights_digest,
         }
+
+
+def _renew_locks() -> None:
+    """Free the locks in a forked child: a thread that does not exist there may have held them."""
+    global _LOADING  # noqa: PLW0603 - it is the lock itself
+    _LOADING = threading.Lock()
+    for loaded in _LOADED.values():
+        object.__setattr__(loaded, "lock", threading.Lock())  # the object is frozen, and backends share it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ def choose_device(name: str) -> torch.device:
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in there:
         raise DeviceError(f"device {name!r} does not exist: this machine has {', '.join(there)}")
+    _prepare_forks()
     return torch.device(wanted)
 
 
@@ -63,6 +65,13 @@ def trim_memory() -> None:
     """Return freed memory to the system. Otherwise glibc keeps tens of megabytes for later allocations."""
     if (trim := _malloc_trim()) is not None:
         trim(0)
+
+
+@cache
+def _prepare_forks() -> None:
+    """Let a forked child of this process compute, on one thread; it would wait forever for the parent's threads."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 @cache
