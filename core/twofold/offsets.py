@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from twofold.documents import Document, check_text, check_texts
@@ -34,12 +34,13 @@ def cut(
 
 
 def locate(text: str, pieces: Sequence[str], hints: Sequence[int | None] | None = None) -> tuple[Span, ...]:
-    """The span of each piece in `text`, for the consecutive, possibly overlapping chunks that a splitter made of it.
+    """Return the span of each piece in `text`, for consecutive chunks of it that may overlap.
 
-    White space that the splitter changed, dropped or put in does not matter. `hints` are supposed starts. They are
-    taken as they are where together they prove right: exact, in order, and leaving out nothing but white space.
-    Otherwise pieces are searched for from left to right. Of several places the one that leaves no text out wins, and
-    of several such the one that spreads the overlap evenly; after left-out text, an exact hint, else the next place.
+    White space that the splitter changed, dropped or inserted does not matter. `hints` are supposed starts. Starts that
+    are exact, in order, and leave out nothing but white space are taken as they are. Otherwise the pieces are searched
+    for from left to right: of several places, the one that leaves no text out wins, and of several such places, the one
+    that spreads the overlap evenly; after left-out text, an exact hint, else the next place. If that search leaves text
+    out or fails, exact hints in order are taken after all.
 
     Raises:
         InputError: a piece that is blank, or that is not in the text after the start of the piece before it; `.index`
@@ -53,22 +54,39 @@ def locate(text: str, pieces: Sequence[str], hints: Sequence[int | None] | None 
         start if start is not None and start >= 0 and text.startswith(piece, start) else None
         for piece, start in zip(pieces, starts, strict=True)
     ]
-    return _proven(text, pieces, exact) or _search(text, pieces, exact)
+    hinted = _hinted(pieces, exact)
+    if hinted is not None and _covers(text, hinted):
+        return hinted
+    try:
+        spans = _search(text, pieces, exact)
+    except InputError:
+        if hinted is None:
+            raise
+        return hinted
+    return spans if hinted is None or _covers(text, spans) else hinted
 
 
-def _proven(text: str, pieces: Sequence[str], starts: Sequence[int | None]) -> tuple[Span, ...] | None:
-    """The spans that exact hints claim, if they are in order and cover the text.
-
-    A guess that is too early in repetitive text overlaps too much, so that a gap follows somewhere.
-    """
+def _hinted(pieces: Sequence[str], starts: Sequence[int | None]) -> tuple[Span, ...] | None:
+    """The spans that exact hints claim, if there is one for each piece and they are in order."""
     spans: list[Span] = []
     for piece, start in zip(pieces, starts, strict=True):
         if start is None or (spans and start <= spans[-1][0]):
             return None
         spans.append((start, start + len(piece)))
-    edges = [(0, 0), *spans, (len(text), len(text))]
-    covered = not any(text[before[1] : after[0]].strip() for before, after in pairwise(edges))
-    return tuple(spans) if covered else None
+    return tuple(spans)
+
+
+def _covers(text: str, spans: Sequence[Span]) -> bool:
+    """Whether the spans leave out nothing but white space.
+
+    A guess that is too early in repetitive text overlaps too much, so that a gap follows somewhere.
+    """
+    end = 0
+    for start, stop in (*spans, (len(text), len(text))):
+        if text[end:start].strip():
+            return False
+        end = max(end, stop)
+    return True
 
 
 def _search(text: str, pieces: Sequence[str], hints: Sequence[int | None]) -> tuple[Span, ...]:
