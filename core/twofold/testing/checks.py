@@ -54,10 +54,10 @@ def refused(what: str) -> Iterator[list[InputError]]:
 def traceback_of(documents: Callable[[Any, list[str]], Any], thing: Any) -> str:
     """What a crash report that shows local variables would say."""
     try:
-        documents(thing, [""])
+        documents(thing, ["half a pair: \ud83d"])
     except TwofoldError as error:
         return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
-    raise AssertionError("an empty text was not refused")
+    raise AssertionError("a lone surrogate was not refused")
 
 
 def child(code: str, given: bytes = b"") -> bytes:

@@ -46,6 +46,7 @@ class Door:
         package, requires: the adapter's package, and a module of its host.
         installs: what `pip install` takes for the host: "'twofold[chroma]'", or a distribution of your own.
         use: a line of Python that needs the host, where to import the package is not enough.
+        takes_blank: whether a blank text gets the vector of the empty text and a warning, instead of an `InputError`.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Door:
     requires: str = ""
     installs: str = ""
     use: str = ""
+    takes_blank: bool = False
 
     def all_round_trips(self) -> dict[str, Callable[[Any], Any]]:
         """The host's own ways, and pickling."""

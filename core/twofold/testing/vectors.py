@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twofold.embedder import Embedder
-from twofold.errors import DimensionsWarning
+from twofold.embedder import Embedder, embed_texts
+from twofold.errors import BlankWarning, DimensionsWarning
 from twofold.testing.checks import check, outcome, refused, same, skip
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ TEXTS = (
 )
 """Several languages, lengths and a line break; the first comes twice."""
 
-BAD_TEXTS = ("", " \n\t", "half a pair: \ud83d")
+BLANK_TEXTS = ("", " \n\t")
+BAD_TEXTS = (*BLANK_TEXTS, "half a pair: \ud83d")
 
 
 class VectorContract:
@@ -131,12 +132,29 @@ class VectorContract:
     def test_bad_texts_are_refused(self) -> None:
         """An `InputError` that names the text by its index, as the core raises it."""
         thing = self._make()
-        for bad in BAD_TEXTS:
+        for bad in BAD_TEXTS[len(BLANK_TEXTS) :] if self.door.takes_blank else BAD_TEXTS:
             with refused(f"the query {bad!r}"):
                 self.door.query(thing, bad)
             with refused(f"the document {bad!r}") as error:
                 self.door.documents(thing, [TEXTS[0], bad, TEXTS[1]])
             check(error[0].index == 1, f"the error names text {error[0].index}, not 1")
+
+    def test_blank_texts_do_not_stop_a_door_that_takes_them(self) -> None:
+        """They get the vector of the empty text on their side, and a warning."""
+        if not self.door.takes_blank:
+            skip(f"{self.door.name} rejects blank texts")
+        thing, core = self._make(), self._core()
+        for blank in BLANK_TEXTS:
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                query = self.door.query(thing, blank)
+                documents = self.door.documents(thing, [TEXTS[0], blank, TEXTS[1]])
+            check([one.category for one in said] == [BlankWarning] * 2, f"of {blank!r} was said: {said}")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                same(query, embed_texts(core, "query", [""])[0], f"the query {blank!r}")
+                wanted = embed_texts(core, "document", [TEXTS[0], "", TEXTS[1]])
+            same(documents, wanted, f"documents with {blank!r}")
 
     def test_wrong_options_are_refused(self) -> None:
         """An `InputError`, when the object is made or at its first use."""
@@ -166,8 +184,8 @@ class VectorContract:
         async def ask() -> tuple[Any, list[Any], Any]:
             documents = await adocuments(thing, texts)
             queries = await asyncio.gather(*(aquery(thing, text) for text in texts))
-            with refused("an empty document"):
-                await adocuments(thing, [""])
+            with refused("a bad document"):
+                await adocuments(thing, [BAD_TEXTS[-1]])
             return documents, queries, await aquery(thing, texts[0])
 
         documents, queries, last = asyncio.run(ask())

@@ -16,6 +16,7 @@ DOOR = Door(
     adocuments=lambda embeddings, texts: embeddings.aembed_documents(texts),
     vector=list,
     number=float,
+    takes_blank=True,
     round_trips={
         "fields": lambda embeddings: TwofoldEmbeddings(**embeddings.model_dump()),
         "model_validate": lambda embeddings: TwofoldEmbeddings.model_validate(embeddings.model_dump()),

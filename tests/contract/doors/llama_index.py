@@ -16,6 +16,7 @@ DOOR = Door(
     adocuments=lambda embedding, texts: embedding.aget_text_embedding_batch(texts),
     vector=list,
     number=float,
+    takes_blank=True,
     round_trips={
         "to_dict": lambda embedding: TwofoldEmbedding.from_dict(embedding.to_dict()),
         "to_json": lambda embedding: TwofoldEmbedding.from_json(embedding.to_json()),
