@@ -1,22 +1,29 @@
-"""Texts and documents through the embedder, and through LlamaIndex's `embeddings_cache` where one is set.
+"""One call of an embedder for LlamaIndex: through its `embeddings_cache`, its rate limiter and its observers.
 
-The host's own keys are the texts alone. Here they are `<space>/<side>/<digest>`: many models may share a cache.
+LlamaIndex's own cache keys are the texts alone. Here they are `<space>/<side>/<digest>`, so that models may share a
+cache.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llama_index_twofold.marks import remember
-from llama_index_twofold.observers import admitted, observed
-from twofold import Document, InputError, ProviderError
-from twofold.adapters import Lookup, invoke
+from llama_index_twofold.marks import Vector
+from twofold import Document, InputError, ProviderError, adapters
+from twofold.adapters import Lookup, extra, invoke
+
+with extra("llama-index"):
+    from llama_index.core.callbacks import CBEventType, EventPayload
+    from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
+    from llama_index_instrumentation import get_dispatcher
+    from llama_index_instrumentation.event_handlers import NullEventHandler
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from llama_index.core.base.embeddings.base import BaseEmbedding
 
@@ -24,7 +31,9 @@ if TYPE_CHECKING:
     from twofold.adapters import Side
 
 COLLECTION, VALUE = "embeddings", "float32"
-"""Where the host keeps vectors, and the one field of each: the values in base64."""
+"""LlamaIndex's collection for vectors, and the one field of our entries: the values in base64."""
+
+dispatcher = get_dispatcher(__name__)
 
 
 def embed(
@@ -34,33 +43,28 @@ def embed(
     items: Sequence[Any],
     chunks: Sequence[str],
     *,
-    waits: bool = False,
     progress: bool = False,
 ) -> list[list[float]]:
-    """The vectors of `items`, texts or documents, in one call of the embedder; `chunks` is what each vector is of.
+    """The vectors of `items`, texts or documents, in one call of the embedder; `chunks` has the text of each vector.
 
     Raises:
         InputError: an item that cannot be embedded, named by its place, before any work.
         ProviderError: a hosted model failed; what was paid for is in its `partial`, and in the cache.
     """
-    with observed(host, chunks) as vectors:
+    with _observed(host, chunks) as vectors:
         if host.embeddings_cache is None:
-            admitted(host, len(chunks), waits=waits)
-            arrays = _embed(embedder, side, items, progress=progress)
+            arrays = _embed(host, embedder, side, items, len(chunks), progress=progress)
         else:
             lookup: Lookup[Any] = Lookup(embedder, side, items)
-            _fill(host, embedder, side, lookup, waits=waits, progress=progress)
+            _fill(host, embedder, side, lookup, progress=progress)
             arrays = lookup.arrays()
         whole = [arrays] if isinstance(arrays, np.ndarray) else arrays
-        vectors.extend(row for own in whole for row in own.reshape(-1, embedder.dimensions).tolist())
-        remember(vectors, embedder)
+        vectors.extend(Vector(row, embedder) for own in whole for row in own.reshape(-1, embedder.dimensions).tolist())
     return vectors
 
 
-def _fill(
-    host: BaseEmbedding, embedder: Embedder, side: Side, lookup: Lookup[Any], *, waits: bool, progress: bool
-) -> None:
-    """Read what the cache has, embed what it lacks, and keep that."""
+def _fill(host: BaseEmbedding, embedder: Embedder, side: Side, lookup: Lookup[Any], *, progress: bool) -> None:
+    """Read what the cache has, embed the rest, and store that."""
     cache: Any = host.embeddings_cache
 
     def keep(pairs: list[tuple[str, bytes]]) -> None:
@@ -69,18 +73,46 @@ def _fill(
 
     read = [invoke(cache, "get", key, COLLECTION) for key in lookup.keys]
     lookup.read([entry and b64decode(entry[VALUE]) for entry in read])
-    if not lookup.missing:
-        return
-    admitted(host, len(lookup.missing), waits=waits)
-    try:
-        arrays = _embed(embedder, side, list(lookup.missing.values()), progress=progress)
-    except (InputError, ProviderError) as error:
-        keep(lookup.salvaged(error))
-        raise
-    keep(lookup.filled(arrays))
+    if missing := list(lookup.missing.values()):
+        try:
+            arrays = _embed(host, embedder, side, missing, len(missing), progress=progress)
+        except (InputError, ProviderError) as error:
+            keep(lookup.salvaged(error))
+            raise
+        keep(lookup.filled(arrays))
 
 
-def _embed(embedder: Embedder, side: Side, items: Sequence[Any], *, progress: bool) -> Any:
-    late = bool(items) and isinstance(items[0], Document)
-    name = "embed_late" if late else {"query": "embed_queries", "document": "embed_documents"}[side]
-    return invoke(embedder, name, items, progress=progress)
+def _embed(
+    host: BaseEmbedding, embedder: Embedder, side: Side, items: Sequence[Any], count: int, *, progress: bool
+) -> Any:
+    """Ask the rate limiter once for every `embed_batch_size` of `count` texts, then embed."""
+    if (limiter := host.rate_limiter) is not None:
+        for _ in range(0, count, host.embed_batch_size):
+            limiter.acquire()
+    if items and isinstance(items[0], Document):
+        return invoke(embedder, "embed_late", items, progress=progress)
+    return invoke(adapters, "embed_texts", embedder, side, items, progress=progress)
+
+
+@contextmanager
+def _observed(host: BaseEmbedding, chunks: Sequence[str]) -> Iterator[list[list[float]]]:
+    """Tell LlamaIndex's observers of a call: what is embedded, and the vectors that were put into the list."""
+    payload = host.to_payload()
+    vectors: list[list[float]] = []
+    dispatcher.event(EmbeddingStartEvent(model_dict=payload))
+    with host.callback_manager.event(CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: payload}) as event:
+        yield vectors
+        event.on_end(payload={EventPayload.CHUNKS: list(chunks), EventPayload.EMBEDDINGS: vectors})
+    if _has_listeners():  # the event validates every number of every vector
+        dispatcher.event(EmbeddingEndEvent(chunks=list(chunks), embeddings=vectors))
+
+
+def _has_listeners() -> bool:
+    """Whether any handler gets events, here or further up; LlamaIndex's root has one that does nothing."""
+    here, found = dispatcher, False
+    while not found:
+        found = any(not isinstance(handler, NullEventHandler) for handler in here.event_handlers)
+        if not here.propagate or here.parent is None:
+            break
+        here = here.parent
+    return found

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 from weakref import WeakSet
 
-from llama_index_twofold.cache import embed
+from llama_index_twofold.cache import dispatcher, embed
 from llama_index_twofold.callers import caller_of
-from llama_index_twofold.marks import is_marked, mark, remember
-from llama_index_twofold.observers import dispatcher
+from llama_index_twofold.marks import Vector, is_marked, mark, tag_of
 from twofold import InputError
 from twofold.adapters import (
     as_embedder,
@@ -32,52 +29,66 @@ with extra("llama-index"):
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from llama_index.core.callbacks import CallbackManager
+    from llama_index.core.rate_limiter import BaseRateLimiter
     from llama_index.core.schema import BaseNode
+    from llama_index.core.storage.kvstore.types import BaseKVStore
 
     from llama_index_twofold.callers import Caller
     from twofold import Embedder
-    from twofold.adapters import KeySource, Model
+    from twofold.adapters import KeySource, Model, Options
 
-    class Options(BaseEmbedding):
+    class HostOptions(Options, total=False):
+        """The keyword arguments of a `TwofoldEmbedding`: an embedder's options, and LlamaIndex's own fields."""
+
+        model_name: str
+        embed_batch_size: int
+        num_workers: int | None
+        callback_manager: CallbackManager
+        embeddings_cache: BaseKVStore | None
+        rate_limiter: BaseRateLimiter | None
+
+    class Fields(BaseEmbedding):
         def __getattr__(self, name: str) -> Any: ...
 else:
-    Options = create_model("Options", __base__=BaseEmbedding, **option_fields())
-
-SECRETS = ("api_key", "http_client")
-"""What makes an embedder, and is kept in no field."""
+    Fields = create_model("Fields", __base__=BaseEmbedding, **option_fields())
 
 
-class TwofoldEmbedding(Options):
-    """An embedder for LlamaIndex, with the query and the document side each sent as the model was trained for.
+class TwofoldEmbedding(Fields):
+    """An embedder for LlamaIndex that encodes queries and documents the way the model was trained.
 
-    * `model` is an `Embedder`, or what makes one with any of its options beside it; every option is a public field by
-      the same name, so that the ingestion cache, `to_dict` and pickle see it; `model_name`, the host's own, is `model`;
-    * `api_key` and `http_client` are in no dump, no repr and no pickle; a loaded copy finds its key in the environment;
-    * vectors are lists of python floats, of the core's values exactly;
-    * as a transformation it leaves out nodes that it, or late chunking, has embedded in this very space;
-    * `embeddings_cache` keeps models, sides and late-chunked documents apart, which the host's keys do not;
-    * all texts of a call go to the embedder at once, which checks them all before any work and makes its own batches of
-      tokens (`batch_tokens`); `embed_batch_size` is how many the rate limiter is asked for at a time.
+    * `model` is an `Embedder`, or what a `twofold.Embedder` takes, with any of its options. Every option is a public
+      field of the same name, so that the ingestion cache, `to_dict` and pickle see it. LlamaIndex's own `model_name` is
+      the same as `model`;
+    * `api_key` and `http_client` appear in no dump, repr or pickle; a loaded copy finds its key in the environment;
+    * vectors are lists of Python floats with exactly the core's values;
+    * a blank text does not stop an ingestion: it gets the vector of the empty text, with a `BlankWarning`;
+    * as a transformation it skips nodes that it, or late chunking, has already embedded in this space;
+    * `embeddings_cache` keeps models, sides and late-chunked documents apart, which LlamaIndex's own keys do not;
+    * all texts of a call go to the embedder at once. It checks them all before any work and makes its own batches
+      (`batch_tokens`); `embed_batch_size` is the number of texts for which the rate limiter is asked once;
+    * embeddings with the same saved fields are equal.
 
     Raises:
-        InputError: an option or a text that cannot be embedded, named by its place; see `twofold.Embedder`.
+        InputError: an option or a text that cannot be used, named by its place; see `twofold.Embedder`.
     """
 
     embed_batch_size: int = Field(default=512, gt=0, le=2048)
 
-    if TYPE_CHECKING:  # arguments of the constructor, kept in no field
+    if TYPE_CHECKING:  # arguments of the constructor that are kept in no field
         api_key: KeySource = None
         http_client: Any = None
 
     _embedder: Embedder = PrivateAttr()
     _seen: WeakSet[Any] = PrivateAttr(default_factory=WeakSet)
 
-    def __init__(self, model: Model, **options: Any) -> None:
+    def __init__(self, model: Model, **options: Unpack[HostOptions]) -> None:
         """Let the embedder check the options: its errors are `InputError`, pydantic's are not."""
-        options.pop("class_name", None)  # of a dump
-        name = options.pop("model_name", None)
-        host = {field: options.pop(field) for field in BaseEmbedding.model_fields if field in options}
-        embedder = as_embedder(model, **options)
+        given: dict[str, Any] = {**options}
+        given.pop("class_name", None)  # of a dump
+        name = given.pop("model_name", None)
+        host = {field: given.pop(field) for field in BaseEmbedding.model_fields if field in given}
+        embedder = as_embedder(model, **given)
         settings = embedder.settings
         if name not in {None, settings.model}:
             raise InputError("model_name follows model: give model alone")
@@ -86,7 +97,7 @@ class TwofoldEmbedding(Options):
 
     @classmethod
     def class_name(cls) -> str:
-        """The host's name for this class, in dumps and traces."""
+        """LlamaIndex's name for this class, in dumps and traces."""
         return "TwofoldEmbedding"
 
     @property
@@ -95,46 +106,48 @@ class TwofoldEmbedding(Options):
         return self._embedder
 
     def to_payload(self) -> dict[str, Any]:
-        """What traces say of it: the options that were given, and nothing secret."""
+        """What traces show: the options that were given, and nothing secret."""
         return {**super().to_payload(), **self._embedder.settings.to_dict()}
 
-    # -- the host's face: each has its side, its check and its space --------------------------------------------------
+    # -- the public methods of a BaseEmbedding ------------------------------------------------------------------------
 
     @dispatcher.span
     def get_query_embedding(self, query: str) -> list[float]:
-        """The vector of one query."""
-        query = check_text(query)
-        return embed(self, self._embedder, "query", [query], [query])[0]
+        """The vector of one query.
+
+        Raises:
+            SpaceMismatch: called for an index that holds vectors of another space.
+        """
+        return self._embed_query(caller_of(self, [query]), query)
 
     @dispatcher.span
     async def aget_query_embedding(self, query: str) -> list[float]:
-        """`get_query_embedding`, without holding up the event loop."""
-        query = check_text(query)
-        return (await run_in_thread(embed, self, self._embedder, "query", [query], [query], waits=True))[0]
+        """`get_query_embedding` without blocking the event loop."""
+        return await run_in_thread(self._embed_query, caller_of(self, [query]), query)
 
     def get_agg_embedding_from_queries(
         self, queries: list[str], agg_fn: Callable[..., list[float]] | None = None
     ) -> list[float]:
-        """One vector for several queries, their mean where `agg_fn` does not say otherwise."""
-        if (caller := caller_of(sys._getframe(1))) is not None:  # noqa: SLF001 - see there
-            caller.meet(self._embedder, self._seen)
-        return self._aggregate([self.get_query_embedding(query) for query in queries], agg_fn)
+        """One vector for several queries: their mean, or what `agg_fn` makes of them."""
+        self._check(caller_of(self, queries, wanted=True))
+        vectors = [self.get_query_embedding(query) for query in queries]
+        return Vector((agg_fn or mean_agg)(vectors), self._embedder)
 
     async def aget_agg_embedding_from_queries(
         self, queries: list[str], agg_fn: Callable[..., list[float]] | None = None
     ) -> list[float]:
-        """`get_agg_embedding_from_queries`, without holding up the event loop."""
-        if (caller := caller_of(sys._getframe(1))) is not None:  # noqa: SLF001 - see there
-            await self._ameet(caller)
-        return self._aggregate([await self.aget_query_embedding(query) for query in queries], agg_fn)
+        """`get_agg_embedding_from_queries` without blocking the event loop."""
+        await run_in_thread(self._check, caller_of(self, queries, wanted=True))
+        vectors = [await self.aget_query_embedding(query) for query in queries]
+        return Vector((agg_fn or mean_agg)(vectors), self._embedder)
 
     def get_text_embedding(self, text: str) -> list[float]:
         """The vector of one document."""
-        return self.get_text_embedding_batch([check_text(text)])[0]
+        return self.get_text_embedding_batch([text])[0]
 
     async def aget_text_embedding(self, text: str) -> list[float]:
-        """`get_text_embedding`, without holding up the event loop."""
-        return (await self.aget_text_embedding_batch([check_text(text)]))[0]
+        """`get_text_embedding` without blocking the event loop."""
+        return (await self.aget_text_embedding_batch([text]))[0]
 
     @dispatcher.span
     def get_text_embedding_batch(
@@ -145,50 +158,32 @@ class TwofoldEmbedding(Options):
         Raises:
             SpaceMismatch: called for an index, or for nodes, that have vectors of another space.
         """
-        if (caller := caller_of(sys._getframe(1))) is not None:  # noqa: SLF001 - see there
-            caller.meet(self._embedder, self._seen)
-        vectors: list[list[float]] = []
-        if texts := check_texts(texts):
-            vectors = embed(self, self._embedder, "document", texts, texts, progress=show_progress)
-        if caller is not None:
-            caller.mark(self._embedder.space.tag)
-        return vectors
+        return self._embed_texts(caller_of(self, texts), texts, show_progress)
 
     @dispatcher.span
     async def aget_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
-        """`get_text_embedding_batch`, without holding up the event loop."""
-        if (caller := caller_of(sys._getframe(1))) is not None:  # noqa: SLF001 - see there
-            await self._ameet(caller)
-        vectors: list[list[float]] = []
-        if texts := check_texts(texts):
-            vectors = await run_in_thread(
-                embed, self, self._embedder, "document", texts, texts, waits=True, progress=show_progress
-            )
-        if caller is not None:
-            caller.mark(self._embedder.space.tag)
-        return vectors
+        """`get_text_embedding_batch` without blocking the event loop."""
+        return await run_in_thread(self._embed_texts, caller_of(self, texts), texts, show_progress)
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
-        """Embed the nodes that are not yet in this space, where they are; blank ones are left out, with a warning."""
+        """Embed the nodes that are not yet in this space, in place. Leaves blank nodes out, with a warning."""
         if not nodes:
             return nodes
-        nodes, tag = _without_blank(nodes), self._embedder.space.tag
+        nodes, tag = _without_blank(nodes), tag_of(self._embedder)
         fresh = [node for node in nodes if not is_marked(node, tag)]
-        _give(fresh, self.get_text_embedding_batch(_texts(fresh), **kwargs), tag)
+        texts = [node.get_content(MetadataMode.EMBED) for node in fresh]
+        for node, vector in zip(fresh, self.get_text_embedding_batch(texts, **kwargs), strict=True):
+            node.embedding = vector
+            mark(node, tag)
         return nodes
 
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
-        """`__call__`, without holding up the event loop."""
-        if not nodes:
-            return nodes
-        nodes, tag = _without_blank(nodes), (await asyncio.to_thread(getattr, self._embedder, "space")).tag
-        fresh = [node for node in nodes if not is_marked(node, tag)]
-        _give(fresh, await self.aget_text_embedding_batch(_texts(fresh), **kwargs), tag)
-        return nodes
+        """`__call__` without blocking the event loop."""
+        return await run_in_thread(self, nodes, **kwargs)
 
-    # -- the host's hooks, for those who call them past its face ------------------------------------------------------
+    # -- the methods that BaseEmbedding asks its subclasses for -------------------------------------------------------
 
     def _get_query_embedding(self, query: str) -> list[float]:
         return self.get_query_embedding(query)
@@ -205,16 +200,14 @@ class TwofoldEmbedding(Options):
     # -- copies -------------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle to the fields: neither weights, nor a client, nor a key."""
+        """Pickle to the fields: no weights, no client, no key."""
         return {**super().__getstate__(), "__pydantic_private__": None}
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Make it anew with what is in `update`, so that its embedder has that too; `deep` changes nothing."""
+        """Return a copy with the options in `update`, which its embedder has too; `deep` changes nothing."""
         update = dict(update or {})
         host = {field: update.pop(field, getattr(self, field)) for field in BaseEmbedding.model_fields}
         host.pop("model_name")
-        if secrets := {name: update.pop(name) for name in SECRETS if name in update}:
-            return type(self)(**{**asdict(self._embedder.settings), **update}, **secrets, **host)
         return type(self)(self._embedder.with_options(**update) if update else self._embedder, **host)
 
     def __copy__(self) -> Self:
@@ -223,35 +216,42 @@ class TwofoldEmbedding(Options):
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.model_copy()
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.to_dict() == self.to_dict()
+
+    __hash__ = None  # type: ignore[assignment] # its fields can change, as those of any of LlamaIndex's embeddings
+
     def __setattr__(self, name: str, value: Any) -> None:
-        """Refuse to change an option, which the embedder would not see."""
+        """Refuse to change an option, since the embedder would not see the change."""
         if name in option_names():
             raise InputError(f"{name} cannot be changed: make another, as model_copy(update={{{name!r}: …}}) does")
         super().__setattr__(name, value)
 
-    async def _ameet(self, caller: Caller) -> None:
-        await asyncio.to_thread(getattr, self._embedder, "space")  # which reads the weights
-        caller.meet(self._embedder, self._seen)
+    # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _aggregate(self, vectors: list[list[float]], agg_fn: Callable[..., list[float]] | None) -> list[float]:
-        vector = (agg_fn or mean_agg)(vectors)
-        remember([vector], self._embedder)
-        return vector
+    def _check(self, caller: Caller | None) -> None:
+        """Check that the index for which LlamaIndex calls holds nothing but vectors of this space."""
+        if caller is not None:
+            caller.check(self._embedder, self._seen)
 
+    def _embed_query(self, caller: Caller | None, query: str) -> list[float]:
+        query = check_text(query, blank=True)
+        self._check(caller)
+        return embed(self, self._embedder, "query", [query], [query])[0]
 
-def _texts(nodes: Sequence[BaseNode]) -> list[str]:
-    return [node.get_content(MetadataMode.EMBED) for node in nodes]
+    def _embed_texts(self, caller: Caller | None, texts: list[str], progress: bool) -> list[list[float]]:
+        self._check(caller)
+        vectors: list[list[float]] = []
+        if texts := check_texts(texts, blank=True):
+            vectors = embed(self, self._embedder, "document", texts, texts, progress=progress)
+        if caller is not None:
+            caller.mark(texts, tag_of(self._embedder))
+        return vectors
 
 
 def _without_blank(nodes: Sequence[BaseNode]) -> Sequence[BaseNode]:
-    """The nodes that say anything; the very sequence where all do."""
+    """The nodes that have a text; the same sequence if all do."""
     said = [any(node.get_content(mode).strip() for mode in (MetadataMode.NONE, MetadataMode.EMBED)) for node in nodes]
     for node in [node for node, words in zip(nodes, said, strict=True) if not words]:
         warn_blank(f"node {node.node_id}, of document {node.ref_doc_id},")
     return nodes if all(said) else [node for node, words in zip(nodes, said, strict=True) if words]
-
-
-def _give(nodes: Sequence[BaseNode], vectors: Sequence[list[float]], tag: str) -> None:
-    for node, vector in zip(nodes, vectors, strict=True):
-        node.embedding = vector
-        mark(node, tag)

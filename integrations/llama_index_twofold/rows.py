@@ -1,11 +1,11 @@
-"""Rows of a collection as LlamaIndex's nodes: what it reads of them, and what of them was embedded."""
+"""Rows of a collection as LlamaIndex's nodes: the fields that it reads, and the text that was embedded."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from llama_index_twofold.marks import is_late, mark
+from llama_index_twofold.marks import is_late, mark, tag_of
 from twofold.adapters import DOCUMENT, END, OWN_PREFIX, START, Held, Hit, Stored, extra
 
 with extra("llama-index"):
@@ -21,65 +21,59 @@ if TYPE_CHECKING:
     from twofold.adapters import FloatArray, Row, Store, Where
 
 CONTENT = "_node_content"
-"""The field in which the host keeps a whole node, as JSON."""
-
+"""The field in which LlamaIndex keeps a whole node, as JSON."""
 
 PAGE = 1000
 """Rows that are read at a time."""
 
 
-def as_nodes(native: Store, embedder: Embedder, *, adopt: object = False) -> Store:
-    """The store, with rows that LlamaIndex reads as nodes, written by `embedder`; to `adopt` what the host wrote."""
-    return cast("Store", _HostsRows(native, embedder) if adopt else _NodeStore(native, embedder))
+class NodeStore:
+    """A store whose rows LlamaIndex reads as nodes; everything else is the native store's.
 
+    With `adopt`, rows that LlamaIndex wrote are read as its nodes say: each late-chunked row belongs to its document.
+    """
 
-class _NodeStore:
-    """What is not here is the store's that it stands before."""
-
-    def __init__(self, native: Store, embedder: Embedder) -> None:
-        """Take the collection's own store."""
-        self.native, self.embedder = native, embedder
+    def __init__(self, native: Store, embedder: Embedder, *, adopt: bool = False) -> None:
+        self.native, self.embedder, self.adopt = native, embedder, adopt
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.native, name)
 
     def get(self, ids: Sequence[str]) -> list[Stored]:
-        """Rows with their vectors, and with the text that these were made of.
-
-        The host puts a node's metadata before its text, and stores the text alone.
-        """
-        return [Stored(embedded(row), vector) for row, vector in self.native.get(ids)]
+        """Rows with their vectors and the embedded texts, which LlamaIndex may have made of text and metadata."""
+        return [Stored(_embedded(row), vector) for row, vector in self.native.get(ids)]
 
     def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
-        """The nearest rows, with the text that their vectors were made of."""
-        return [Hit(embedded(row), score) for row, score in self.native.search(vector, limit, where)]
+        """The nearest rows, with the embedded texts."""
+        return [Hit(_embedded(row), score) for row, score in self.native.search(vector, limit, where)]
 
     def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
-        """Write rows with the host's fields beside Twofold's."""
-        rows = [replace(row, metadata={**row.metadata, **_fields(row, self.embedder.space.tag)}) for row in rows]
-        self.native.upsert(rows, vectors)
+        """Write rows with LlamaIndex's fields beside Twofold's."""
+        tag = tag_of(self.embedder)
+        self.native.upsert([replace(row, metadata={**row.metadata, **_fields(row, tag)}) for row in rows], vectors)
 
-
-class _HostsRows(_NodeStore):
-    """The same for proving what the host wrote: late-chunked rows belong to the document that their node names."""
-
-    def page(self, cursor: Any, limit: int) -> tuple[list[Held], Any]:
-        """Rows of their nodes' documents."""
+    def page(self, cursor: Any, limit: int) -> tuple[Sequence[Held], Any]:
+        """Some rows."""
         rows, cursor = self.native.page(cursor, limit)
-        stored = self.get([row.id for row in rows])
-        return [Held(row.id, row.document, row.digest, row.rows) for row, _ in stored], cursor
+        if self.adopt:
+            stored = self.get([row.id for row in rows])
+            rows = [Held(row.id, row.document, row.digest, row.rows) for row, _ in stored]
+        return rows, cursor
 
-    def held(self, documents: Sequence[str]) -> list[Held]:
-        """Every row of these documents; the whole collection is read, since the host's field cannot be asked for."""
-        found, cursor = self.page(None, PAGE)
+    def held(self, documents: Sequence[str]) -> Sequence[Held]:
+        """Every row of these documents. To adopt, the whole collection is read: no query can name a node's document."""
+        if not self.adopt:
+            return self.native.held(documents)
+        rows, cursor = self.page(None, PAGE)
+        found = [*rows]
         while cursor is not None:
-            more, cursor = self.page(cursor, PAGE)
-            found += more
+            rows, cursor = self.page(cursor, PAGE)
+            found += rows
         return [row for row in found if row.document in documents]
 
 
-def stamped(node: BaseNode, space: str) -> BaseNode:
-    """A copy of a node that the host is to write, with its mark and the fields that rows have everywhere."""
+def stamp(node: BaseNode, tag: str) -> BaseNode:
+    """Copy a node that LlamaIndex is about to write, with its mark and the fields that Twofold's rows have."""
     text = node.get_content(MetadataMode.NONE)
     start = getattr(node, "start_char_idx", None) or 0
     own = {DOCUMENT: node.ref_doc_id or node.node_id, START: start, END: start + len(text)}
@@ -87,11 +81,16 @@ def stamped(node: BaseNode, space: str) -> BaseNode:
     copy = node.model_copy(update={"metadata": {**node.metadata, **own}})
     copy.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, *own]
     copy.excluded_llm_metadata_keys = [*node.excluded_llm_metadata_keys, *own]
-    mark(copy, space, late=late)
+    mark(copy, tag, late=late)
     return copy
 
 
-def _fields(row: Row, space: str) -> dict[str, Any]:
+def user_fields(node: BaseNode) -> dict[str, Any]:
+    """A node's metadata without Twofold's own fields."""
+    return {name: value for name, value in node.metadata.items() if not name.startswith(OWN_PREFIX)}
+
+
+def _fields(row: Row, tag: str) -> dict[str, Any]:
     node = TextNode(
         id_=row.id,
         text=row.text,
@@ -100,13 +99,13 @@ def _fields(row: Row, space: str) -> dict[str, Any]:
         end_char_idx=row.span[1],
         relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=row.document)},
     )
-    mark(node, space, late=True)  # of its text alone, in its document
+    mark(node, tag, late=True)  # its text was embedded without metadata
     fields = node_to_metadata_dict(node, remove_text=True)
     return {name: value for name, value in fields.items() if name not in row.metadata}
 
 
-def embedded(row: Row) -> Row:
-    """A row with the text that its vector was made of, in the document that this belongs to."""
+def _embedded(row: Row) -> Row:
+    """A row with the text of which its vector is, in the document to which that text belongs."""
     if CONTENT not in row.metadata:
         return row
     node = metadata_dict_to_node(dict(row.metadata), text=row.text)
@@ -116,8 +115,3 @@ def embedded(row: Row) -> Row:
         return replace(row, document=node.ref_doc_id or row.id, span=(start, start + len(row.text)))
     text = node.get_content(MetadataMode.EMBED)
     return replace(row, document=row.id, text=text, span=(0, len(text)))
-
-
-def user_fields(node: BaseNode) -> dict[str, Any]:
-    """A node's metadata without Twofold's own fields."""
-    return {name: value for name, value in node.metadata.items() if not name.startswith(OWN_PREFIX)}

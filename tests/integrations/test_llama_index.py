@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
@@ -92,7 +95,7 @@ def test_the_hosts_own_fields_are_taken_and_saved() -> None:
 
 def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(InputError, match="not an option of an embedder: late_chunking"):
-        TwofoldEmbedding(model="fake:", late_chunking=True)
+        TwofoldEmbedding(model="fake:", late_chunking=True)  # type: ignore[call-arg]
 
 
 def test_options_cannot_be_changed_behind_the_embedders_back(embedding: TwofoldEmbedding) -> None:
@@ -110,6 +113,23 @@ def test_a_copy_keeps_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (copied.embedder._key.reveal(), copied.dimensions, copied.embed_batch_size) == ("sk-mine", 8, 3)
         assert made.model_copy(update={"api_key": "sk-new"}).embedder._key.reveal() == "sk-new"
         assert "sk-" not in repr(copied)
+
+
+def test_embeddings_of_equal_fields_are_equal() -> None:
+    embedding = TwofoldEmbedding("fake:", dimensions=16, embed_batch_size=7, api_key="sk-mine")
+    assert embedding == TwofoldEmbedding.from_dict(embedding.to_dict()) == copy.copy(embedding)
+    assert embedding == TwofoldEmbedding(Embedder("fake:", dimensions=16), embed_batch_size=7)
+    assert pickle.loads(pickle.dumps(embedding)) == embedding
+    assert embedding != TwofoldEmbedding("fake:", dimensions=16)
+    assert embedding != embedding.embedder
+
+
+def test_copies_of_copies_behave_like_the_original() -> None:
+    for made in (TwofoldEmbedding("fake:", api_key="sk-mine"), TwofoldEmbedding(Embedder("fake:", api_key="sk-mine"))):
+        for copied in (copy.copy(made), copy.deepcopy(made), made.model_copy()):
+            shorter = copied.model_copy(update={"dimensions": 16})
+            assert shorter == made.model_copy(update={"dimensions": 16})
+            assert (shorter.embedder.dimensions, shorter.embedder._key.reveal()) == (16, "sk-mine")
 
 
 # -- vectors ----------------------------------------------------------------------------------------------------------
@@ -133,12 +153,32 @@ async def test_all_texts_of_a_call_go_to_the_embedder_at_once(embedding: Twofold
 
 
 async def test_a_bad_text_is_named_before_anything_is_embedded(embedding: TwofoldEmbedding) -> None:
-    texts = [*(["text"] * 1_000), " "]
-    with pytest.raises(InputError, match="text 1000 is blank"):
+    texts = [*(["text"] * 1_000), "\ud83d"]
+    with pytest.raises(InputError, match="text 1000 has a lone surrogate"):
         embedding.get_text_embedding_batch(texts)
-    with pytest.raises(InputError, match="text 1000 is blank"):
+    with pytest.raises(InputError, match="text 1000 has a lone surrogate"):
         await embedding.aget_text_embedding_batch(texts)
     assert not calls(embedding)
+
+
+async def test_a_blank_text_does_not_stop_the_others(embedding: TwofoldEmbedding) -> None:
+    for ask in (embedding.get_text_embedding_batch, embedding.aget_text_embedding_batch):
+        with pytest.warns(BlankWarning, match=r"text 1 is blank \(1 of 2\): it gets the vector of the empty text"):
+            vectors = await settled(ask(["fog", " "]))
+        assert vectors[0] == embedding.embedder.embed_documents(["fog"])[0].tolist()
+        assert vectors[1] not in (vectors[0], [0.0] * 64)
+    with pytest.warns(BlankWarning):
+        assert embedding.get_query_embedding("") not in vectors
+
+
+def test_a_blank_node_does_not_stop_an_index(embedding: TwofoldEmbedding) -> None:
+    some = [TextNode(text="a keeper", id_="keeper"), TextNode(text=" ", id_="blank")]
+    with pytest.warns(BlankWarning):
+        index = VectorStoreIndex(some, embed_model=embedding)
+    assert {hit.node.node_id for hit in index.as_retriever(similarity_top_k=2).retrieve("a keeper")} == {
+        "keeper",
+        "blank",
+    }
 
 
 @pytest.mark.parametrize("cache", [False, True])
@@ -249,12 +289,12 @@ def test_what_was_cut_off_in_the_cache_is_embedded_again(embedding: TwofoldEmbed
 
 async def test_what_was_paid_for_is_kept_when_a_provider_fails() -> None:
     class Failing(FakeEmbedder):
-        def embed_documents(self, texts: Any, **options: Any) -> Any:
-            vectors = super().embed_documents(texts, **options)
+        def _compute(self, *arguments: Any, **options: Any) -> Any:
+            vectors = super()._compute(*arguments, **options)
             raise ProviderUnavailable("busy", partial={0: vectors[:1]}, failed={1: "busy"})
 
-        async def aembed_documents(self, texts: Any, **options: Any) -> Any:
-            return self.embed_documents(texts, **options)
+        async def _acompute(self, *arguments: Any, **options: Any) -> Any:
+            return self._compute(*arguments, **options)
 
     store = SimpleKVStore()
     TwofoldEmbedding("fake:", embeddings_cache=store).get_text_embedding("known")
@@ -271,7 +311,7 @@ async def test_what_was_paid_for_is_kept_when_a_provider_fails() -> None:
 
 def test_a_cache_that_is_none_is_refused() -> None:
     with pytest.raises(TypeError, match="BaseKVStore"):
-        TwofoldEmbedding(model="fake:", embeddings_cache={})
+        TwofoldEmbedding(model="fake:", embeddings_cache={})  # type: ignore[arg-type]
 
 
 # -- nodes ------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from llama_index_twofold import (
     aopen_collection,
     open_collection,
 )
-from llama_index_twofold.rows import as_nodes
+from llama_index_twofold.rows import NodeStore
+from support.chroma_server import forget_record
 from twofold import BlankWarning, Embedder, InputError, ProviderUnavailable, SpaceMismatch, StoreError
 from twofold import Document as Text
 from twofold.adapters import store_over
@@ -71,7 +72,7 @@ def test_options_of_a_new_collection_are_its_integrations(client: Any) -> None:
 
 
 async def test_what_is_no_client_is_refused() -> None:
-    with pytest.raises(InputError, match="dict is not a client of Chroma's or Weaviate's"):
+    with pytest.raises(InputError, match="dict is not a client of Chroma or Weaviate"):
         open_collection({}, "one", "fake:")
     with pytest.raises(InputError, match="LlamaIndex has no store over Chroma's asynchronous client"):
         await aopen_collection(AsyncClient.__new__(AsyncClient), "one", "fake:")
@@ -222,12 +223,11 @@ class TestRowsOfLlamaIndex(StoreContract):
     def _choose(self, client: Any) -> None:
         def store(name: str) -> Any:
             native: Any = store_over(client, name)
-            return as_nodes(native, FakeEmbedder())
+            return NodeStore(native, FakeEmbedder())
 
-        def forget(name: str) -> None:
-            client.get_collection(name, embedding_function=None).modify(metadata={"owner": "us"})
-
-        self.door = StoreDoor(name="llama-index over chroma", store=store, forget=forget)
+        self.door = StoreDoor(
+            name="llama-index over chroma", store=store, forget=lambda name: forget_record(client, name)
+        )
 
 
 # -- Weaviate ---------------------------------------------------------------------------------------------------------

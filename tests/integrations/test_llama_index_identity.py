@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import json
+import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import chromadb
 import pytest
-from llama_index.core import StorageContext, VectorStoreIndex, load_index_from_storage
+from llama_index.core import (
+    DocumentSummaryIndex,
+    PropertyGraphIndex,
+    StorageContext,
+    SummaryIndex,
+    VectorStoreIndex,
+    get_response_synthesizer,
+    load_index_from_storage,
+)
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.graph_stores import SimplePropertyGraphStore
+from llama_index.core.graph_stores.types import KG_NODES_KEY, KG_RELATIONS_KEY, EntityNode, Relation
+from llama_index.core.indices.property_graph import VectorContextRetriever
 from llama_index.core.ingestion import IngestionPipeline
-from llama_index.core.node_parser import TokenTextSplitter
-from llama_index.core.schema import Document, QueryBundle, TextNode
+from llama_index.core.llms import MockLLM
+from llama_index.core.node_parser import SemanticSplitterNodeParser, TokenTextSplitter
+from llama_index.core.schema import Document, MetadataMode, NodeWithScore, QueryBundle, TextNode, TransformComponent
+from llama_index.core.vector_stores import SimpleVectorStore
+from llama_index.core.vector_stores.types import VectorStoreQuery
 from llama_index.vector_stores.chroma import ChromaVectorStore
 
-from llama_index_twofold import LateChunkingNodeParser, TwofoldEmbedding, open_collection
-from twofold import SpaceMismatch, StoreError
+from llama_index_twofold import LateChunkingNodeParser, TwofoldEmbedding, callers, open_collection
+from twofold import SpaceMismatch, StoreError, TwofoldWarning
 from twofold.adapters import store_over
 
 if TYPE_CHECKING:
@@ -159,16 +181,30 @@ def test_a_collection_that_was_made_anew_for_another_is_refused_at_the_next_writ
     assert store._collection.count() == 0
 
 
-def test_vectors_that_two_spaces_share_are_of_both(tmp_path: Path) -> None:
-    """Spaces that differ in their questions alone have the same vectors of documents."""
-    one, other = a(), TwofoldEmbedding("fake:", query_task="topic")
+def test_vectors_set_by_hand_are_proved_by_embedding_their_texts_again(tmp_path: Path) -> None:
+    one = a()
     store = open_collection(chromadb.PersistentClient(tmp_path), "night", one)
-    vector = one.get_text_embedding("the lamp")
-    assert other.get_text_embedding("the lamp") == vector
-    store.add([TextNode(text="the lamp", embedding=vector)])
-    with pytest.raises(SpaceMismatch):
-        store.add([TextNode(text="x", embedding=other.get_text_embedding("said by this one alone"))])
-    assert store.client.count() == 1
+    by_hand = TextNode(text="the lamp", metadata={"title": "Night"})
+    by_hand.embedding = one.get_text_embedding(by_hand.get_content(metadata_mode=MetadataMode.ALL))
+    store.add([by_hand, TextNode(text="fog", embedding=one.get_text_embedding("fog"))])
+    for vector in (one.get_text_embedding("another text"), one.get_query_embedding("x"), [0.1] * 32):
+        with pytest.raises(SpaceMismatch, match="its text gives another vector when it is embedded again"):
+            store.add([TextNode(text="x", embedding=vector)])
+    assert store.client.count() == 2
+
+
+def test_a_question_without_a_mark_is_proved_by_its_text(opened: tuple[Any, Callable[[], int]]) -> None:
+    store, _ = opened
+    retriever = index_over(store, a()).as_retriever()
+    assert retriever.retrieve(QueryBundle(QUERY, embedding=[*a().get_query_embedding(QUERY)]))
+    with pytest.raises(SpaceMismatch, match="the question's vector does not say of which space it is"):
+        retriever.retrieve(QueryBundle("something else", embedding=[*a().get_query_embedding(QUERY)]))
+
+
+def test_a_vector_knows_its_space_in_a_copy_from_another_process() -> None:
+    vector: Any = pickle.loads(pickle.dumps(a().get_query_embedding(QUERY)))
+    assert (vector, vector.tag) == (a().get_query_embedding(QUERY), a().embedder.space.tag)
+    assert json.loads(json.dumps(vector)) == vector
 
 
 # -- stores that the user made over a collection with a record --------------------------------------------------------
@@ -232,9 +268,290 @@ async def test_late_chunks_of_another_space_are_refused_by_an_index_in_memory() 
     assert VectorStoreIndex(saved, embed_model=b()).as_retriever().retrieve(QUERY)
 
 
+# -- however the call reaches the embedding ---------------------------------------------------------------------------
+
+
+class Sub(TwofoldEmbedding):
+    """A subclass."""
+
+    def __init__(self, model: Any, **options: Any) -> None:
+        super().__init__(model, **options)
+
+
+class Retrying(Sub):
+    """A subclass of a subclass that tries again."""
+
+    def get_text_embedding_batch(self, texts: list[str], show_progress: bool = False, **kwargs: Any) -> Any:
+        for last in (False, True):
+            try:
+                return deep(12, lambda: super(Retrying, self).get_text_embedding_batch(texts, show_progress, **kwargs))
+            except OSError:
+                if last:
+                    raise
+        return None
+
+    def get_agg_embedding_from_queries(self, queries: list[str], agg_fn: Any = None) -> Any:
+        return deep(12, lambda: super(Retrying, self).get_agg_embedding_from_queries(queries, agg_fn))
+
+
+class Threaded(Sub):
+    """Its work is done in another thread, and its caller waits for that."""
+
+    def get_text_embedding_batch(self, texts: list[str], show_progress: bool = False, **kwargs: Any) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(super().get_text_embedding_batch, texts, show_progress, **kwargs).result()
+
+    def get_agg_embedding_from_queries(self, queries: list[str], agg_fn: Any = None) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(super().get_agg_embedding_from_queries, queries, agg_fn).result()
+
+
+class Around(BaseEmbedding):
+    """Another embedding that hands everything on; in threads, if it is told to."""
+
+    inner: Any
+    threads: bool = False
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        method = deep(12, lambda: getattr(self.inner, name))
+        if not self.threads:
+            return deep(12, lambda: method(*arguments))
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(method, *arguments).result()
+
+    def get_agg_embedding_from_queries(self, queries: list[str], agg_fn: Any = None) -> Any:
+        return self.ask("get_agg_embedding_from_queries", queries)
+
+    def _get_query_embedding(self, query: str) -> Any:
+        return self.ask("get_query_embedding", query)
+
+    async def _aget_query_embedding(self, query: str) -> Any:
+        return self._get_query_embedding(query)
+
+    def _get_text_embedding(self, text: str) -> Any:
+        return self.ask("get_text_embedding", text)
+
+    def _get_text_embeddings(self, texts: list[str]) -> Any:
+        return self.ask("get_text_embedding_batch", texts)
+
+
+def deep(frames: int, call: Callable[[], Any]) -> Any:
+    """What `call` returns, that many frames further down."""
+    return deep(frames - 1, call) if frames else call()
+
+
+def traced(function: Any) -> Any:
+    """A decorator as tracing libraries have them."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return deep(12, lambda: function(*args, **kwargs))
+
+    return wrapper
+
+
+def decorated(embedding: TwofoldEmbedding) -> TwofoldEmbedding:
+    """The methods of this one object, wrapped."""
+    for name in ("get_text_embedding_batch", "get_agg_embedding_from_queries"):
+        object.__setattr__(embedding, name, traced(getattr(embedding, name)))
+    return embedding
+
+
+WAYS: dict[str, Any] = {
+    "directly": lambda embedding: embedding,
+    "a subclass of a subclass, a retry and 12 frames": Retrying,
+    "decorators": decorated,
+    "a thread": Threaded,
+    "a wrapper and 24 frames": lambda embedding: Around(inner=embedding),
+    "a wrapper and threads": lambda embedding: Around(inner=embedding, threads=True),
+}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder in which an index of A's, in memory, was saved."""
+    folder = str(tmp_path_factory.mktemp("saved"))
+    index_in(None, a(), splitter()).storage_context.persist(folder)
+    return folder
+
+
+def load(folder: str, embedding: Any) -> Any:
+    return load_index_from_storage(StorageContext.from_defaults(persist_dir=folder), embed_model=embedding)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_index_is_found_however_the_call_reaches_the_embedding(saved: str, tmp_path: Path, way: str) -> None:
+    wrong = load(saved, WAYS[way](b()))
+    with pytest.raises(SpaceMismatch):
+        wrong.as_retriever().retrieve(QUERY)
+    with pytest.raises(SpaceMismatch):
+        wrong.insert_nodes([TextNode(text="x")])
+    right = load(saved, WAYS[way](a()))
+    right.insert_nodes([TextNode(text="a lamp", id_="new")])
+    assert right.as_retriever().retrieve(QUERY)
+    right.storage_context.persist(str(tmp_path))  # with the marks of what was inserted
+    again = load(str(tmp_path), b())
+    again.index_struct.nodes_dict = {"new": "new"}
+    again.vector_store.data.embedding_dict = {"new": again.vector_store.get("new")}
+    with pytest.raises(SpaceMismatch, match="node 'new' has a vector of"):
+        again.as_retriever().retrieve(QUERY)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_store_with_a_record_takes_nodes_however_the_call_reaches_the_embedding(tmp_path: Path, way: str) -> None:
+    store = open_collection(chromadb.PersistentClient(tmp_path), "night", a())
+    index = index_over(store, WAYS[way](a()))
+    index.insert_nodes([TextNode(text="a lamp")])
+    assert index.as_retriever().retrieve(QUERY)
+    with pytest.raises(SpaceMismatch):
+        index_over(store, WAYS[way](b())).insert_nodes([TextNode(text="x")])
+    assert store.client.count() == 1
+
+
+async def test_the_index_is_found_from_another_task(saved: str) -> None:
+    class Tasks(Sub):
+        async def aget_text_embedding_batch(self, texts: list[str], show_progress: bool = False, **kwargs: Any) -> Any:
+            return await asyncio.create_task(super().aget_text_embedding_batch(texts, show_progress, **kwargs))
+
+        async def aget_agg_embedding_from_queries(self, queries: list[str], agg_fn: Any = None) -> Any:
+            return await asyncio.create_task(super().aget_agg_embedding_from_queries(queries, agg_fn))
+
+    wrong = load(saved, Tasks(b()))
+    with pytest.raises(SpaceMismatch):
+        await wrong.as_retriever().aretrieve(QUERY)
+    with pytest.raises(SpaceMismatch):
+        await wrong.ainsert_nodes([TextNode(text="x")])
+    right = load(saved, Tasks(a()))
+    await right.ainsert_nodes([TextNode(text="x")])
+    assert await right.as_retriever().aretrieve(QUERY)
+
+
+def test_a_retriever_of_the_users_own_is_found_by_its_type(saved: str) -> None:
+    class Own(BaseRetriever):
+        def __init__(self, index: Any, model: Any) -> None:
+            super().__init__()
+            self.what_to_search, self.model = index, model
+
+        def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+            vector = self.model.get_query_embedding(query_bundle.query_str)
+            query = VectorStoreQuery(query_embedding=vector, similarity_top_k=1)
+            return [NodeWithScore(node=TextNode(text=one)) for one in self.what_to_search.vector_store.query(query).ids]
+
+    index = load(saved, a())
+    assert Own(index, a()).retrieve(QUERY)
+    with pytest.raises(SpaceMismatch):
+        Own(index, b()).retrieve(QUERY)
+
+
+def test_an_embedding_that_compares_sentences_is_not_the_indexs(saved: str) -> None:
+    """A splitter inside of an index may have a model of its own."""
+    index = load(saved, a())
+    index._transformations = [
+        SemanticSplitterNodeParser(embed_model=b(), sentence_splitter=lambda text: text.split(". "))
+    ]
+    index.insert(document())
+    assert index.as_retriever().retrieve(QUERY)
+
+
+def test_calls_of_one_embedding_in_other_threads_are_not_mistaken_for_this_one(saved: str) -> None:
+    class Slow(Sub):
+        def get_text_embedding_batch(self, texts: list[str], show_progress: bool = False, **kwargs: Any) -> Any:
+            time.sleep(0.3)
+            return super().get_text_embedding_batch(texts, show_progress, **kwargs)
+
+    embedding = Slow(b())
+    with ThreadPoolExecutor(1) as pool:
+        wrong = pool.submit(load(saved, embedding).insert_nodes, [TextNode(text="there")])
+        assert TwofoldEmbedding.get_text_embedding_batch(embedding, ["here"])
+        with pytest.raises(SpaceMismatch):
+            wrong.result()
+
+
+# -- the host's other indexes -----------------------------------------------------------------------------------------
+
+
+def test_a_document_summary_index_is_refused_to_another_embedding(tmp_path: Path) -> None:
+    llm = MockLLM(max_tokens=20)
+    DocumentSummaryIndex.from_documents(
+        [document()],
+        llm=llm,
+        embed_model=a(),
+        response_synthesizer=get_response_synthesizer(llm=llm),
+        transformations=[splitter()],
+    ).storage_context.persist(str(tmp_path))
+
+    def retriever(embedding: TwofoldEmbedding) -> Any:
+        context = StorageContext.from_defaults(persist_dir=str(tmp_path))
+        index: Any = load_index_from_storage(context, llm=llm, embed_model=embedding)
+        return index.as_retriever()
+
+    assert retriever(a()).retrieve(QUERY)
+    with pytest.raises(SpaceMismatch, match="this DocumentSummaryIndex holds vectors that are not of fake-64d-"):
+        retriever(b()).retrieve(QUERY)
+
+
+def test_late_chunks_in_a_summary_index_are_refused_to_another_embedding(tmp_path: Path) -> None:
+    SummaryIndex(late(a())([document()])).storage_context.persist(str(tmp_path))
+    index: Any = load_index_from_storage(StorageContext.from_defaults(persist_dir=str(tmp_path)))
+    assert index.as_retriever("embedding", embed_model=a()).retrieve(QUERY)
+    with pytest.raises(SpaceMismatch, match="use the embedding that wrote it"):
+        index.as_retriever("embedding", embed_model=b()).retrieve(QUERY)
+
+
+class Extractor(TransformComponent):
+    """A graph of two things."""
+
+    def __call__(self, nodes: Any, **kwargs: Any) -> Any:
+        for node in nodes:
+            node.metadata[KG_NODES_KEY] = [EntityNode(name=name, label="THING") for name in ("keeper", "lamp")]
+            node.metadata[KG_RELATIONS_KEY] = [Relation(source_id="keeper", target_id="lamp", label="LIGHTS")]
+        return nodes
+
+
+@pytest.mark.parametrize("way", ["in memory", "opened"])
+def test_a_property_graph_is_refused_to_another_embedding(tmp_path: Path, way: str) -> None:
+    graph, llm = SimplePropertyGraphStore(), MockLLM()
+    store: Any = SimpleVectorStore()
+    if way == "opened":
+        store = open_collection(chromadb.PersistentClient(tmp_path), "night", a())
+    made: dict[str, Any] = {"property_graph_store": graph, "vector_store": store, "llm": llm, "use_async": False}
+    PropertyGraphIndex.from_documents([document()], embed_model=a(), kg_extractors=[Extractor()], **made)
+    for embedding in (a(), b()):
+        retriever = VectorContextRetriever(graph, vector_store=store, embed_model=embedding)
+        index = PropertyGraphIndex.from_existing(embed_model=embedding, **made)
+        for asked_of in (retriever, index.as_retriever(sub_retrievers=[retriever])):
+            if embedding.query_task == "auto":
+                assert asked_of.retrieve("keeper")
+            else:
+                with pytest.raises(SpaceMismatch):
+                    asked_of.retrieve("keeper")
+
+
+# -- what cannot be checked is said once ------------------------------------------------------------------------------
+
+
+def test_a_store_without_a_record_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callers, "_warned", set())
+    plain = ChromaVectorStore(chroma_collection=chromadb.PersistentClient(tmp_path).get_or_create_collection("night"))
+    with pytest.warns(TwofoldWarning, match="this ChromaVectorStore keeps no record of the space of its vectors"):
+        index_in(plain, a(), splitter())
+    assert index_over(plain, a()).as_retriever().retrieve(QUERY)
+
+
+def test_a_search_whose_index_cannot_be_found_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callers, "_warned", set())
+    search = functools.partial(a().get_agg_embedding_from_queries, [QUERY])
+    host: dict[str, Any] = {"__name__": "llama_index.core.something", "search": search}
+    exec("def run():\n    return search()", host)
+    with pytest.warns(TwofoldWarning, match="llama_index.core.something searches with this embedding"):
+        host["run"]()
+    assert host["run"]() == search()
+
+
 # -- the usual beginning ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:this ChromaVectorStore keeps no record:twofold.TwofoldWarning")
 @pytest.mark.parametrize("way", ["alone", "late", "both"])
 def test_a_collection_that_was_begun_without_us_is_adopted_once_it_is_proved(tmp_path: Path, way: str) -> None:
     client = chromadb.PersistentClient(tmp_path)
