@@ -3,8 +3,14 @@
 from langchain_twofold.cache import CachedEmbeddings, cached
 from langchain_twofold.embedding import TwofoldEmbeddings
 from langchain_twofold.late import LateVectors, alate_chunk, late_chunk
-from langchain_twofold.record_keys import arecord_key_encoder, record_key_encoder
-from langchain_twofold.store import aadd_documents, add_documents, aopen_collection, open_collection
+from langchain_twofold.store import (
+    aadd_documents,
+    add_documents,
+    aopen_collection,
+    arecord_key_encoder,
+    open_collection,
+    record_key_encoder,
+)
 
 __all__ = [
     "CachedEmbeddings",

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_twofold.ready import take
-from twofold import Document, InputError, ProviderError
-from twofold.adapters import Lookup, check_text, check_texts, extra, invoke, run_in_thread
+from langchain_twofold.embedding import take
+from twofold import InputError, ProviderError, adapters
+from twofold.adapters import Lookup, check_texts, extra, invoke, run_in_thread
 
 with extra("langchain"):
     from langchain_core.embeddings import Embeddings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from langchain_core.stores import ByteStore
 
     from langchain_twofold.embedding import TwofoldEmbeddings
-    from twofold import Embedder
-    from twofold.adapters import FloatArray
+    from twofold import Document, Embedder
+    from twofold.adapters import FloatArray, Side
 
 
 def cached(embeddings: TwofoldEmbeddings, byte_store: ByteStore) -> CachedEmbeddings:
-    """`embeddings` behind a cache: a text that it has seen, on that side and in that space, costs nothing.
+    """Put `embeddings` behind a cache: a text that was embedded before, on that side and in that space, costs nothing.
 
-    Any number of models may share one store, and queries never get a document's vector. A document that is late-chunked
-    is kept as a whole. A vector takes 4 bytes a dimension. Of a hosted call that fails, what was paid for is kept.
+    Any number of models may share a store, and queries never get a document's vector, as they may with LangChain's own
+    `CacheBackedEmbeddings`. A late-chunked document is one entry. A vector takes 4 bytes per dimension. If a hosted
+    call fails, the vectors that were paid for are kept.
     """
     return CachedEmbeddings(embeddings, byte_store)
 
 
 class CachedEmbeddings(Embeddings):
-    """See `cached`. It gives the same values as the embeddings behind it, to the bit, and the same errors."""
+    """What `cached` returns: exactly the values, and the errors, of the embeddings behind it."""
 
     def __init__(self, embeddings: TwofoldEmbeddings, byte_store: ByteStore) -> None:
-        """Touch neither of them yet."""
         self.embeddings = embeddings
         self.store = byte_store
 
@@ -45,47 +45,42 @@ class CachedEmbeddings(Embeddings):
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of one query."""
-        lookup = Lookup(self.embedder, "query", [check_text(text)])
-        self._fill(lookup, "embed_queries")
-        return lookup.vectors()[0]
+        return self._embed_texts("query", [text])[0]
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """The vectors of documents, in the order of `texts`; only those that are missing are embedded."""
-        return take(texts) or _flat(self.embed_late(_whole(texts)))
+        return take(texts) or self._embed_texts("document", texts)
 
     def embed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
         """The vectors of each document's spans, late-chunked; only documents that are missing are embedded."""
         lookup = Lookup(self.embedder, "document", list(documents))
-        self._fill(lookup, "embed_late", progress=progress)
+        self._fill(lookup, lambda missing: invoke(self.embedder, "embed_late", missing, progress=progress))
         return lookup.arrays()
 
     async def aembed_query(self, text: str) -> list[float]:
-        """`embed_query`, without holding up the event loop."""
+        """`embed_query` without blocking the event loop."""
         return await run_in_thread(self.embed_query, text)
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """`embed_documents`, without holding up the event loop."""
-        return take(texts) or _flat(await self.aembed_late(_whole(texts)))
+        """`embed_documents` without blocking the event loop."""
+        return await run_in_thread(self.embed_documents, texts)
 
     async def aembed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:
-        """`embed_late`, without holding up the event loop."""
+        """`embed_late` without blocking the event loop."""
         return await run_in_thread(self.embed_late, documents, progress=progress)
 
-    def _fill(self, lookup: Lookup[Any], method: str, **options: Any) -> None:
+    def _embed_texts(self, side: Side, texts: list[str]) -> list[list[float]]:
+        lookup = Lookup(self.embedder, side, check_texts(texts, blank=True))
+        self._fill(lookup, lambda missing: invoke(adapters, "embed_texts", self.embedder, side, missing))
+        return lookup.vectors()
+
+    def _fill(self, lookup: Lookup[Any], embed: Callable[[list[Any]], Any]) -> None:
         """Read what the store has, embed the rest, and store that."""
         lookup.read(invoke(self.store, "mget", lookup.keys))
         if lookup.missing:
             try:
-                vectors = invoke(self.embedder, method, lookup.missing.values(), **options)
+                vectors = embed(list(lookup.missing.values()))
             except (InputError, ProviderError) as error:
                 invoke(self.store, "mset", lookup.salvaged(error))
                 raise
             invoke(self.store, "mset", lookup.filled(vectors))
-
-
-def _whole(texts: Sequence[str]) -> list[Document]:
-    return [Document.whole(text) for text in check_texts(texts)]
-
-
-def _flat(arrays: Sequence[FloatArray]) -> list[list[float]]:
-    return [row for rows in arrays for row in rows.tolist()]

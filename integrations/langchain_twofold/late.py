@@ -22,18 +22,17 @@ if TYPE_CHECKING:
     from twofold.adapters import Model
 
 CHUNKS = uuid.UUID("6f0c1f2e-0d6a-5c1b-9a3e-7d6f2b1c4e58")
-"""The namespace of chunks' ids."""
+"""The namespace of the chunks' ids."""
 
 
 class LateVectors(list[Any]):
-    """One vector for each chunk, and the `space` that they are in, which a slice and a sum with other rows keep.
+    """One vector for each chunk, and their `space`, which slices and sums with other rows keep.
 
-    A row of None stands for a document that `add_documents` is to embed: `vectors + [None]` for one plain document
-    after the chunks.
+    A row of None stands for a document that `add_documents` embeds: `vectors + [None]` for one plain document after the
+    chunks.
     """
 
     def __init__(self, rows: Iterable[list[float] | None], space: Space) -> None:
-        """Take a row for each chunk."""
         super().__init__(rows)
         self.space = space
 
@@ -60,20 +59,20 @@ def late_chunk(
     *,
     progress: bool = False,
 ) -> tuple[list[Document], LateVectors]:
-    """The chunks of `documents` and their vectors, for `add_documents(store, *late_chunk(…))`.
+    """Return the chunks of `documents` and their vectors, for `add_documents(store, *late_chunk(…))`.
 
     Each document goes through the model whole; each chunk's vector is pooled from its own tokens. A chunk has the
-    metadata that the splitter gives it, and `twofold_document` (the document's id, or a digest of its text and
-    metadata), `twofold_start` and `twofold_end` (its offsets in the document's text, verified: a splitter's own are
-    guesses, and wrong on repetitive text; its `start_index` is put right), `twofold_digest` and `twofold_rows` (the
-    document's version). Its id is the same each time, so that indexing again replaces. A document that is blank, or
-    that the splitter leaves nothing of, has no chunks; a `BlankWarning` names it.
+    metadata that the splitter gives it, and these fields: `twofold_document` (the document's id, or a digest of its
+    text and metadata), `twofold_start` and `twofold_end` (verified offsets in the document's text; a splitter's
+    `start_index` is a guess that may be wrong on repetitive text, and is corrected), `twofold_digest` and
+    `twofold_rows` (the document's version). A chunk's id is the same each time, so that indexing again replaces it. A
+    document that is blank, or of which the splitter leaves nothing, has no chunks; a `BlankWarning` names it.
 
     Args:
         documents: LangChain's documents, whole.
-        splitter: any that cuts a text into pieces of it, with `split_documents` or `split_text`.
-        embeddings: ours, an `Embedder`, or a model's name; where they are `cached`, what they have seen costs nothing.
-        progress: draw a bar.
+        splitter: anything that cuts a text into pieces of it, with `split_documents` or `split_text`.
+        embeddings: ours, an `Embedder`, or a model's name. With `cached` ones, a known document costs nothing.
+        progress: draw a progress bar.
 
     Raises:
         InputError: a splitter whose chunks are not pieces of the text in its order, two documents with one id, a text
@@ -81,7 +80,20 @@ def late_chunk(
         ProviderError: a hosted model failed; `partial` and `failed` count `documents`.
     """
     own = as_embeddings(embeddings)
-    return _late(documents, splitter, own, progress=progress)
+    cuts = _cut_all(documents, splitter)
+    places = [one.place for one in cuts]
+    try:
+        vectors = invoke(own, "embed_late", [one.text for one in cuts], progress=progress)
+    except InputError as error:
+        if error.index is None:
+            raise
+        place = places[error.index]
+        raise InputError(f"document {place}: {error}", index=place) from None
+    except ProviderError as error:
+        error.renumber(places)
+        raise
+    chunks = [chunk for one in cuts for chunk in _chunks(one, own.embedder)]
+    return chunks, LateVectors((row for array in vectors for row in array.tolist()), own.embedder.space)
 
 
 async def alate_chunk(
@@ -91,37 +103,17 @@ async def alate_chunk(
     *,
     progress: bool = False,
 ) -> tuple[list[Document], LateVectors]:
-    """`late_chunk`, without holding up the event loop."""
-    own = as_embeddings(embeddings)
-    return await run_in_thread(_late, documents, splitter, own, progress=progress)
+    """`late_chunk` without blocking the event loop."""
+    return await run_in_thread(late_chunk, documents, splitter, embeddings, progress=progress)
 
 
 class _Cut(NamedTuple):
-    """A document that is cut: its place, the host's pieces, and their spans in it."""
+    """A document, its place in the call, the splitter's pieces, and their spans."""
 
     place: int
     identity: str
     pieces: list[Document]
     text: Text
-
-
-def _late(
-    documents: Iterable[Document], splitter: Any, embeddings: Any, *, progress: bool
-) -> tuple[list[Document], LateVectors]:
-    cuts = _cut_all(documents, splitter)
-    places = [one.place for one in cuts]
-    try:
-        vectors = invoke(embeddings, "embed_late", [one.text for one in cuts], progress=progress)
-    except InputError as error:
-        if error.index is None:
-            raise
-        place = places[error.index]
-        raise InputError(f"document {place}: {error}", index=place) from None
-    except ProviderError as error:
-        error.renumber(places)
-        raise
-    chunks = [chunk for one in cuts for chunk in _chunks(one, embeddings.embedder)]
-    return chunks, LateVectors((row for array in vectors for row in array.tolist()), embeddings.embedder.space)
 
 
 def _cut_all(documents: Iterable[Document], splitter: Any) -> list[_Cut]:
@@ -152,7 +144,7 @@ def _cut_all(documents: Iterable[Document], splitter: Any) -> list[_Cut]:
 
 
 def _pieces(document: Document, splitter: Any) -> list[Document]:
-    """The splitter's own; those that split texts alone, as Markdown's by headers, give the document's metadata away."""
+    """The splitter's pieces. A splitter of texts, such as Markdown's by headers, drops the document's metadata."""
     if hasattr(splitter, "split_documents"):
         pieces: list[Document] = splitter.split_documents([document])
         return pieces

@@ -9,11 +9,16 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_classic.embeddings import CacheBackedEmbeddings
+from langchain_core.load import dumps, loads
+from langchain_core.stores import InMemoryByteStore
+from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import EmbeddingsUnitTests
+from langchain_text_splitters import CharacterTextSplitter
 from pydantic import ValidationError
 
-from langchain_twofold import TwofoldEmbeddings
+from langchain_twofold import TwofoldEmbeddings, add_documents, late_chunk, open_collection, record_key_encoder
 from twofold import Embedder, InputError
 from twofold.adapters import option_fields
 
@@ -75,7 +80,7 @@ def test_the_repr_shows_what_was_given() -> None:
 
 def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(InputError, match="dimension; did you mean dimensions"):
-        TwofoldEmbeddings("fake:", dimension=16)
+        TwofoldEmbeddings("fake:", dimension=16)  # type: ignore[call-arg]
 
 
 def test_an_embedder_that_exists_is_taken_with_what_it_has() -> None:
@@ -118,6 +123,53 @@ def test_a_copy_with_a_wrong_option_is_refused() -> None:
         TwofoldEmbeddings(model="fake:").model_copy(update={"dimensions": 0})
 
 
+def test_copies_of_copies_behave_like_the_original() -> None:
+    embeddings = TwofoldEmbeddings(model="fake:", api_key="sk-secret")
+    for copied in (copy.copy(embeddings), copy.deepcopy(embeddings), embeddings.model_copy()):
+        shorter = copied.model_copy(update={"dimensions": 16})
+        assert (shorter.dimensions, shorter.embedder._key.reveal()) == (16, "sk-secret")
+        assert shorter == embeddings.model_copy(update={"dimensions": 16})
+    given = TwofoldEmbeddings(Embedder("fake:"))
+    for copied in (given, copy.copy(given), TwofoldEmbeddings(given)):
+        with pytest.raises(InputError, match="dimensions: the embedder is made already"):
+            copied.model_copy(update={"dimensions": 16})
+
+
+def test_embeddings_of_equal_options_are_equal_and_have_equal_hashes() -> None:
+    one, other = TwofoldEmbeddings("fake:", dimensions=16), TwofoldEmbeddings(Embedder("fake:", dimensions=16))
+    assert one == other == copy.copy(one) == pickle.loads(pickle.dumps(one))
+    assert len({one, other}) == 1
+    assert one != TwofoldEmbeddings("fake:")
+    assert one != one.embedder
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_langchains_dumps_and_loads_keep_the_options_and_not_the_key() -> None:
+    embeddings = TwofoldEmbeddings("fake:", dimensions=16, document_task="topic", api_key="sk-secret")
+    told = dumps(embeddings)
+    assert "sk-secret" not in told
+    again = loads(told, allowed_objects=[TwofoldEmbeddings], valid_namespaces=["langchain_twofold"])
+    assert again == embeddings
+    assert (again.embed_query("fog"), again.embedder._key.reveal()) == (embeddings.embed_query("fog"), None)
+
+
+@pytest.mark.parametrize("way", ["add_documents", "record_key_encoder", "late_chunk", "open_collection"])
+def test_langchains_own_cache_is_refused_and_ours_is_offered(way: str) -> None:
+    cache = CacheBackedEmbeddings.from_bytes_store(
+        TwofoldEmbeddings("fake:"), InMemoryByteStore(), key_encoder="sha256"
+    )
+    calls: dict[str, Any] = {
+        "add_documents": lambda: add_documents(InMemoryVectorStore(cache), []),
+        "record_key_encoder": lambda: record_key_encoder(InMemoryVectorStore(cache)),
+        "late_chunk": lambda: late_chunk([], CharacterTextSplitter(), cache),
+        "open_collection": lambda: open_collection(None, "articles", cache),
+    }
+    with pytest.raises(
+        InputError, match=r"CacheBackedEmbeddings, whose space is unknown: use langchain_twofold.cached"
+    ):
+        calls[way]()
+
+
 def test_a_key_may_be_a_callable_that_is_asked_for_each_request() -> None:
     keys = iter(["one", "two"])
     embeddings = TwofoldEmbeddings(model="jina:jina-embeddings-v3", api_key=lambda: next(keys))
@@ -126,7 +178,7 @@ def test_a_key_may_be_a_callable_that_is_asked_for_each_request() -> None:
 
 def test_a_key_of_a_wrong_type_is_refused_and_not_shown() -> None:
     with pytest.raises(ValidationError) as caught:
-        TwofoldEmbeddings(model="fake:", api_key=b"\xff sk-secret")
+        TwofoldEmbeddings(model="fake:", api_key=b"\xff sk-secret")  # type: ignore[arg-type]
     assert "sk-secret" not in str(caught.value)
 
 

@@ -12,7 +12,7 @@ from langchain_core.stores import InMemoryByteStore
 from langchain_text_splitters import CharacterTextSplitter
 
 from langchain_twofold import TwofoldEmbeddings, alate_chunk, cached, late_chunk
-from twofold import InputError, ProviderError
+from twofold import BlankWarning, InputError, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,7 +111,7 @@ def test_errors_name_the_text_in_the_list_that_was_given() -> None:
     cache = cached(fake(), InMemoryByteStore())
     cache.embed_documents(["fog"])
     long = "word " * 600
-    for texts, place in ((["fog", "ships", ""], 2), (["fog", "ships", "fog", long], 3)):
+    for texts, place in ((["fog", "ships", "\ud83d"], 2), (["fog", "ships", "fog", long], 3)):
         with pytest.raises(InputError) as caught:
             cache.embed_documents(texts)
         assert caught.value.index == place
@@ -140,6 +140,20 @@ def test_what_was_paid_for_is_kept_when_a_call_fails(monkeypatch: pytest.MonkeyP
         asyncio.run(cache.aembed_documents(texts)) if asynchronous else cache.embed_documents(texts)
     assert (set(caught.value.partial), set(caught.value.failed)) == ({1}, {2})
     assert cache.embed_documents(["fog", "ships"]) == wanted
+
+
+def test_a_blank_text_does_not_stop_the_others() -> None:
+    embeddings = fake()
+    cache = cached(embeddings, InMemoryByteStore())
+    for ask in (cache.embed_documents, lambda texts: asyncio.run(cache.aembed_documents(texts))):
+        with pytest.warns(BlankWarning):
+            wanted = embeddings.embed_documents(["fog", " ", ""])
+        assert wanted[1] == wanted[2]
+        if ask == cache.embed_documents:
+            with pytest.warns(BlankWarning, match="is blank .* it gets the vector of the empty text"):
+                assert ask(["fog", " ", ""]) == wanted
+        else:  # it is known by now
+            assert ask(["fog", " ", ""]) == wanted
 
 
 PAGES = [Document("fog comes in\nnine ships go out"), Document("a lamp\nis lit\nby the keeper")]

@@ -15,12 +15,14 @@ from langchain_text_splitters import CharacterTextSplitter
 
 from langchain_twofold import (
     TwofoldEmbeddings,
+    add_documents,
     arecord_key_encoder,
     late_chunk,
     open_collection,
     record_key_encoder,
 )
-from twofold import InputError, SpaceMismatch
+from support.waiting import settled
+from twofold import BlankWarning, InputError, SpaceMismatch
 
 DOCUMENTS = [Document(f"text {number}", metadata={"source": f"{number}.md", "page": number}) for number in range(5)]
 
@@ -88,6 +90,25 @@ def test_documents_that_were_found_may_be_indexed(records: InMemoryRecordManager
     store.add_documents(DOCUMENTS)
     found = store.similarity_search("text 1", k=5)
     assert index(found, records, store, key_encoder=record_key_encoder(store))["num_added"] == 5
+
+
+async def test_a_blank_page_does_not_stop_langchains_own_calls(records: InMemoryRecordManager) -> None:
+    pages = [Document("a keeper", metadata={"source": "a"}), Document(" \n", metadata={"source": "b"}), Document("fog")]
+    embeddings = fake()
+    store = InMemoryVectorStore(embeddings)
+    with pytest.warns(BlankWarning, match="text 1 is blank"):
+        assert index(pages, records, store, key_encoder=record_key_encoder(store))["num_added"] == 3
+    with pytest.warns(BlankWarning, match="text 1 is blank"):
+        empty = embeddings.embed_documents(["fog", ""])[1]
+    assert empty in [item["vector"] for item in store.store.values()]
+    chroma = open_collection(chromadb.EphemeralClient(), f"test-{uuid.uuid4()}", embeddings)
+    for add in (chroma.add_documents, chroma.aadd_documents):
+        with pytest.warns(BlankWarning):
+            assert len(await settled(add(pages))) == 3
+    with pytest.warns(BlankWarning):
+        assert InMemoryVectorStore.from_documents(pages, embeddings).similarity_search("", k=1)
+    with pytest.warns(BlankWarning, match="document 1,"):
+        assert len(add_documents(InMemoryVectorStore(embeddings), pages)) == 2
 
 
 async def test_aindex_takes_the_same_keys(records: InMemoryRecordManager) -> None:

@@ -113,6 +113,25 @@ def test_the_hosts_own_offsets_are_wrong_here(embeddings: TwofoldEmbeddings) -> 
     assert covered(found)
 
 
+@pytest.mark.parametrize("leaves_out", [False, True])
+def test_start_indexes_are_used_where_chunks_look_like_their_neighbours(
+    embeddings: TwofoldEmbeddings, *, leaves_out: bool
+) -> None:
+    """Verbatim chunks of a text that repeats itself; a search by text cannot tell them apart."""
+    text = "la la la, " * 20
+    places = [(start, start + 7) for start in range(1, len(text) - 20 if leaves_out else len(text) - 7)]
+    places = [place for place in places if place[0] % 9]
+
+    class Own:
+        def split_documents(self, documents: list[Document]) -> list[Document]:
+            return [Document(text[start:end], metadata={"start_index": start}) for start, end in places]
+
+    chunks, vectors = late_chunk([Document(text)], Own(), embeddings)  # type: ignore[arg-type]
+    assert spans(chunks) == places
+    wanted = embeddings.embedder.embed_late([Text.from_spans(text, places)])[0]
+    assert np.array_equal(np.asarray(vectors, np.float32), wanted)
+
+
 def test_white_space_that_a_splitter_changes_does_not_matter(embeddings: TwofoldEmbeddings) -> None:
     text = "one  two\n\n three\tfour  five"
     chunks, _ = late_chunk([Document(text)], Splitter("one two", "three four", "five"), embeddings)

@@ -6,6 +6,8 @@ Each wrong line carries an ignore comment, and a checker that finds nothing to i
 from pathlib import Path
 from typing import Any, Unpack
 
+from langchain_twofold import TwofoldEmbeddings
+from llama_index_twofold import TwofoldEmbedding
 from twofold import Embedder
 from twofold.adapters import Options
 from twofold.testing import FakeEmbedder
@@ -45,3 +47,14 @@ Host("a/model", truncate="start")  # type: ignore[arg-type]
 stored: dict[str, Any] = {"dimensions": 512}
 Embedder("a/model", **stored)
 Host("a/model", **stored)
+
+TwofoldEmbeddings("a/model", dimensions=512, api_key=lambda: "key", truncate="end")
+TwofoldEmbeddings(Embedder("a/model"))
+TwofoldEmbeddings("a/model", dimension=512)  # type: ignore[call-arg]
+TwofoldEmbeddings("a/model", dimensions="512")  # type: ignore[arg-type]
+TwofoldEmbeddings("a/model", truncate="start")  # type: ignore[arg-type]
+TwofoldEmbedding("a/model", dimensions=512, api_key="key", embed_batch_size=64, num_workers=2)
+TwofoldEmbedding(Embedder("a/model"), embed_batch_size=64)
+TwofoldEmbedding("a/model", dimension=512)  # type: ignore[call-arg]
+TwofoldEmbedding("a/model", dimensions="512")  # type: ignore[arg-type]
+TwofoldEmbedding("a/model", embed_batch_size="64")  # type: ignore[arg-type]
