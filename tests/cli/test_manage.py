@@ -13,7 +13,7 @@ import pytest
 from twofold import Embedder, SpaceRecord
 from twofold.stores import connect_store
 from twofold.stores.store import as_catalogue, scan_rows
-from twofold.testing.memory import MemoryStore
+from twofold.testing import MemoryStore
 
 if TYPE_CHECKING:
     from cli.conftest import Run

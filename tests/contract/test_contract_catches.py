@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ import pytest
 from contract.doors.core import DOOR as CORE
 from twofold import Embedder, InputError, Settings
 from twofold.testing import AdapterContract, changed_options
+from twofold.testing.doors import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +95,7 @@ def contract(door: Door) -> AdapterContract:
 @pytest.mark.parametrize(("test", "change"), [item[1:] for item in BROKEN], ids=[item[0] for item in BROKEN])
 def test_a_broken_promise_is_caught(test: str, change: dict[str, Any]) -> None:
     name = next(name for name in dir(AdapterContract) if name.startswith(f"test_{test}"))
-    with pytest.raises((AssertionError, RuntimeError, TypeError)):
+    with pytest.raises((AssertionError, pytest.fail.Exception, RuntimeError, TypeError)):
         getattr(contract(replace(CORE, **change)), name)()
 
 
@@ -116,6 +115,10 @@ def test_a_door_without_async_is_skipped() -> None:
         contract(replace(CORE, aquery=None)).test_async_twins_are_the_cores()
 
 
-def test_the_contract_is_imported_without_pytest() -> None:
-    code = "import sys; sys.modules['pytest'] = None; import twofold.testing"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_the_fakes_need_no_pytest() -> None:
+    run_python("import sys; sys.modules['pytest'] = None; from twofold.testing import FakeEmbedder, MemoryStore")
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(ImportError, match="cannot import name 'Nothing'"):
+        from twofold.testing import Nothing  # noqa: F401

@@ -21,7 +21,7 @@ from langchain_twofold import TwofoldEmbeddings, aadd_documents, add_documents, 
 from twofold import InputError, ProviderError, SpaceMismatch, StoreError
 from twofold.adapters import DOCUMENT
 from twofold.errors import BlankWarning
-from twofold.testing.store_door import Failing
+from twofold.testing import FailingEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -235,7 +235,7 @@ def test_a_cached_store_is_written_to(embeddings: TwofoldEmbeddings) -> None:
 @pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize("make", [InMemoryVectorStore, chroma])
 def test_what_was_paid_for_is_written(make: Any, asynchronous: bool) -> None:
-    class FailingAsync(Failing):
+    class FailingAsync(FailingEmbedder):
         async def aembed_late(self, documents: Any, **options: Any) -> Any:
             return self.embed_late(documents, **options)
 

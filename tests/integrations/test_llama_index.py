@@ -26,8 +26,7 @@ from llama_index_twofold import TwofoldEmbedding
 from support.waiting import settled
 from twofold import BlankWarning, Embedder, InputError, ProviderUnavailable
 from twofold.adapters import option_fields
-from twofold.testing import FakeEmbedder
-from twofold.testing.adapters import changed_options
+from twofold.testing import FakeEmbedder, changed_options
 
 if TYPE_CHECKING:
     from twofold.testing import Call

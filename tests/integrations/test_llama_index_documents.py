@@ -25,8 +25,7 @@ from support.chroma_server import forget_record
 from twofold import BlankWarning, Embedder, InputError, ProviderUnavailable, SpaceMismatch, StoreError
 from twofold import Document as Text
 from twofold.adapters import store_over
-from twofold.testing import FakeEmbedder, StoreContract, StoreDoor
-from twofold.testing.store_door import Failing
+from twofold.testing import FailingEmbedder, FakeEmbedder, StoreContract, StoreDoor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,7 +201,7 @@ def test_the_record_is_compared_before_anything_is_written(store: Any) -> None:
 
 
 def test_what_was_paid_for_is_written_when_a_provider_fails(client: Any) -> None:
-    store = open_collection(client, "failing", Failing())
+    store = open_collection(client, "failing", FailingEmbedder())
     with pytest.raises(ProviderUnavailable) as caught:
         add_documents(store, ["a", "b", "c", "d"], ids=["a", "b", "c", "d"])
     assert set(nodes_in(store)) == {"a", "b"}

@@ -168,8 +168,8 @@ async def test_whole_slices_stay_written(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_store_with_coroutine_methods_is_refused() -> None:
     class Coroutines(MemoryStore):
-        async def find(self) -> Any:
+        async def find(self) -> bool:  # type: ignore[override]
             return True
 
     with pytest.raises(InputError, match="Coroutines has coroutine methods: make them plain"):
-        open_collection(Coroutines("", "x"), FakeEmbedder())
+        open_collection(Coroutines("", "x"), FakeEmbedder())  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twofold.embedder import Embedder
-    from twofold.stores.rows import Metadata, Value
+    from twofold.stores.rows import Metadata
 
 T = TypeVar("T")
 Given: TypeAlias = "str | Document | Sequence[str]"
@@ -148,7 +148,7 @@ def check_id(key: object, index: int) -> None:
         raise InputError(f"id {index}, {key!r}, has a lone surrogate, which no store keeps", index=index) from None
 
 
-def check_metadata(metadata: Any, *, keeps_lists: bool, reserved: Iterable[str] = ()) -> dict[str, Value]:
+def check_metadata(metadata: Any, *, keeps_lists: bool, reserved: Iterable[str] = ()) -> dict[str, Any]:
     """Return metadata as it is stored.
 
     Strings, booleans, finite numbers and, if the store keeps them, lists of these are stored as they are. numpy's
@@ -165,7 +165,7 @@ def check_metadata(metadata: Any, *, keeps_lists: bool, reserved: Iterable[str] 
     """
     if not isinstance(metadata, Mapping):
         raise InputError(f"metadata is of type {type(metadata).__name__}: expected a mapping, or None")
-    fields: dict[str, Value] = {}
+    fields: dict[str, Any] = {}
     for name, given in metadata.items():
         if not isinstance(name, str) or not name:
             raise InputError(f"metadata field {name!r}: expected a name that is a string and not empty")

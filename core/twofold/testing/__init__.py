@@ -1,19 +1,25 @@
-"""For tests, yours and ours: an embedder and a store without anything behind them, and the contracts that all keep."""
+"""For tests, yours and ours: an embedder and a store with nothing behind them, and contracts as tests to inherit.
+
+The contracts need pytest, and are loaded when they are first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from twofold.fake import FAKE_CARD, Call, FakeBackend
-from twofold.testing.adapters import AdapterContract, changed_options
-from twofold.testing.door import Door, pickled, spawned
-from twofold.testing.embedder import FakeEmbedder
-from twofold.testing.memory import MemoryStore
-from twofold.testing.store_door import StoreDoor
-from twofold.testing.stores import StoreContract
-from twofold.testing.vectors import VectorContract
+from twofold.testing.doors import Door, StoreDoor, pickled, spawned
+from twofold.testing.fakes import FailingEmbedder, FakeEmbedder, MemoryStore
+
+if TYPE_CHECKING:
+    from twofold.testing.embedders import AdapterContract, VectorContract, changed_options
+    from twofold.testing.stores import StoreContract
 
 __all__ = [
     "FAKE_CARD",
     "AdapterContract",
     "Call",
     "Door",
+    "FailingEmbedder",
     "FakeBackend",
     "FakeEmbedder",
     "MemoryStore",
@@ -24,3 +30,18 @@ __all__ = [
     "pickled",
     "spawned",
 ]
+
+_CONTRACTS = {
+    "AdapterContract": "embedders",
+    "StoreContract": "stores",
+    "VectorContract": "embedders",
+    "changed_options": "embedders",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CONTRACTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = f"{__name__}.{_CONTRACTS[name]}"
+    import_module("pytest").register_assert_rewrite(module)
+    return getattr(import_module(module), name)
