@@ -68,6 +68,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("always normalized", "normalize_reaches", {"make": without("normalize")}),
     ("never truncated", "truncate_reaches", {"make": without("truncate")}),
     ("another error for a text", "bad_texts_are_refused", {"documents": wrapping}),
+    ("blank texts refused", "blank_texts_do_not_stop", {"takes_blank": True}),
     ("another error for an option", "wrong_options_are_refused", {"make": Cold}),
     (
         "async on one side",
@@ -95,7 +96,7 @@ def contract(door: Door) -> AdapterContract:
 @pytest.mark.parametrize(("test", "change"), [item[1:] for item in BROKEN], ids=[item[0] for item in BROKEN])
 def test_a_broken_promise_is_caught(test: str, change: dict[str, Any]) -> None:
     name = next(name for name in dir(AdapterContract) if name.startswith(f"test_{test}"))
-    with pytest.raises((AssertionError, pytest.fail.Exception, RuntimeError, TypeError)):
+    with pytest.raises((AssertionError, pytest.fail.Exception, InputError, RuntimeError, TypeError)):
         getattr(contract(replace(CORE, **change)), name)()
 
 

@@ -34,5 +34,5 @@ def test_more_rows_are_asked_for_until_enough_pass() -> None:
     assert len(search_filtered(nearest, store.count, 3, None)) == 3
     (hit,) = search(embedder, store, "d7", 1, where={"n": [8]})
     assert hit.row.metadata == {"n": 8}
-    with pytest.raises(InputError, match="field 'n' has no value"):
+    with pytest.raises(InputError, match="field 'n' has no allowed value"):
         search(embedder, store, "d7", where={"n": []})
