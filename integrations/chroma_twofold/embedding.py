@@ -14,8 +14,8 @@ Chroma itself compares functions only by name. How this function knows the space
   created by Chroma's own `create_collection` has no record yet. Its configuration has the settings, and the space if
   the embedder had computed it by then.
 - A function passed to Chroma's `get_collection` learns of its collection only from the call stack. It compares the
-  record, or else the stored configuration, of the collection that is calling it. If it runs in a thread of its own,
-  where it finds no collection, it warns once.
+  record, or else the stored configuration, of the collection that is calling it. If it runs in another thread, where
+  it finds no collection, it warns once.
 """
 
 from __future__ import annotations
@@ -321,7 +321,7 @@ def _settings(config: Mapping[str, Any]) -> Settings:
     if config.get("config_version") != CONFIG_VERSION:
         raise InputError(f"config_version={config.get('config_version')!r}: this Twofold reads {CONFIG_VERSION}")
     if "base_url" in known:
-        raise InputError("a stored configuration may not name a base_url: pass it to the Embedder")
+        raise InputError("a stored configuration cannot name a base_url: pass it to the Embedder")
     return Settings.from_dict(known)
 
 
