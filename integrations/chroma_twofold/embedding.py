@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 from weakref import WeakKeyDictionary
 
 from twofold import Embedder, InputError, Settings, Space, SpaceMismatch, SpaceRecord, TwofoldWarning
-from twofold.adapters import as_embedder, extra, mismatch_message, options
+from twofold.adapters import as_embedder, embed_texts, extra, mismatch_message, options
 
 with extra("chroma"):
     from chromadb.api.models.CollectionCommon import CollectionCommon
@@ -82,17 +82,19 @@ class TwofoldEmbeddingFunction(EmbeddingFunction[Documents]):
     def __call__(self, input: Documents) -> Embeddings:  # noqa: A002 - Chroma passes it by this name
         """Embed documents: a list of float32 arrays of shape (dimensions,).
 
+        A blank text gets the vector of the empty text, with a warning, so that it does not stop an ingestion.
+
         Raises:
             InputError: a text that cannot be embedded, or an embedder whose URL was not stored.
             SpaceMismatch: the collection's vectors are of another space.
         """
         self._check()
-        return cast("Embeddings", list(self.embedder.embed_documents(input)))
+        return cast("Embeddings", list(embed_texts(self.embedder, "document", input)))
 
     def embed_query(self, input: Documents) -> Embeddings:  # noqa: A002 - Chroma passes it by this name
         """Embed queries: a list of float32 arrays of shape (dimensions,). Raises the errors of `__call__`."""
         self._check()
-        return cast("Embeddings", list(self.embedder.embed_queries(input)))
+        return cast("Embeddings", list(embed_texts(self.embedder, "query", input)))
 
     @staticmethod
     def name() -> str:
