@@ -14,8 +14,8 @@ Chroma itself compares functions only by name. How this function knows the space
   created by Chroma's own `create_collection` has no record yet. Its configuration has the settings, and the space if
   the embedder had computed it by then.
 - A function passed to Chroma's `get_collection` learns of its collection only from the call stack. It compares the
-  record, or else the stored configuration, of the collection that is calling it. If it runs in a thread of its own,
-  where it finds no collection, it warns once.
+  record, or else the stored configuration, of the collection that is calling it. If it runs in another thread, where
+  it finds no collection, it warns once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 from weakref import WeakKeyDictionary
 
 from twofold import Embedder, InputError, Settings, Space, SpaceMismatch, SpaceRecord, TwofoldWarning
-from twofold.adapters import as_embedder, extra, mismatch_message, options
+from twofold.adapters import as_embedder, embed_texts, extra, mismatch_message, options
 
 with extra("chroma"):
     from chromadb.api.models.CollectionCommon import CollectionCommon
@@ -82,17 +82,19 @@ class TwofoldEmbeddingFunction(EmbeddingFunction[Documents]):
     def __call__(self, input: Documents) -> Embeddings:  # noqa: A002 - Chroma passes it by this name
         """Embed documents: a list of float32 arrays of shape (dimensions,).
 
+        A blank text gets the vector of the empty text, with a warning, so that it does not stop an ingestion.
+
         Raises:
             InputError: a text that cannot be embedded, or an embedder whose URL was not stored.
             SpaceMismatch: the collection's vectors are of another space.
         """
         self._check()
-        return cast("Embeddings", list(self.embedder.embed_documents(input)))
+        return cast("Embeddings", list(embed_texts(self.embedder, "document", input)))
 
     def embed_query(self, input: Documents) -> Embeddings:  # noqa: A002 - Chroma passes it by this name
         """Embed queries: a list of float32 arrays of shape (dimensions,). Raises the errors of `__call__`."""
         self._check()
-        return cast("Embeddings", list(self.embedder.embed_queries(input)))
+        return cast("Embeddings", list(embed_texts(self.embedder, "query", input)))
 
     @staticmethod
     def name() -> str:
@@ -321,7 +323,7 @@ def _settings(config: Mapping[str, Any]) -> Settings:
     if config.get("config_version") != CONFIG_VERSION:
         raise InputError(f"config_version={config.get('config_version')!r}: this Twofold reads {CONFIG_VERSION}")
     if "base_url" in known:
-        raise InputError("a stored configuration may not name a base_url: pass it to the Embedder")
+        raise InputError("a stored configuration cannot name a base_url: pass it to the Embedder")
     return Settings.from_dict(known)
 
 

@@ -346,7 +346,7 @@ class ChromaStore:
             old = self._call(self.collection.get, ids=keys, include=["metadatas"], rows=lost)
             before = dict(zip(old["ids"], old["metadatas"] or (), strict=True))
             pairs = zip(keys, fields[some], strict=True)
-            # Chroma merges metadata; a field that is None is removed
+            # Chroma merges metadata, and removes a field whose new value is None
             new = [{**dict.fromkeys(before.get(key) or ()), **own} for key, own in pairs]
             if not closed:
                 check_not_closed(self)

@@ -221,7 +221,7 @@ class TwofoldVectorizer:
         return found
 
     def _checked(self, collection: Sync, space: Space | None = None) -> WeaviateStore:
-        """Return the collection's store, whose `collection` is no alias, if its record is of `space`."""
+        """Return the collection's store, with any alias resolved, if its record is of `space`."""
         store = WeaviateStore(collection, rows=False)
         if space is None:
             check_record(store, self.embedder)

@@ -102,7 +102,7 @@ def object_id(name: str) -> UUID:
 
 
 def check_objects(objects: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the objects with Python's numbers in place of numpy's, which Weaviate's client rejects.
+    """Return the objects with Python numbers in place of numpy scalars, which Weaviate's client rejects.
 
     Raises:
         InputError: a single object instead of a list.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from chroma_twofold import TwofoldEmbeddingFunction, open_collection
-from twofold import Embedder, InputError, Settings, SpaceMismatch
+from twofold import BlankWarning, Embedder, InputError, Settings, SpaceMismatch
 from twofold.settings import options
 from twofold.testing import FakeEmbedder, changed_options
 
@@ -146,7 +146,7 @@ def test_a_url_is_neither_stored_nor_taken_from_what_is_stored(client: Any) -> N
     assert rebuilt.get_config() == config
     with pytest.raises(InputError, match="has a base_url"):
         rebuilt(input=["x"])
-    with pytest.raises(InputError, match="may not name a base_url"):
+    with pytest.raises(InputError, match="cannot name a base_url"):
         TwofoldEmbeddingFunction.build_from_config({**config, "base_url": "http://evil.example"})
 
 
@@ -183,10 +183,23 @@ def test_how_vectors_are_computed_may_change_and_what_they_are_may_not(client: A
             collection.modify(configuration={"embedding_function": other})
 
 
+def test_a_blank_text_gets_the_vector_of_the_empty_text_of_its_side(client: Any) -> None:
+    function = TwofoldEmbeddingFunction("fake:", dimensions=16)
+    collection = client.create_collection("docs", embedding_function=function)
+    with pytest.warns(BlankWarning, match=r"text 1 is blank \(2 of 3\): it gets the vector of the empty text") as told:
+        collection.add(ids=["a", "b", "c"], documents=["x", " ", "\n"])
+    assert len(told) == 1
+    one, blank, same = collection.get(ids=["a", "b", "c"], include=["embeddings"])["embeddings"]
+    assert np.array_equal(blank, same)
+    assert not np.allclose(blank, one, atol=1e-2)
+    with pytest.warns(BlankWarning, match="text 0 is blank"):
+        assert not np.allclose(function.embed_query(input=[" "])[0], blank, atol=1e-2)
+
+
 def test_bad_text_and_options_give_the_errors_of_the_embedder(client: Any) -> None:
     collection = client.create_collection("docs", embedding_function=TwofoldEmbeddingFunction("fake:"))
-    with pytest.raises(InputError, match="text 1 is blank"):
-        collection.add(ids=["a", "b"], documents=["x", " "])
+    with pytest.raises(InputError, match=r"text 1 .*lone surrogate"):
+        collection.add(ids=["a", "b"], documents=["x", "\ud83d"])
     assert collection.count() == 0
     with pytest.raises(InputError, match="dimensions: the embedder is made already"):
         TwofoldEmbeddingFunction(FakeEmbedder(), dimensions=3)

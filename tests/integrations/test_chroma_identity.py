@@ -334,7 +334,7 @@ def test_a_stale_handle_never_reaches_a_collection_made_again(client: Any) -> No
 def test_what_a_function_shows_and_refuses(client: Any) -> None:
     function = TwofoldEmbeddingFunction(embedder_a())
     assert repr(function) == "TwofoldEmbeddingFunction(FakeEmbedder('fake:', dimensions=16))"
-    with pytest.raises(InputError, match="may not name a base_url"):
+    with pytest.raises(InputError, match="cannot name a base_url"):
         TwofoldEmbeddingFunction.validate_config({**function.get_config(), "base_url": "http://evil.example"})
     assert sys.getrefcount(function) < 10  # no frame is kept
     assert not client.list_collections()

@@ -236,12 +236,13 @@ def test_weaviate_by_an_alias_with_several_vectors(weaviate_server: WeaviateServ
             current = client.alias.get(alias_name=alias)
             assert current is not None
             assert current.collection != weaviate_name
-            # a handle that was opened before stays with the collection that it was opened for
-            assert old.near_text(handle, text(4), target_vector="title", limit=1).objects[0].properties[
+            # a collection that was opened stays the same; a handle of the alias moves with it, and is refused
+            assert old.near_text(articles, text(4), target_vector="title", limit=1).objects[0].properties[
                 "title"
             ] == text(4)
-            with pytest.raises(SpaceMismatch):
-                TwofoldVectorizer(OLD).near_text(client.collections.use(alias), text(4), target_vector="title")
+            for vectorizer, moved_handle in ((old, handle), (TwofoldVectorizer(OLD), client.collections.use(alias))):
+                with pytest.raises(SpaceMismatch):
+                    vectorizer.near_text(moved_handle, text(4), target_vector="title")
             with pytest.raises(StoreError, match="has moved to"):
                 old.add_objects(articles, [{"title": "x", "body": "y"}])
             served = open_collection(client, alias, new, vectorize=vectorize)

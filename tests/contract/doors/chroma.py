@@ -35,6 +35,7 @@ DOOR = Door(
     make=TwofoldEmbeddingFunction,
     query=lambda function, text: function.embed_query(input=[text])[0],
     documents=lambda function, texts: function(input=texts),
+    takes_blank=True,
     round_trips={
         "config": lambda function: _build(function.get_config()),
         "json": lambda function: _build(json.loads(json.dumps(function.get_config()))),
