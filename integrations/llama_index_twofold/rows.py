@@ -41,11 +41,11 @@ class NodeStore:
 
     def get(self, ids: Sequence[str]) -> list[Stored]:
         """Rows with their vectors and the embedded texts, which LlamaIndex may have made of text and metadata."""
-        return [Stored(_embedded(row), vector) for row, vector in self.native.get(ids)]
+        return [Stored(embedded(row), vector) for row, vector in self.native.get(ids)]
 
     def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
         """The nearest rows, with the embedded texts."""
-        return [Hit(_embedded(row), score) for row, score in self.native.search(vector, limit, where)]
+        return [Hit(embedded(row), score) for row, score in self.native.search(vector, limit, where)]
 
     def upsert(self, rows: Sequence[Row], vectors: FloatArray) -> None:
         """Write rows with LlamaIndex's fields beside Twofold's."""
@@ -104,7 +104,7 @@ def _fields(row: Row, tag: str) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in row.metadata}
 
 
-def _embedded(row: Row) -> Row:
+def embedded(row: Row) -> Row:
     """A row with the text of which its vector is, in the document to which that text belongs."""
     if CONTENT not in row.metadata:
         return row
