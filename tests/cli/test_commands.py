@@ -146,7 +146,10 @@ def test_a_bad_value_or_path_is_one_message_exit_code_2_and_nothing_is_made(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["index", __file__, "--store", "chroma:x", "--collection", "c", *SMALL], "Chroma's collection 'c' cannot be made"),
+        (
+            ["index", __file__, "--store", "chroma:x", "--collection", "c", *SMALL],
+            "collection 'c' cannot be made",
+        ),
         (["search", "x", *STORE], "there is no collection 'ccc'"),
         (["info", "ccc", "--store", "chroma:x"], "there is no collection 'ccc'"),
         (["drop", "ccc", "--store", "chroma:x", "--yes"], "there is no collection 'ccc'"),

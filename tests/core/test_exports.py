@@ -43,7 +43,9 @@ def test_every_public_name_says_what_it_is(package: str) -> None:
         for name, value in named.items()
         if inspect.isclass(value)
         for method in vars(value).keys() - getattr(value, "__dataclass_fields__", {}).keys()
-        if not method.startswith(("_", "test_")) and method not in PROTOCOLS and inspect.isroutine(getattr(value, method))
+        if not method.startswith(("_", "test_"))
+        and method not in PROTOCOLS
+        and inspect.isroutine(getattr(value, method))
         if not inspect.getdoc(getattr(value, method))
     ]
     assert undocumented == []
