@@ -1,6 +1,6 @@
 """One embedder with two sides, query and document, plugged into every vector store.
 
-A name is imported when it is first asked for, so that the command line answers before NumPy is loaded.
+Each name is imported at its first use, so that the command line starts without loading NumPy.
 """
 
 from importlib import import_module
@@ -80,11 +80,10 @@ _HOMES = {
     "SpaceRecord": "space",
     "Task": "models",
 }
-"""Where a name lives; every other one is an error or a warning."""
+"""The module of each name. All other names are in `errors`."""
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, from where it lives; `__version__`, from the installed distribution."""
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415
 
@@ -97,5 +96,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What is there, whether it was asked for or not."""
     return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""The seam for hosts, ours and anyone's: all that an integration imports beside `twofold`."""
+"""What an integration imports besides `twofold`."""
 
 from __future__ import annotations
 
@@ -116,26 +116,26 @@ __all__ = [
 ]
 
 Model: TypeAlias = "Any"
-"""What every host takes as its model: an `Embedder`, a host's object that holds one, or what makes one."""
+"""What hosts accept as a model: an `Embedder`, a host's object with an `embedder`, or a model string or path."""
 
 
 def as_embedder(model: Model, **chosen: Any) -> Embedder:
-    """The embedder that `model` is or holds, or the one that it makes with the options `chosen`.
+    """The embedder that `model` is or has, or a new one from the options `chosen`.
 
     Raises:
-        InputError: options for an embedder that is made already, or those that no embedder has.
+        InputError: there are options although the embedder exists, or an option is unknown.
     """
     made = model if isinstance(model, Embedder) else getattr(model, "embedder", None)
     if not isinstance(made, Embedder):
         return Embedder(model, **chosen)
     given = sorted(name for name, value in chosen.items() if value is not None)
     if given:
-        raise InputError(f"{', '.join(given)}: the embedder is made already; give these where it is made")
+        raise InputError(f"{', '.join(given)}: the embedder already exists; pass these options when you create it")
     return made
 
 
 def option_names() -> frozenset[str]:
-    """The names of an embedder's options, the model's among them."""
+    """The names of an embedder's options, including the model."""
     return frozenset(option.name for option in options())
 
 

@@ -113,7 +113,7 @@ class Embeds(Protocol):
 def cache_key(embedder: Embeds, side: Side, item: str | Document) -> str:
     """`<space>/<side>/<digest of the text>`: models may share a cache, and a query never gets a document's vector.
 
-    A document whose spans are late-chunked has a key of its own, with the spans and the windows of a long text.
+    The key of a late-chunked document also covers its spans and the windows of a long text.
     """
     text, settings = item if isinstance(item, str) else item.text, embedder.settings
     cut = settings.query_truncate or settings.truncate if side == "query" else settings.truncate

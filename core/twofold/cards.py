@@ -1,7 +1,7 @@
-"""The table of known models: what Twofold knows of one before it has seen a weight or asked a provider. Data.
+"""The table of known models: what Twofold knows before it reads any weights or asks a provider.
 
-Sources: each model's own files and paper, for jina-embeddings-v3 arXiv 2409.10173; for models that are only hosted,
-their provider's API description.
+Sources: each model's files and paper (for jina-embeddings-v3, arXiv 2409.10173), and for models that are only hosted,
+their provider's API documentation.
 """
 
 from __future__ import annotations
@@ -81,11 +81,11 @@ _SHORT_NAMES = {name.rpartition("/")[2]: name for name in CARDS}
 
 
 def find_card(name: str) -> ModelCard | None:
-    """The card of a model by its hub id, or by the part of it after the slash; None where there is none."""
+    """The card of a model by its hub id, or by the part after the slash; None if unknown."""
     return CARDS.get(name) or CARDS.get(_SHORT_NAMES.get(name, ""))
 
 
-# -- Jina's models that are known through its API ----------------------------------------------------------------------
+# -- further models of Jina --------------------------------------------------------------------------------------------
 
 
 def _tasks(*names: str, **prefixes: str) -> tuple[Task, ...]:
@@ -108,7 +108,7 @@ JINA_V4 = ModelCard(
     query_task="retrieval.query",
     document_task="retrieval.passage",
     matryoshka=(128, 256, 512, 1024, 2048),
-    terms="its weights are not for commercial use; through the API they are",
+    terms="its weights are not for commercial use; its API is",
 )
 JINA_V5 = tuple(
     ModelCard(
@@ -153,7 +153,7 @@ JINA_CODE = tuple(
     for size, width, sizes in (("0.5b", 896, (64, 128, 256, 512, 896)), ("1.5b", 1536, (128, 256, 512, 1024, 1536)))
 )
 
-# -- models that only their providers have ----------------------------------------------------------------------------
+# -- models that are only hosted --------------------------------------------------------------------------------------
 
 OPENAI = tuple(
     ModelCard(name, width, 8191, matryoshka=sizes)
@@ -197,7 +197,7 @@ VOYAGE = tuple(
         ("voyage-law-2", 1024, 16_000, ()),
     )
 )
-# ai.google.dev/gemini-api/docs/embeddings, 2026: the first takes a task's name, the second its text
+# ai.google.dev/gemini-api/docs/embeddings, 2026: the first model takes the task's name, the second a prompt
 GEMINI_1 = ModelCard(
     "gemini-embedding-001",
     3072,

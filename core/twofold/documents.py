@@ -1,6 +1,6 @@
-"""`Document`: a text and the character spans of it that each get one vector.
+"""`Document`: a text and its character spans. Each span gets one vector.
 
-A plain text is a document with one span over all of it, so late chunking is the same thing with more spans.
+A plain text is a document with one span over the whole text, so late chunking is not a special case.
 """
 
 from __future__ import annotations
@@ -21,22 +21,21 @@ Span: TypeAlias = tuple[int, int]
 """Character offsets of a piece of a text, `text[start:end]`."""
 
 INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
-"""Unicode's categories of what is not seen: control and format characters (NUL, a byte order mark), white space."""
+"""Unicode's categories of invisible characters: control and format characters (NUL, a byte order mark), white space."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text and its spans; a backend gives one vector for each span, in the order of `spans`.
+    """A text and its spans. A backend returns one vector for each span, in the order of `spans`.
 
     Raises:
-        InputError: no span, or one that is empty, blank, or outside of the text; it is named by its number.
+        InputError: there is no span, or a span is empty, blank or outside the text. The message has its number.
     """
 
     text: str
     spans: tuple[Span, ...]
 
     def __post_init__(self) -> None:
-        """Refuse spans that cannot hold a token."""
         check_text(self.text)
         object.__setattr__(self, "spans", tuple(_span(number, span) for number, span in enumerate(_listed(self.spans))))
         if not self.spans:
@@ -44,25 +43,25 @@ class Document:
         for number, (start, end) in enumerate(self.spans):
             if not 0 <= start < end <= len(self.text):
                 raise InputError(
-                    f"span {number}, ({start}, {end}), is empty or lies outside of its {len(self.text)} characters"
+                    f"span {number}, ({start}, {end}), is empty or outside the text of {len(self.text)} characters"
                 )
             if is_blank(self.text[start:end]):
-                raise InputError(f"span {number}, ({start}, {end}), is blank: leave it out, it has no meaning to embed")
+                raise InputError(f"span {number}, ({start}, {end}), is blank: leave it out")
 
     @property
     def is_whole(self) -> bool:
-        """Whether it has one span, over all of its text: nothing in it is late-chunked."""
+        """Whether the only span is the whole text, so that nothing is late-chunked."""
         return self.spans == ((0, len(self.text)),)
 
     @classmethod
     def whole(cls, text: str) -> Document:
-        """One span over all of `text`: a query, or a passage."""
+        """A document with one span over the whole `text`: a query or a passage."""
         check_text(text)
         return cls(text, ((0, len(text)),))
 
     @classmethod
     def empty(cls) -> Document:
-        """The empty text, which every other way of making a document rejects: see `embed_texts`."""
+        """The empty text, which all other constructors reject. See `embed_texts`."""
         document = object.__new__(cls)
         object.__setattr__(document, "text", "")
         object.__setattr__(document, "spans", ((0, 0),))
@@ -72,7 +71,7 @@ class Document:
     def from_chunks(cls, chunks: Iterable[str]) -> Document:
         """Consecutive chunks of one document, joined as they are.
 
-        The white space between them belongs to them: of "a" and "b" the document is "ab", one word.
+        Keep the white space between chunks in the chunks: "a" and "b" become the one word "ab".
         """
         if not (chunks := check_texts(chunks, "chunk")):
             raise InputError("a document needs at least one chunk")
@@ -81,16 +80,11 @@ class Document:
 
     @classmethod
     def from_spans(cls, text: str, spans: Iterable[Span]) -> Document:
-        """Any spans of `text`, in any order; they may overlap, and need not cover it."""
-        return cls(text, spans)  # type: ignore[arg-type] # it becomes a tuple there
+        """Any spans of `text`, in any order. They may overlap, and may leave parts of the text out."""
+        return cls(text, spans)  # type: ignore[arg-type] # the constructor makes it a tuple
 
 
 def _listed(spans: Iterable[Span]) -> Iterable[Span]:
-    """The spans, if they can be listed.
-
-    Raises:
-        InputError: they cannot.
-    """
     try:
         return iter(spans)
     except TypeError:
@@ -109,7 +103,7 @@ def check_text(text: object, index: int | None = None, name: str = "text", *, bl
     """Return `text` if it can be embedded; a blank one only if `blank` allows it.
 
     Raises:
-        InputError: not a string, empty or blank, or with a lone surrogate, which has no UTF-8 form.
+        InputError: it is not a string, is empty or blank, or has a lone surrogate, which cannot be encoded as UTF-8.
     """
     which = name if index is None else f"{name} {index}"
     if not isinstance(text, str):
@@ -130,7 +124,7 @@ def check_text(text: object, index: int | None = None, name: str = "text", *, bl
 
 
 def is_blank(text: str) -> bool:
-    """Whether there is nothing to be seen in `text`: nothing at all, or white space, control and format characters."""
+    """Whether `text` is empty or has only white space, control and format characters."""
     return all(category(character) in INVISIBLE for character in text)
 
 
@@ -140,8 +134,8 @@ def check_texts(texts: Iterable[str], name: str = "text", *, blank: bool = False
     Accepts arrays and columns of strings (NumPy, pandas, Arrow).
 
     Raises:
-        InputError: `texts` is a single string, a table, a mapping, or not iterable; or a text cannot be embedded, and
-            the message names its index.
+        InputError: `texts` is a single string, a table, a mapping, or not iterable; or a text is invalid, and the
+            message has its index.
     """
     if isinstance(texts, str | bytes):
         raise InputError(f"expected a list of {name}s, got one: pass [{name}]")
@@ -159,7 +153,7 @@ def check_texts(texts: Iterable[str], name: str = "text", *, blank: bool = False
 
 
 def _values(texts: Any) -> list[Any]:
-    """What is in an array as Python's own values; Arrow's arrays hold values of their own kinds."""
+    """The items of a list or array as Python values. Arrow's arrays have their own value types."""
     for method in ("to_pylist", "tolist"):
         if callable(convert := getattr(texts, method, None)):
             return list(convert())
@@ -167,7 +161,7 @@ def _values(texts: Any) -> list[Any]:
 
 
 def _kind(thing: object) -> str:
-    """Its type, in words."""
+    """The type of `thing` with its article."""
     if thing is None:
         return "None"
     name = type(thing).__name__
@@ -178,7 +172,7 @@ def check_documents(documents: Iterable[Document]) -> list[Document]:
     """Return `documents` as a list.
 
     Raises:
-        InputError: no list, or one of them is no `Document`, named by its index.
+        InputError: not a list, or an item is not a `Document`. The message has its index.
     """
     if isinstance(documents, Document):
         raise InputError("expected a list of documents, got one: pass [document]")
@@ -201,10 +195,10 @@ def too_long(
     note: str = "",
     way_out: str = "split it (embed_chunks keeps the context), or cut its end with truncate='end'",
 ) -> InputError:
-    """The error for a text over the model's length; `name` is "text 3", `note` what is said before the way out."""
+    """The error for a text over the model's length. `name` is "text 3" or similar; `note` stands before `way_out`."""
     return InputError(f"{name} has {count} tokens, the limit is {limit}{note}: {way_out}", index=index)
 
 
 def span_counts(documents: Sequence[Document]) -> list[int]:
-    """How many vectors each document gets."""
+    """The number of vectors of each document."""
     return [len(document.spans) for document in documents]

@@ -1,28 +1,28 @@
 """Every error that Twofold raises.
 
     TwofoldError
-    ├── InputError          a text, task or option that cannot be embedded; `.index` names the item
-    ├── ModelError          a checkpoint that cannot be used, with what is wrong with it
-    ├── DeviceError         a device that is not there, or has too little memory for one sequence
-    ├── OutputError         a backend gave vectors that cannot be right; none of them leaves
-    ├── MissingExtra        a part of Twofold whose extra is not installed
-    ├── SpaceMismatch       vectors of two spaces were about to meet; both tags, the fields that differ
-    ├── BudgetExceeded      a run would cost, or has cost, what it may; what was paid for is kept
-    ├── StoreError          a vector store refused or lost something; `.failed` says which ids and why
-    ├── EngineError         Daft or Ray failed, or is not there; what was written stays, and another run goes on
-    └── ProviderError       a hosted API failed for good; `.partial` and `.failed` keep what was done
-        ├── RequestRefused      the provider will never take it: 400, 401, 402, 403, 404, 413, 422
-        ├── ProviderUnavailable it was away, or asked to wait, for longer than there was time
-        ├── DeadlineExceeded    the call's own `timeout` ran out
-        └── ResponseInvalid     an answer came, twice, and it was not what was asked for
+    ├── InputError          an invalid text, task or option; `.index` is the item's place in the list
+    ├── ModelError          a checkpoint cannot be used; the message says why
+    ├── DeviceError         a device is missing, or has too little memory for one sequence
+    ├── OutputError         a backend returned invalid vectors; none of them is returned
+    ├── MissingExtra        an optional dependency is not installed
+    ├── SpaceMismatch       vectors of two spaces would be mixed; the message lists the differences
+    ├── BudgetExceeded      a run would exceed, or has reached, its budget; paid work is kept
+    ├── StoreError          a vector store rejected or lost something; `.failed` maps ids to reasons
+    ├── EngineError         Daft or Ray is missing or failed; written rows stay, and a new run continues
+    └── ProviderError       a hosted API failed for good; `.partial` and `.failed` hold the results so far
+        ├── RequestRefused      the provider will never accept the request: 400, 401, 402, 403, 404, 413, 422
+        ├── ProviderUnavailable the provider did not answer, or asked to wait, for longer than allowed
+        ├── DeadlineExceeded    the `timeout` of the call ran out
+        └── ResponseInvalid     the provider sent a wrong answer, and again after a retry
 
-Warnings, so that `warnings.filterwarnings` can silence each by class:
+Each warning has its own class, so `warnings.filterwarnings` can silence it:
 
     TwofoldWarning
-    ├── LicenceWarning      the weights may not be used for everything; said once for each model
-    ├── DimensionsWarning   a size that the model was not trained to be cut to; said once
-    ├── BlankWarning        a document without a word was passed over; it has no row
-    ├── AdoptionWarning     a collection was adopted by a sample of its rows; says how certain that is
+    ├── LicenceWarning      the licence of the weights restricts their use; once for each model
+    ├── DimensionsWarning   the model was not trained for this size; once for each model and size
+    ├── BlankWarning        a blank document was skipped, or got the vector of the empty text
+    ├── AdoptionWarning     only a sample of a collection's rows was checked when it was adopted
     └── CacheWarning        the cache of vectors could not be read or written; everything was embedded
 """
 
@@ -38,25 +38,24 @@ if TYPE_CHECKING:
 
 
 class TwofoldError(Exception):
-    """The root of the tree."""
+    """The base class of Twofold's errors."""
 
 
 class InputError(TwofoldError, ValueError):
-    """An input that cannot be embedded.
+    """An invalid input.
 
     Attributes:
-        index: its place in the list that was passed, if it has one.
-        spans: the numbers of the spans of that document, where they are what is wrong.
+        index: the place of the invalid item in the list, or None.
+        spans: the numbers of the invalid spans of that document, if the spans are the problem.
     """
 
     def __init__(self, message: str, *, index: int | None = None, spans: Sequence[int] = ()) -> None:
-        """Keep the places beside the message."""
         super().__init__(message)
         self.index = index
         self.spans = tuple(spans)
 
     def renumber(self, places: Sequence[int] | Mapping[int, int]) -> None:
-        """Count by the places in a longer list of which what was sent is a part, in the message too."""
+        """Change the index from a place in a part to the place in the whole list, in the message too."""
         if self.index is not None:
             place = places[self.index]
             self.args = (re.sub(rf"\b(text|document) {self.index}\b", rf"\1 {place}", str(self), count=1),)
@@ -64,57 +63,55 @@ class InputError(TwofoldError, ValueError):
 
 
 class ModelError(TwofoldError):
-    """A checkpoint that cannot be used: missing, truncated, in an unknown layout, or with the wrong tensors."""
+    """A checkpoint cannot be used: it is missing or truncated, its layout is unknown, or its tensors are wrong."""
 
 
 class DeviceError(TwofoldError, RuntimeError):
-    """A device that is not there, or that cannot hold a single sequence."""
+    """A device is missing, or cannot hold a single sequence."""
 
 
 class OutputError(TwofoldError):
-    """A backend returned vectors that cannot be right: a wrong count or width, NaN, or all zeros."""
+    """A backend returned invalid vectors: a wrong count or width, NaN, or all zeros."""
 
 
 class MissingExtra(TwofoldError, ImportError):
-    """A part of Twofold was used whose extra is not installed; the message is the command that installs it."""
+    """An optional dependency is not installed. The message has the command that installs it."""
 
 
 class SpaceMismatch(TwofoldError, ValueError):
-    """Vectors of two spaces were about to meet. The message names both spaces and the fields that differ."""
+    """Vectors of two spaces would be mixed. The message names both spaces and the fields that differ."""
 
 
 class BudgetExceeded(TwofoldError):
-    """A run would cost more than it may. `spent` is how many tokens it has been billed so far; 0 before the first."""
+    """A run would exceed its budget. `spent` is the number of tokens billed so far."""
 
     def __init__(self, message: str, *, spent: int = 0) -> None:
-        """Keep the number beside the message."""
         super().__init__(message)
         self.spent = spent
 
 
 class StoreError(TwofoldError):
-    """A vector store refused or lost something. `failed` maps each id concerned to the reason."""
+    """A vector store rejected or lost something. `failed` maps each affected id to the reason."""
 
     def __init__(self, message: str, *, failed: Mapping[str, str] | None = None) -> None:
-        """Keep the failed ids beside the message."""
         super().__init__(message)
         self.failed: dict[str, str] = dict(failed or {})
 
 
 class EngineError(TwofoldError):
-    """What carries the work to other processes failed, or is not there. Another run goes on after what is written."""
+    """The distributed engine is missing or failed. Written rows stay, and a new run continues after them."""
 
 
 class ProviderError(TwofoldError):
     """A hosted API failed for good.
 
     Attributes:
-        status: the HTTP status of the answer that decided it, or None when there was none.
-        request_id: the provider's name for that request, for its support, or None.
-        partial: index of an input -> its finished vectors, shape (n_spans, dimensions); what is paid for is kept.
+        status: the HTTP status of the last answer, or None if there was no answer.
+        request_id: the provider's id of that request, which its support asks for, or None.
+        partial: index of an input -> its finished vectors, shape (n_spans, dimensions), so that paid work is kept.
         failed: index of an input -> why it has no vector.
-        asked: the provider and model, where the message is to say them, and how many inputs are done.
-        blames_inputs: whether it is to say which inputs were refused, too.
+        asked: the provider and model. If given, the message starts with it and counts the finished inputs.
+        blames_inputs: whether the message names the rejected inputs.
     """
 
     def __init__(
@@ -128,7 +125,6 @@ class ProviderError(TwofoldError):
         partial: Mapping[int, np.ndarray] | None = None,
         failed: Mapping[int, str] | None = None,
     ) -> None:
-        """Keep what was done, and what was not, beside the message."""
         super().__init__(message)
         self.asked, self.blames_inputs = asked, blames_inputs
         self.status = status
@@ -137,7 +133,6 @@ class ProviderError(TwofoldError):
         self.failed: dict[int, str] = dict(failed or {})
 
     def __str__(self) -> str:
-        """The message, which counts as `failed` and `partial` do."""
         message = super().__str__()
         if self.asked is None:
             return message
@@ -147,46 +142,46 @@ class ProviderError(TwofoldError):
         return f"{self.asked}: {blame}{message}{kept}"
 
     def renumber(self, places: Sequence[int]) -> None:
-        """Count by the places in a longer list of which what was sent is a part: number n becomes `places[n]`."""
+        """Change indices from places in a part to places in the whole list: index n becomes `places[n]`."""
         self.partial = {places[number]: rows for number, rows in self.partial.items()}
         self.failed = {places[number]: reason for number, reason in self.failed.items()}
 
 
 class RequestRefused(ProviderError):
-    """The provider will never take this request: a key, a balance, a model, or an input that it refuses."""
+    """The provider will never accept this request: it rejects the key, the balance, the model or an input."""
 
 
 class ProviderUnavailable(ProviderError):
-    """The provider was away, or asked to wait, for longer than `timeout` or `max_outage` allow."""
+    """The provider did not answer, or asked to wait, for longer than `timeout` or `max_outage` allow."""
 
 
 class DeadlineExceeded(ProviderError, TimeoutError):
-    """The `timeout` of the whole call ran out."""
+    """The `timeout` of the call ran out."""
 
 
 class ResponseInvalid(ProviderError):
-    """The provider answered 200, again after a retry, with something other than what was asked for."""
+    """The provider answered 200 with invalid content, and again after a retry."""
 
 
 class TwofoldWarning(UserWarning):
-    """The root of Twofold's warnings."""
+    """The base class of Twofold's warnings."""
 
 
 class LicenceWarning(TwofoldWarning):
-    """The weights may not be used for everything."""
+    """The licence of the weights restricts their use."""
 
 
 class DimensionsWarning(TwofoldWarning):
-    """Vectors are cut to a size that the model was not trained to be cut to."""
+    """Vectors are cut to a size for which the model was not trained."""
 
 
 class BlankWarning(TwofoldWarning):
-    """A document without a word was passed over."""
+    """A blank document was skipped, or got the vector of the empty text."""
 
 
 class AdoptionWarning(TwofoldWarning):
-    """A collection without a record was adopted by a sample of its rows."""
+    """A collection without a record was adopted after a check of a sample of its rows."""
 
 
 class CacheWarning(TwofoldWarning):
-    """The cache of vectors could not be read, or written."""
+    """The cache of vectors could not be read or written."""

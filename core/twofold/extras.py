@@ -1,4 +1,4 @@
-"""The one message for a part of a package whose dependency is not installed."""
+"""The error message for a missing optional dependency."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def extra(name: str = "", *, package: str = "twofold") -> Iterator[None]:
-    """Turn an import that fails inside the block into the command that installs what is missing.
+    """Turn an import that fails inside the block into an error with the command that installs what is missing.
 
     Args:
-        name: the extra; empty where `package` itself brings its host.
-        package: the distribution to install: Twofold's, or that of an integration of your own.
+        name: the extra; empty if `package` itself depends on its host.
+        package: the distribution to install: Twofold's, or that of another integration.
 
     Raises:
         MissingExtra: a distribution of the extra is not installed.

@@ -1,4 +1,4 @@
-"""A backend without a model: deterministic, two-sided, and it records what it was asked."""
+"""A backend for tests, without a model: deterministic and two-sided. It records its calls."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FAKE_CARD = ModelCard(
 )
 CONTEXT = 0.25
 KEPT_TEXTS = 10_000
-"""Texts of the calls that are remembered, the latest; so that a large corpus can be tried without filling memory."""
+"""Only the latest calls are kept, up to this number of texts, so that a large corpus does not fill the memory."""
 
 KEPT_WORDS = 1 << 16
 
@@ -43,7 +43,7 @@ _SLOW = re.compile(r"(\d+(?:\.\d+)?)ms")
 
 @dataclass(frozen=True)
 class Call:
-    """One call that a fake backend was given."""
+    """A recorded call of a fake backend."""
 
     texts: tuple[str, ...]
     task: str | None
@@ -51,18 +51,17 @@ class Call:
 
 
 class FakeBackend:
-    """A two-sided model that is a hash: deterministic, without weights, recording its calls.
+    """A two-sided backend that hashes words: deterministic and without weights. `calls` records its calls.
 
-    Texts that share words are near; a query's and a document's vector of the same text differ; the chunks of a
-    document know their context. A token is a word, and the instruction's words count. A name of "5ms" sleeps so long
-    over each document, as a model that works elsewhere would.
+    Texts that share words get similar vectors. The same text gets different vectors as a query and as a document. The
+    vector of a chunk depends on its document. A token is a word, including the words of the instruction. With a name
+    like "5ms", it sleeps that long for each document, like a slow model.
     """
 
     provider = None
     weights_digest = "fake"
 
     def __init__(self, name: str = "") -> None:
-        """Take any name; `Embedder("fake:")` gets here."""
         self.card = FAKE_CARD
         self.name = name
         self._seconds = float(slow[1]) / 1000 if (slow := _SLOW.fullmatch(name)) else 0.0
@@ -77,7 +76,7 @@ class FakeBackend:
         truncate: Truncate = "error",
         report: Report | None = None,
     ) -> FloatArray:
-        """Hash the words of each span, with some of the whole text's and of the task's."""
+        """Hash the words of each span, with a share of the whole text and of the task."""
         rows = self._embed(documents, task, dimensions, truncate, report)
         time.sleep(self._seconds * len(documents))
         return rows
@@ -91,13 +90,13 @@ class FakeBackend:
         truncate: Truncate = "error",
         report: Report | None = None,
     ) -> FloatArray:
-        """The same, without holding up the event loop."""
+        """Async version of `embed`."""
         rows = self._embed(documents, task, dimensions, truncate, report)
         await asyncio.sleep(self._seconds * len(documents))
         return rows
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
-        """Count words, the instruction's included."""
+        """Count the words, including those of the instruction."""
         return [len((task.prefix + text).split()) for text in texts]
 
     def _embed(
@@ -124,7 +123,7 @@ class FakeBackend:
             del self.calls[0]
 
     def _fit(self, index: int, document: Document, count: int, task: Task, truncate: Truncate) -> Document:
-        """`document` within the model's length; one of several spans may be longer, as windows would see to it."""
+        """`document`, cut to the model's length. A document of several spans may be longer, as with real windows."""
         if count <= self.card.max_tokens or len(document.spans) > 1:
             return document
         if truncate == "error":

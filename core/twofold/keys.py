@@ -1,4 +1,4 @@
-"""`Key`: an API key that can be used and cannot be seen."""
+"""`Key`: an API key that is never shown."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from twofold.errors import InputError
 KeySource: TypeAlias = str | Callable[[], str] | None
 
 WORD_LENGTH = 8
-"""Characters of a key below which it may be a part of ordinary words."""
+"""A shorter key may be a part of ordinary words."""
 _LIKE_KEYS = re.compile(r"(?i)\bbearer\s+\S+|\b(?:sk|jina|pa|co|hf)[-_][\w-]{12,}")
 
 
 class Key:
-    """An API key: given, asked of a callable for each request, or read from the environment when it is needed.
+    """An API key: a string, a callable that is called for each request, or an environment variable read when needed.
 
-    It has no value in its repr, and pickles to the environment variable's name alone, so that a process that receives
-    it finds its own key. It never changes, so a copy is itself.
+    Its repr and its pickle do not have the value. A pickle has only the name of the environment variable, so the
+    process that receives it reads its own key. A key never changes, so copying it returns it.
     """
 
     __slots__ = ("_source", "variable")
 
     def __init__(self, source: KeySource | Key = None, variable: str | None = None) -> None:
-        """Hold the key, or the callable that returns it, and the environment variable to fall back to."""
         if isinstance(source, Key):
             source = source._source  # noqa: SLF001 - its own class
         unwrap = getattr(source, "get_secret_value", None)  # pydantic's SecretStr, which LangChain users hold
@@ -36,19 +35,19 @@ class Key:
 
     @property
     def is_given(self) -> bool:
-        """Whether it was handed over, so that a pickle, which has the variable's name alone, is less than it."""
+        """Whether it was passed as an argument, and is thus lost in a pickle."""
         return self._source is not None
 
     @property
     def is_asked_for(self) -> bool:
-        """Whether a callable gives it, which may block, fail, and give another each time."""
+        """Whether a callable returns it. The callable may block, fail, or return another key each time."""
         return callable(self._source)
 
     def reveal(self, variable: str | None = None) -> str | None:
-        """The key, for a request's header alone; None where there is none. `variable` is the provider's usual one.
+        """The value, for a request's header only; None if there is no key. `variable` is the provider's usual one.
 
         Raises:
-            InputError: there is something other than a string, or with a character that no header can carry.
+            InputError: the value is not a string, or has a character that a header cannot have.
         """
         value = self._source() if callable(self._source) else self._source
         if value is None and (name := self.variable or variable):
@@ -58,11 +57,11 @@ class Key:
         wrong = _wrong(value)
         if wrong is None:
             return value.strip() or None
-        del value  # what stands in a frame may be shown with its traceback
+        del value  # a traceback may show the local variables of this frame
         raise InputError(wrong)
 
     def resolved(self, variable: str | None = None) -> Key:
-        """The key of one request: it holds the very value that is sent.
+        """The key of one request: it holds the value that is sent.
 
         Raises:
             InputError: see `reveal`.
@@ -70,17 +69,17 @@ class Key:
         return Key(self.reveal(variable))
 
     def header(self, name: str, prefix: str) -> dict[str, str]:
-        """The header that this key, which is resolved, travels in; none where there is no key."""
+        """The header of this resolved key; empty if there is no key."""
         return {name: f"{prefix}{self._source}"} if self._source else {}
 
     def identity(self, variable: str | None = None) -> str | None:
-        """What tells its account from others', without showing it; a callable is not asked."""
+        """A digest that identifies the account without showing the key. A callable is not called."""
         if self.is_asked_for:
             return f"callable {id(self._source)}"
         return blake2b(value.encode()).hexdigest() if (value := self.reveal(variable)) else None
 
     def redact(self, text: str) -> str:
-        """Take this key, which is resolved, and what looks like any out of text that came from outside."""
+        """Remove this resolved key, and everything that looks like a key, from a text that came from outside."""
         key = self._source if isinstance(self._source, str) else ""
         if len(key) >= WORD_LENGTH:
             text = text.replace(key, "***")
@@ -89,27 +88,23 @@ class Key:
         return _LIKE_KEYS.sub("***", text)
 
     def __repr__(self) -> str:
-        """Say where it comes from."""
         return f"Key({'given' if self._source else self.variable or 'environment'})"
 
     def __copy__(self) -> Key:
-        """Itself: within a process a copy needs the value too."""
-        return self
+        return self  # within a process a copy needs the value too
 
     def __deepcopy__(self, _: Any) -> Key:
-        """Itself."""
         return self
 
     def __reduce__(self) -> tuple[type[Key], tuple[Any, ...]]:
-        """Leave the value behind."""
         return Key, (None, self.variable)
 
 
 def _wrong(value: Any) -> str | None:
-    """What makes a value no key, in words that do not show it."""
+    """What is wrong with a value, in words that do not show it."""
     if not isinstance(value, str):
-        return f"api_key gave a value of type {type(value).__name__}, not a string"
+        return f"api_key returned a value of type {type(value).__name__}, not a string"
     stripped = value.strip()
     if stripped and not (stripped.isascii() and stripped.isprintable() and " " not in stripped):
-        return "the key has a character that no key has: a space, a line break, or one beyond ASCII"
+        return "the key has an invalid character: a space, a line break, or a character outside ASCII"
     return None

@@ -1,4 +1,4 @@
-"""What a model is: its tasks, its sides, its sizes. `cards.py` has the table of those that are known."""
+"""`ModelCard`: a model's tasks, sides and sizes. The table of known models is in `cards.py`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from twofold.errors import DimensionsWarning, InputError, LicenceWarning
 Pooling: TypeAlias = Literal["mean", "cls", "last", "other"]
 Side: TypeAlias = Literal["query", "document"]
 AUTO = "auto"
-"""The value of `query_task` and `document_task` that takes the card's own."""
+"""The value of `query_task` and `document_task` that means the task on the model card."""
 
 LATE_OVERLAP = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """How an input goes in: the text put before it, and the LoRA adapter switched on for it.
+    """How a text is encoded: the text put before it, and the LoRA adapter used for it.
 
-    `name` is the model's own word, as users pass it; None is the bare model.
+    `name` is the model's own name for the task, which users pass. None is the bare model.
     """
 
     name: str | None
@@ -35,18 +35,18 @@ BARE = Task(None)
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What is known of a model.
+    """What Twofold knows about a model.
 
     Attributes:
         name: its hub id, or the provider's name for a model that is only hosted.
         width: the number of dimensions of a full vector.
-        max_tokens: the longest input, instruction and special tokens included.
-        tasks: the tasks that it was trained for, in its own words.
+        max_tokens: the longest input in tokens, including the instruction and special tokens.
+        tasks: the tasks that it was trained for, under its own names.
         query_task, document_task: the task of each side; None is the bare model.
-        pooling: how token vectors become one: their mean, the first, the last, or in another way of the model's own.
-        matryoshka: the sizes that it was trained to be cut to; empty where it was trained for none.
+        pooling: how token vectors become one vector: "mean", "cls" (the first), "last", or "other".
+        matryoshka: the sizes to which it was trained to be cut; may be empty.
         licence: an SPDX identifier, or "unknown".
-        terms: what the licence asks of users, where that needs saying.
+        terms: restrictions of the licence that users should know.
     """
 
     name: str
@@ -64,7 +64,7 @@ class ModelCard:
         """The task called `name`; None is the bare model.
 
         Raises:
-            InputError: the model has no such task; the message lists those that it has.
+            InputError: the model has no such task. The message lists its tasks.
         """
         if name is None:
             return BARE
@@ -73,12 +73,12 @@ class ModelCard:
                 return task
         has = ", ".join(repr(task.name) for task in self.tasks) or "no tasks"
         raise InputError(
-            f"{self.name} has no task {name!r}: it has {has}, and None for the bare model "
+            f"{self.name} has no task {name!r}: it has {has}; None is the bare model "
             "(query_task=None, document_task=None)"
         )
 
     def side(self, side: Side, chosen: str | None = AUTO) -> Task:
-        """The task of one side: the one `chosen`, or the card's own when that is "auto"."""
+        """The task of one side: `chosen`, or the card's own task if `chosen` is "auto"."""
         own = self.query_task if side == "query" else self.document_task
         return self.task(own if chosen == AUTO else chosen)
 
@@ -86,7 +86,7 @@ class ModelCard:
         """The size of the vectors: `dimensions`, or the full width for None.
 
         Raises:
-            InputError: outside of 1 to the width.
+            InputError: `dimensions` is not from 1 to the width.
         """
         if dimensions is None:
             return self.width
@@ -95,12 +95,12 @@ class ModelCard:
         return dimensions
 
     def late_policy(self, window: int | None, overlap: int | None) -> tuple[int, int]:
-        """Tokens in one pass over a long document, and tokens that two such passes share.
+        """The tokens of one window over a long document, and the tokens that two neighbouring windows share.
 
-        By default the model's length and 512 (Algorithm 2 of arXiv 2409.04701), at most half a window.
+        The defaults are the model's length and 512 (Algorithm 2 of arXiv 2409.04701), at most half a window.
 
         Raises:
-            InputError: a window over the model's length, or an overlap that leaves it no step.
+            InputError: the window is longer than the model's length, or the overlap is not less than the window.
         """
         window = self.max_tokens if window is None else window
         if window > self.max_tokens:
@@ -113,14 +113,14 @@ class ModelCard:
 
 @cache
 def warn_terms(card: ModelCard) -> None:
-    """Warn once for each model of what its licence asks, where that is more than to keep the notice."""
+    """Warn once for each model whose licence restricts its use."""
     if card.terms:
         warnings.warn(f"the weights of {card.name} are {card.licence}: {card.terms}", LicenceWarning, stacklevel=2)
 
 
 @cache
 def warn_untrained(card: ModelCard, dimensions: int) -> None:
-    """Warn of a size that the model was not trained to be cut to, once for each model and size."""
+    """Warn once for each model and size if the model was not trained for that size."""
     sizes = ", ".join(map(str, card.matryoshka))
     trained = f"trained to be cut to {sizes}" if sizes else "not trained to be cut"
     warnings.warn(

@@ -1,6 +1,6 @@
-"""Where chunks stand in their document: a splitter gives texts, late chunking needs exact character offsets.
+"""Finds the character offsets of chunks in their document. Splitters return texts, late chunking needs offsets.
 
-The offsets that hosts give are guesses, and wrong on repetitive text, so they count only where they prove themselves.
+Offsets from hosts are often guesses, and wrong in repetitive text. They are used only after they were checked.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def cut(
     text: str, pieces: Sequence[str], hints: Sequence[int | None] | None = None, *, name: str, index: int | None = None
 ) -> Document:
-    """The document whose spans are the pieces that a splitter made of `text`; see `locate`.
+    """The document whose spans are the pieces into which a splitter cut `text`; see `locate`.
 
     Raises:
-        InputError: a piece that cannot be found, or a blank one; it names the document, and `.index` is the document's.
+        InputError: a piece is blank or cannot be found. The message names the document, and `.index` is its index.
     """
     try:
         return Document.from_spans(text, locate(text, pieces, hints))
@@ -34,22 +34,22 @@ def cut(
 
 
 def locate(text: str, pieces: Sequence[str], hints: Sequence[int | None] | None = None) -> tuple[Span, ...]:
-    """Return the span of each piece in `text`, for consecutive chunks of it that may overlap.
+    """Return the span of each piece in `text`. The pieces are consecutive chunks, which may overlap.
 
-    White space that the splitter changed, dropped or inserted does not matter. `hints` are supposed starts. Starts that
-    are exact, in order, and leave out nothing but white space are taken as they are. Otherwise the pieces are searched
-    for from left to right: of several places, the one that leaves no text out wins, and of several such places, the one
-    that spreads the overlap evenly; after left-out text, an exact hint, else the next place. If that search leaves text
-    out or fails, exact hints in order are taken after all.
+    Differences in white space are ignored. `hints` are the starts that the splitter gave. They are used as they are if
+    each is exact, they are in order, and they leave out only white space. Otherwise each piece is searched for from
+    left to right. Of several places, the one that leaves no text out is used, and of several such places, the one that
+    spreads the overlap evenly. After left-out text, an exact hint is used, or else the next place. If this search fails
+    or leaves text out, exact hints in order are used after all.
 
     Raises:
-        InputError: a piece that is blank, or that is not in the text after the start of the piece before it; `.index`
-            is its number.
+        InputError: a piece is blank, or is not in the text after the start of the previous piece. `.index` is its
+            number.
     """
     text, pieces = check_text(text), check_texts(pieces, "chunk")
     starts = list(hints) if hints is not None else [None] * len(pieces)
     if len(starts) != len(pieces):
-        raise InputError(f"{len(starts)} hints for {len(pieces)} chunks: give one for each, None where there is none")
+        raise InputError(f"{len(starts)} hints for {len(pieces)} chunks: give one for each chunk, None if unknown")
     exact = [
         start if start is not None and start >= 0 and text.startswith(piece, start) else None
         for piece, start in zip(pieces, starts, strict=True)
@@ -67,7 +67,7 @@ def locate(text: str, pieces: Sequence[str], hints: Sequence[int | None] | None 
 
 
 def _hinted(pieces: Sequence[str], starts: Sequence[int | None]) -> tuple[Span, ...] | None:
-    """The spans that exact hints claim, if there is one for each piece and they are in order."""
+    """The spans from exact hints; None if a piece has no exact hint or they are out of order."""
     spans: list[Span] = []
     for piece, start in zip(pieces, starts, strict=True):
         if start is None or (spans and start <= spans[-1][0]):
@@ -77,9 +77,9 @@ def _hinted(pieces: Sequence[str], starts: Sequence[int | None]) -> tuple[Span, 
 
 
 def _covers(text: str, spans: Sequence[Span]) -> bool:
-    """Whether the spans leave out nothing but white space.
+    """Whether the spans leave out only white space.
 
-    A guess that is too early in repetitive text overlaps too much, so that a gap follows somewhere.
+    A start that is too early, in repetitive text, overlaps too much, so a gap follows later.
     """
     end = 0
     for start, stop in (*spans, (len(text), len(text))):
@@ -90,15 +90,15 @@ def _covers(text: str, spans: Sequence[Span]) -> bool:
 
 
 def _search(text: str, pieces: Sequence[str], hints: Sequence[int | None]) -> tuple[Span, ...]:
-    """Find the pieces from left to right, by their characters that are not white space."""
+    """Find the pieces from left to right, without regard to white space."""
     page = _Page(text)
     words = ["".join(piece.split()) for piece in pieces]
     _check_order(page.dense, words, pieces)
-    rest = sum(map(len, words))  # of the pieces that are still to be found
-    start, end = -1, 0  # of the piece before
+    rest = sum(map(len, words))  # characters of the remaining pieces
+    start, end = -1, 0  # of the previous piece
     spans = []
     for index, (word, (first, last)) in enumerate(zip(words, _bounds(page.dense, words), strict=True)):
-        overlap = (rest - (len(page.dense) - end)) / (len(words) - index)  # that is left, for each piece
+        overlap = (rest - (len(page.dense) - end)) / (len(words) - index)  # the remaining overlap of each piece
         low, high = max(first, start + 1, end + 1 - len(word)), min(end, last)
         place = _nearest(page, pieces[index], word, (low, high), end - overlap)
         if place < 0:
@@ -115,14 +115,14 @@ def _check_order(dense: str, words: Sequence[str], pieces: Sequence[str]) -> Non
         start = dense.find(word, start + 1)
         if start < 0:
             raise InputError(
-                f"chunk {index}, {_short(pieces[index])!r}, is not in its document after the start of the chunk "
-                "before it: late chunking needs chunks of the text as it is, in its order",
+                f"chunk {index}, {_short(pieces[index])!r}, is not in its document after the start of the previous "
+                "chunk: late chunking needs unchanged chunks, in the order of the text",
                 index=index,
             )
 
 
 def _bounds(dense: str, words: Sequence[str]) -> list[Span]:
-    """The first place of each piece from which the end can be reached without a gap (0 for none), and its last."""
+    """For each piece, the first place from which the end can be reached without a gap (or 0), and the last place."""
     bounds: list[Span] = []
     low = high = len(dense)
     for word in reversed(words):
@@ -135,7 +135,7 @@ def _bounds(dense: str, words: Sequence[str]) -> list[Span]:
 
 
 def _nearest(page: _Page, piece: str, word: str, bounds: Span, likely: float) -> int:
-    """The place nearest to `likely` of several, of those with the same white space where there are such; or -1."""
+    """The place nearest to `likely`, preferably one with the same white space; -1 if there is none."""
     nearest = -1
     for place in _outward(page.dense, word, bounds, round(likely)):
         start, end = page.span(place, piece)
@@ -146,7 +146,7 @@ def _nearest(page: _Page, piece: str, word: str, bounds: Span, likely: float) ->
 
 
 def _outward(dense: str, word: str, bounds: Span, middle: int) -> Iterator[int]:
-    """All places of `word` within the bounds, the nearest to `middle` first."""
+    """All places of `word` within the bounds, nearest to `middle` first."""
     low, high = bounds
     middle = min(max(middle, low), high)
     before = dense.rfind(word, low, middle + len(word))
@@ -161,7 +161,7 @@ def _outward(dense: str, word: str, bounds: Span, middle: int) -> Iterator[int]:
 
 
 def _after_gap(page: _Page, word: str, where: tuple[int, int, int], hint: int | None) -> int:
-    """The place of a piece before which text is left out, or that lies inside of the piece before."""
+    """The place of a piece after left-out text, or inside the previous piece."""
     start, end, high = where
     hinted = -1 if hint is None else page.dense_offset(hint)
     if end < hinted <= high:
@@ -175,7 +175,7 @@ def _short(piece: str) -> str:
 
 
 class _Page:
-    """A text without its white space, and the way back."""
+    """A text without its white space, and the way back to its offsets."""
 
     def __init__(self, text: str) -> None:
         words = list(re.finditer(r"\S+", text))
@@ -185,19 +185,19 @@ class _Page:
         self._ends = [0, *accumulate(len(word.group()) for word in words)]  # in the dense text
 
     def offset(self, dense: int) -> int:
-        """The place in the text of a character of the dense one."""
+        """The offset in the text of a character of the dense text."""
         word = bisect_right(self._ends, dense) - 1
         return self._starts[word] + dense - self._ends[word]
 
     def dense_offset(self, offset: int) -> int:
-        """The place in the dense text of the first character at or after `offset`."""
+        """The offset in the dense text of the first character at or after `offset`."""
         word = bisect_right(self._starts, offset) - 1
         if word < 0:
             return 0
         return min(self._ends[word] + offset - self._starts[word], self._ends[word + 1])
 
     def span(self, dense: int, piece: str) -> Span:
-        """The span of `piece` in the text; with its outer white space, where the text has the same."""
+        """The span of `piece` in the text, including its outer white space if the text has the same."""
         bare = piece.strip()
         start = self.offset(dense)
         exact = start - piece.index(bare)

@@ -1,4 +1,4 @@
-"""How long work shows itself: a bar on a terminal, one line now and then otherwise, always on standard error."""
+"""Shows the progress of long work on standard error: a bar on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def reporting(total: int | None, title: str = "embedding", *, shown: bool = True) -> Iterator[Report]:
-    """Give a `Report` to call with the documents and tokens newly done, and show the rate and the time left.
+    """Yield a `Report` to call with the numbers of finished documents and tokens; show the rate and the time left.
 
-    A bar needs the extra `cli`; without it, and away from a terminal, lines are written. A total of None is one that
-    nobody knows. Nothing is shown where it is not to be `shown` or there is nothing to do.
+    A bar needs a terminal and the extra `cli`; otherwise lines are written. `total` is None if it is unknown. Nothing
+    is written if `shown` is False or the total is 0.
     """
     if not shown or total == 0:
         yield _silent
@@ -31,7 +31,7 @@ def reporting(total: int | None, title: str = "embedding", *, shown: bool = True
 
 
 def _silent(documents: int, tokens: int) -> None:
-    """Show nothing."""
+    pass
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def _lines(total: int | None, title: str) -> Iterator[Report]:
 
 
 class _Tally:
-    """What is done so far, and how fast."""
+    """Counts what is done, and how fast."""
 
     def __init__(self, total: int | None) -> None:
         self.total, self.documents, self.tokens = total, 0, 0
@@ -89,7 +89,7 @@ class _Tally:
         return f"{self.documents / seconds:,.0f} documents/s, {self.tokens / seconds:,.0f} tokens/s"
 
     def left(self) -> str:
-        """The time that is left, after a comma; empty where nobody knows how much there is."""
+        """A comma and the time left; empty if the total is unknown."""
         if self.total is None:
             return ""
         seconds = (time.monotonic() - self.start) * (self.total - self.documents) / max(self.documents, 1)

@@ -1,4 +1,4 @@
-"""Who computes: how the model string chooses a backend, and what is known of a model before any file is read."""
+"""Chooses the backend from the model string, and finds a model's card before any file is read."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FAKE = "fake"
 
 
 def split_model(model: str) -> tuple[str | None, str]:
-    """The provider and the model's name in "<provider>:<model>"; no provider for a hub id or a folder.
+    """The provider and the model's name in "<provider>:<model>". The provider is None for a hub id or a folder.
 
     Raises:
-        InputError: a word before the colon that is neither a provider nor part of a path.
+        InputError: the word before the colon is neither a provider nor part of a path.
     """
     scheme, colon, name = model.partition(":")
     if not colon or len(scheme) == 1 or "/" in scheme or "\\" in scheme:  # a drive letter, a path
@@ -36,7 +36,7 @@ def split_model(model: str) -> tuple[str | None, str]:
 
 
 def known_card(model: str) -> ModelCard | None:
-    """The card of a model string that is certain without reading any file, to check options early."""
+    """The card of a model, if it is known without reading a file. Used to check options early."""
     provider, name = split_model(model)
     if provider is not None and provider != FAKE:
         from twofold.hosted.providers import hosted_card  # noqa: PLC0415 - a table that plain local use never needs
@@ -46,11 +46,11 @@ def known_card(model: str) -> ModelCard | None:
 
 
 def load_backend(settings: Settings, key: Key, http_client: Any = None) -> Backend:
-    """Choose who computes, by the model string, and import only that.
+    """Create the backend of the model string. Only that backend is imported.
 
     Raises:
         MissingExtra: the extra of that backend is not installed.
-        ModelError: a folder or hub id without a usable checkpoint.
+        ModelError: the folder or hub id has no usable checkpoint.
     """
     provider, name = split_model(settings.model)
     if provider == FAKE:

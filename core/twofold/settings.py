@@ -1,7 +1,7 @@
 """`Settings`: every option of an embedder, in one list, as plain data without a secret.
 
-The constructor, the hosts' fields and the command line's flags are made from this list: an option is added here, in
-one place. An option's `help` is its documentation everywhere.
+The hosts' fields and the command line's flags are made from this list, and tests compare the constructor with it. An
+option's `help` is its documentation everywhere.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "int8"]
 
 
 class Option(NamedTuple):
-    """One option, as those read it who make fields and flags of it.
+    """One option, for code that makes fields and flags from the list.
 
     Attributes:
-        name: the same word everywhere.
+        name: its name everywhere.
         hint: its type.
         default: its default; `dataclasses.MISSING` for the model.
-        help: what it does, in a sentence.
-        least: the least value of a whole number.
-        identity: whether vectors of another value are of another space.
+        help: a sentence that says what it does.
+        least: the smallest value of a whole number.
+        identity: whether another value means another space.
     """
 
     name: str
@@ -57,10 +57,10 @@ class Option(NamedTuple):
     identity: bool
 
     def check(self, value: Any) -> Any:
-        """The value as a plain one of this option's type.
+        """The value, converted to this option's type.
 
         Raises:
-            InputError: a value that no model could take.
+            InputError: the value is invalid for every model.
         """
         kinds = get_args(self.hint) or (self.hint,)
         if value is None and type(None) in kinds:
@@ -79,21 +79,21 @@ class Option(NamedTuple):
 
 
 def _says(help: str, least: int | None = None) -> Mapping[str, Any]:  # noqa: A002 - the field's word
-    """What an option does, and the least value of a whole number."""
+    """The metadata of an option: its help, and the smallest value of a whole number."""
     return {"help": help, "least": least, "identity": False}
 
 
 def _space(help: str, least: int | None = None) -> Mapping[str, Any]:  # noqa: A002 - the field's word
-    """The same of an option whose other values make vectors of another space."""
+    """Like `_says`, for an option that is part of the space."""
     return {"help": help, "least": least, "identity": True}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The options of an `Embedder`, the same words everywhere: constructor, hosts, command line, stored configuration.
+    """The options of an `Embedder`, with the same names in hosts, the command line and stored configurations.
 
     Raises:
-        InputError: an option that no model could take.
+        InputError: an option is invalid for every model.
     """
 
     model: str = field(metadata=_space("A hub id, a checkpoint folder, or <provider>:<model> for a hosted model."))
@@ -176,7 +176,6 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        """Refuse what is wrong whatever the model is."""
         object.__setattr__(self, "model", model_string(self.model))
         if isinstance(self.cache, os.PathLike):
             object.__setattr__(self, "cache", os.fspath(self.cache))
@@ -194,7 +193,7 @@ class Settings:
         """The settings that `to_dict` wrote.
 
         Raises:
-            InputError: an option that is not one, or no model.
+            InputError: an unknown option, or no model.
         """
         check_names(raw)
         if "model" not in raw:
@@ -331,7 +330,7 @@ def model_string(model: str | os.PathLike[str]) -> str:
 
 
 def _check_secrets(settings: Settings) -> None:
-    """Refuse a secret where it would be shown; its value is not in the message."""
+    """Reject secrets in options that are shown. The message does not have the value."""
     if settings.api_key_env is not None and not settings.api_key_env.isidentifier():
         raise InputError("api_key_env is not the name of a variable; a key itself is passed as api_key")
     if settings.base_url is not None and "@" in urlsplit(settings.base_url).netloc:
@@ -339,7 +338,7 @@ def _check_secrets(settings: Settings) -> None:
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
-    """The values of a `Literal`, None too where it is optional."""
+    """The values of a `Literal`, with None if it is optional."""
     if get_origin(hint) is Literal:
         return get_args(hint)
     literals = [kind for kind in get_args(hint) if get_origin(kind) is Literal]
@@ -347,13 +346,13 @@ def _choices(hint: Any) -> tuple[Any, ...]:
 
 
 def _whole_number(name: str, value: object, least: int) -> int:
-    """The value as an `int`, whatever type of whole number it is (numpy's too)."""
+    """The value as an `int`, from any type of whole number, including numpy's."""
     wrong = InputError(f"{name}={value!r}: it must be a whole number of at least {least}")
     if not isinstance(value, SupportsIndex) or isinstance(value, bool):
         raise wrong
     try:
         number = index(value)
-    except TypeError:  # an array of one number has the method, and refuses
+    except TypeError:  # an array of one number has `__index__`, which raises
         raise wrong from None
     if number < least:
         raise wrong

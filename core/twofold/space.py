@@ -1,7 +1,7 @@
-"""Identity: `Space` says which vectors may be compared, so that those of two models never meet.
+"""Identity: `Space` says which vectors may be compared, so that vectors of two models are never mixed.
 
-Wherever vectors are stored, a `SpaceRecord` is stored with them and compared on every open, for writing and for
-searching. Keys, URLs, device, batch size and dtype do not change what a vector is, and are not in it.
+Every store keeps a `SpaceRecord` with its vectors and compares it on every open, for writing and for searching. Keys,
+URLs, device, batch size and dtype do not change the meaning of a vector, so they are not part of the space.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CANARIES = (
     "def mean(xs): return sum(xs) / len(xs)",
     "東京の地下鉄は、朝八時に最も混雑する。",
 )
-"""Texts whose vectors, as queries and as documents, prove that two doors lead to the same space."""
+"""Texts whose vectors, as queries and as documents, show that two embedders have the same space."""
 
 CANARY_COSINE = 0.999
 _DOORS = frozenset({"provider", "weights"})
@@ -35,21 +35,21 @@ _DOORS = frozenset({"provider", "weights"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """Which vectors may be compared. Two of them may when, and only when, their spaces agree.
+    """Which vectors may be compared: two vectors may if their spaces are equal.
 
-    How a long text was cut or windowed is not in it: that changes what a vector stands for, not what it may be compared
-    with, and belongs to the digest of an indexed document.
+    How a long text was cut or windowed is not part of the space: it changes what a vector represents, not what it may
+    be compared with. It is part of the digest of an indexed document.
 
     Attributes:
         model: the model's name on its card.
-        weights: a digest of the weights, for a local model.
-        provider: who serves it, for a hosted one.
-        query_task, query_prefix, document_task, document_prefix: how each side goes in.
+        weights: a digest of the weights of a local model.
+        provider: the provider of a hosted model.
+        query_task, query_prefix, document_task, document_prefix: how each side is encoded.
         dimensions: the size of the vectors, cut from `width`.
         pooling: mean, cls or last.
         normalized: whether vectors have unit length.
-        quantisation: how the stored values were quantised, if they were.
-        version: of this description itself.
+        quantisation: how the stored values were quantised, or None.
+        version: the version of this format.
     """
 
     model: str
@@ -73,7 +73,7 @@ class Space:
 
     @property
     def tag(self) -> str:
-        """A name that a person can read, and that two spaces do not share: `jina-embeddings-v3-512d-0a1b2c3d4e5f`."""
+        """A readable and unique name: `jina-embeddings-v3-512d-0a1b2c3d4e5f`."""
         return f"{self.model.rpartition('/')[2]}-{self.dimensions}d-{self.fingerprint}"
 
     def to_json(self) -> str:
@@ -85,12 +85,12 @@ class Space:
         """The space that `to_json` wrote.
 
         Raises:
-            SpaceMismatch: not JSON of a space, or written by a version that says other things of it.
+            SpaceMismatch: not JSON of a space, or written by a version with other fields.
         """
         return _parse_space(_parse(text))
 
     def differences(self, other: Space) -> list[str]:
-        """What differs, in words, one line a field; empty when the vectors may meet."""
+        """The fields that differ, one line for each; empty if the vectors may be compared."""
         return [
             f"{field.name.replace('_', ' ')}: {mine!r} and {theirs!r}"
             for field in fields(self)
@@ -98,7 +98,7 @@ class Space:
         ]
 
     def relation(self, other: Space) -> Literal["same", "unproven", "different"]:
-        """`unproven` where the two differ only in that one is local and the other hosted: canaries decide."""
+        """`unproven` if they differ only because one is local and the other hosted. Then the canaries decide."""
         differing = {field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)}
         if not differing:
             return "same"
@@ -108,9 +108,9 @@ class Space:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpaceRecord:
-    """What is stored beside vectors: their space, and the canaries' vectors in it.
+    """The space of stored vectors, with the vectors of the canary texts.
 
-    `canaries` has shape (2 x len(CANARIES), dimensions): each text as a query, then each as a document.
+    `canaries` has shape (2 x len(CANARIES), dimensions): each text as a query, then each text as a document.
     """
 
     space: Space
@@ -136,13 +136,12 @@ class SpaceRecord:
         return cls(space, canaries)
 
     def require(self, current: Space, canaries: Callable[[], FloatArray]) -> None:
-        """Let vectors of `current` meet the stored ones, or refuse.
+        """Check that vectors of `current` may be compared with the stored vectors.
 
-        `canaries` embeds the canary texts now; it is called only where the two spaces differ by nothing but local or
-        hosted.
+        `canaries` embeds the canary texts now. It is called only if the relation of the spaces is `unproven`.
 
         Raises:
-            SpaceMismatch: the spaces differ; the message names both and the fields.
+            SpaceMismatch: the spaces differ. The message names both and the differing fields.
         """
         relation = self.space.relation(current)
         if relation == "same":
@@ -157,7 +156,7 @@ class SpaceRecord:
 
 
 def mismatch_message(stored: Space, current: Space, differences: list[str]) -> str:
-    """Name both spaces, what differs, and the way out."""
+    """The message of a `SpaceMismatch`: both spaces, their differences, and what to do."""
     listed = "".join(f"\n  {line}" for line in differences)
     return (
         f"the stored vectors are {stored.tag}, this embedder's are {current.tag}; they differ in (stored and current):"
@@ -166,7 +165,7 @@ def mismatch_message(stored: Space, current: Space, differences: list[str]) -> s
 
 
 def lowest_cosine(one: FloatArray, other: FloatArray) -> float:
-    """The smallest cosine between rows of the same number; -1 where the shapes differ."""
+    """The smallest cosine between rows at the same place; -1 if the shapes differ."""
     if one.shape != other.shape:
         return -1.0
     return float(np.min(np.sum(normalize(one) * normalize(other), axis=1)))
@@ -185,5 +184,5 @@ def _parse(text: str) -> dict[str, Any]:
 def _parse_space(raw: object) -> Space:
     known = {field.name for field in fields(Space)}
     if not isinstance(raw, dict) or set(raw) != known:
-        raise SpaceMismatch("the stored space was written by another version of Twofold, or is not one")
+        raise SpaceMismatch("the stored space was written by another version of Twofold, or is not a space")
     return Space(**raw)

@@ -52,7 +52,7 @@ def test_spans_of_numpy_become_plain_numbers() -> None:
     ("spans", "message"),
     [
         ([], "at least one span"),
-        ([(0, 3), (3, 3)], r"span 1, \(3, 3\), is empty or lies outside of its 7 characters"),
+        ([(0, 3), (3, 3)], r"span 1, \(3, 3\), is empty or outside the text of 7 characters"),
         ([(0, 3), (4, 8)], r"span 1, \(4, 8\)"),
         ([(-3, 7)], r"span 0, \(-3, 7\)"),
         ([(3, 0)], r"span 0, \(3, 0\)"),

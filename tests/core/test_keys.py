@@ -56,7 +56,7 @@ def test_a_blank_key_is_none(value: str) -> None:
 
 
 def test_a_callable_that_gives_something_else_is_refused() -> None:
-    with pytest.raises(InputError, match="api_key gave a value of type int, not a string"):
+    with pytest.raises(InputError, match="api_key returned a value of type int, not a string"):
         Key(lambda: 3).reveal()  # type: ignore[arg-type]
 
 

@@ -48,7 +48,7 @@ def test_the_adapters_of_v3_are_switched_by_task() -> None:
 def test_an_unknown_task_lists_those_there_are() -> None:
     with pytest.raises(InputError, match=r"no task 'retrieval': it has 'retrieval.query', 'retrieval.passage', 'sep"):
         JINA_V3.task("retrieval")
-    with pytest.raises(InputError, match="no task 'query': it has no tasks, and None for the bare model"):
+    with pytest.raises(InputError, match="no task 'query': it has no tasks; None is the bare model"):
         CARDS["BAAI/bge-m3"].side("query", "query")
 
 

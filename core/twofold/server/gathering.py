@@ -200,5 +200,5 @@ class Gatherer:
             )
         counts = span_counts(documents)
         if len(rows) != sum(counts):
-            raise OutputError(f"the model gave {len(rows)} vectors for {sum(counts)} texts")
+            raise OutputError(f"the model returned {len(rows)} vectors for {sum(counts)} texts")
         return np.split(rows, np.cumsum(counts)[:-1])
