@@ -10,7 +10,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PROMPT = """Answer from these passages alone, and name the file that says so. If none does, say that you do not know.
+PROMPT = """Answer only from these passages, and name the file you used. If none has an answer, say "I do not know".
 
 {passages}
 

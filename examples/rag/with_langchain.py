@@ -22,9 +22,9 @@ def main() -> None:
     files = sorted(Path(given.folder).rglob("*.md"))
     documents = [Document(file.read_text("utf-8"), id=str(file)) for file in files]
     splitter = RecursiveCharacterTextSplitter(chunk_size=600, chunk_overlap=0)
-    add_documents(store, *late_chunk(documents, splitter, embeddings))  # in place of what a file had before
+    add_documents(store, *late_chunk(documents, splitter, embeddings))  # replaces a file's previous rows
 
-    def write(found: list[Document]) -> str:  # or a prompt and any chat model of LangChain's
+    def write(found: list[Document]) -> str:  # or a prompt and any LangChain chat model
         return answer(given, [(each.metadata["twofold_document"], each.page_content) for each in found])
 
     chain = store.as_retriever(search_kwargs={"k": 4}) | RunnableLambda(write)

@@ -21,10 +21,10 @@ def main() -> None:
     files = sorted(Path(given.folder).rglob("*.md"))
     documents = [Document(text=file.read_text("utf-8"), id_=str(file)) for file in files]
     splitter = TokenTextSplitter(chunk_size=128, chunk_overlap=0)
-    add_documents(store, documents, node_parser=splitter)  # in place of what a file had before
+    add_documents(store, documents, node_parser=splitter)  # replaces a file's previous rows
 
     retriever = VectorStoreIndex.from_vector_store(store, embed_model=embedding).as_retriever(similarity_top_k=4)
-    found = retriever.retrieve(given.question)  # or index.as_query_engine(llm=any model of LlamaIndex's)
+    found = retriever.retrieve(given.question)  # or index.as_query_engine(llm=any LlamaIndex model)
     print(answer(given, [(str(each.node.ref_doc_id), each.text) for each in found]))
 
 

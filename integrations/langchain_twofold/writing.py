@@ -47,9 +47,9 @@ class Documents:
 
     Attributes:
         items: LangChain's documents.
-        rows: the same as rows.
-        named: whether each has an id that it may have had before.
-        vectors: one for each; None if it is to be computed, or if the document is blank.
+        rows: the same documents as rows.
+        named: whether each has its own id, so that it may already be stored.
+        vectors: one for each; None if it must be computed, or if the document is blank.
         space: the space of the vectors, if it is known.
         embeddings: what computes the other vectors, if not the store's own embeddings.
     """
@@ -83,7 +83,7 @@ class Documents:
         return cls(items, rows, named, _vectors(given, len(items)), getattr(given, "space", None))
 
     def missing(self, places: Iterable[int]) -> list[int]:
-        """Those of these places whose vectors are to be computed."""
+        """The places, among these, whose vectors must be computed."""
         return [place for place in places if self.vectors[place] is None and self.rows[place].text.strip()]
 
 
@@ -119,7 +119,7 @@ class Target:
         """
         if self.collection is None and self.own is None and not hasattr(self.host, "add_embeddings"):
             raise InputError(
-                f"{self.name} has no embeddings of Twofold's, and no add_embeddings to give it vectors by: "
+                f"{self.name} was opened without TwofoldEmbeddings, and has no add_embeddings to write vectors with: "
                 "open it with TwofoldEmbeddings"
             )
         reference = self.reference(given.embeddings)

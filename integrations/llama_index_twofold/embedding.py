@@ -128,7 +128,7 @@ class TwofoldEmbedding(Fields):
     def get_agg_embedding_from_queries(
         self, queries: list[str], agg_fn: Callable[..., list[float]] | None = None
     ) -> list[float]:
-        """One vector for several queries: their mean, or what `agg_fn` makes of them."""
+        """One vector for several queries: their mean, or the result of `agg_fn`."""
         self._check(caller_of(self, queries, wanted=True))
         vectors = [self.get_query_embedding(query) for query in queries]
         return Vector((agg_fn or mean_agg)(vectors), self._embedder)

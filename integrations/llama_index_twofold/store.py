@@ -152,7 +152,7 @@ def _split(place: int, document: BaseNode, node_parser: NodeParser | None) -> tu
 def _ids(documents: Sequence[BaseNode | Given]) -> list[str]:
     for place, item in enumerate(documents):
         if not isinstance(item, BaseNode):
-            raise InputError(f"document {place} has no id of its own: give ids, one for each document", index=place)
+            raise InputError(f"document {place} has no id: pass ids with one id for each document", index=place)
     return [item.node_id for item in documents if isinstance(item, BaseNode)]
 
 
@@ -167,7 +167,7 @@ class Guard:
         self._tags = {tag_of(embedder), read_record(store).space.tag}
 
     def check_nodes(self, nodes: Sequence[BaseNode]) -> list[BaseNode]:
-        """Return the nodes as they are to be written. The record is read from the store each time.
+        """Return the nodes in the form in which they are written. The record is read from the store each time.
 
         Raises:
             SpaceMismatch: a node has a vector of another space.

@@ -105,6 +105,7 @@ def test_indexing_stops_after_the_slice_and_another_run_continues(twofold: Run, 
 
 
 def test_embedding_stops_with_whole_lines(twofold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     slices, whole = iter(range(20)), FakeBackend.embed
 
     def embed(self: FakeBackend, *arguments: Any, **options: Any) -> Any:

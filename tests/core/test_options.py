@@ -97,7 +97,7 @@ def test_every_host_takes_an_embedder_or_what_makes_one() -> None:
 
     assert as_embedder(Holder()) is embedder
     assert as_embedder("fake:", dimensions=16).dimensions == 16
-    with pytest.raises(InputError, match="dimensions: the embedder is made already"):
+    with pytest.raises(InputError, match="dimensions: the embedder already exists"):
         as_embedder(embedder, dimensions=16)
     with pytest.raises(InputError, match="not an option of an embedder: size"):
         as_embedder("fake:", size=16)

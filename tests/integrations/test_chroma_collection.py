@@ -287,7 +287,7 @@ def test_what_was_embedded_before_a_failure_is_kept(
             {"metadatas": [{}, {"chroma:document": "x"}]},
             "document 1, 'b': metadata field 'chroma:document' is reserved",
         ),
-        ({"ids": ["a", "a"]}, "id 'a' is there twice"),
+        ({"ids": ["a", "a"]}, "id 'a' occurs twice"),
         ({"documents": ["x", 3]}, "document 1, 'b': expected a string, a list of chunks or a Document, got int"),
         ({"documents": ["x", "word " * 600]}, "document 'b' has 600 tokens, the limit is 512"),
         ({"metadatas": [{}, {"twofold_start": 1}]}, "document 1, 'b': metadata field 'twofold_start'"),

@@ -201,7 +201,7 @@ def test_bad_text_and_options_give_the_errors_of_the_embedder(client: Any) -> No
     with pytest.raises(InputError, match=r"text 1 .*lone surrogate"):
         collection.add(ids=["a", "b"], documents=["x", "\ud83d"])
     assert collection.count() == 0
-    with pytest.raises(InputError, match="dimensions: the embedder is made already"):
+    with pytest.raises(InputError, match="dimensions: the embedder already exists"):
         TwofoldEmbeddingFunction(FakeEmbedder(), dimensions=3)
 
 

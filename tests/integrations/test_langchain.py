@@ -97,9 +97,9 @@ def test_an_embedder_that_exists_is_taken_with_what_it_has() -> None:
 
 def test_options_beside_an_embedder_that_exists_are_refused() -> None:
     embeddings = TwofoldEmbeddings(Embedder("fake:"))
-    with pytest.raises(InputError, match="dimensions: the embedder is made already"):
+    with pytest.raises(InputError, match="dimensions: the embedder already exists"):
         TwofoldEmbeddings(embeddings.embedder, dimensions=16)
-    with pytest.raises(InputError, match="dimensions: the embedder is made already"):
+    with pytest.raises(InputError, match="dimensions: the embedder already exists"):
         embeddings.model_copy(update={"dimensions": 16})
 
 
@@ -131,7 +131,7 @@ def test_copies_of_copies_behave_like_the_original() -> None:
         assert shorter == embeddings.model_copy(update={"dimensions": 16})
     given = TwofoldEmbeddings(Embedder("fake:"))
     for copied in (given, copy.copy(given), TwofoldEmbeddings(given)):
-        with pytest.raises(InputError, match="dimensions: the embedder is made already"):
+        with pytest.raises(InputError, match="dimensions: the embedder already exists"):
             copied.model_copy(update={"dimensions": 16})
 
 

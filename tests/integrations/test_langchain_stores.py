@@ -298,7 +298,7 @@ def test_wrong_vectors_ids_and_stores_are_refused(embeddings: TwofoldEmbeddings)
         add_documents(store, documents(), [[1.0] * 64, [1.0] * 64, [1.0], None])
     with pytest.raises(InputError, match="1 ids for 4 documents"):
         add_documents(store, documents(), np.ones((4, 64), np.float32), ids=["one"])
-    with pytest.raises(InputError, match="is there twice"):
+    with pytest.raises(InputError, match="occurs twice"):
         add_documents(store, documents(), ids=["a", "b", "a", "c"])
     with pytest.raises(InputError, match="store is of type dict"):
         add_documents({}, documents())  # type: ignore[arg-type]

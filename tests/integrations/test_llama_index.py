@@ -65,7 +65,7 @@ def test_the_model_comes_first_as_an_embedder_or_what_makes_one() -> None:
         assert made.embedder is embedder
         assert (made.model, made.dimensions, made.model_copy().embedder) == ("fake:", 16, embedder)
     assert TwofoldEmbedding("fake:", dimensions=16).to_dict() == TwofoldEmbedding(embedder).to_dict()
-    with pytest.raises(InputError, match="dimensions: the embedder is made already"):
+    with pytest.raises(InputError, match="dimensions: the embedder already exists"):
         TwofoldEmbedding(embedder, dimensions=8)
 
 

@@ -416,12 +416,12 @@ async def test_the_index_is_found_from_another_task(saved: str) -> None:
         async def aget_agg_embedding_from_queries(self, queries: list[str], agg_fn: Any = None) -> Any:
             return await asyncio.create_task(super().aget_agg_embedding_from_queries(queries, agg_fn))
 
-    wrong = load(saved, Tasks(b()))
+    wrong = load(saved, Tasks(b()))  # type: ignore[arg-type, call-arg] # pydantic gives it the fields
     with pytest.raises(SpaceMismatch):
         await wrong.as_retriever().aretrieve(QUERY)
     with pytest.raises(SpaceMismatch):
         await wrong.ainsert_nodes([TextNode(text="x")])
-    right = load(saved, Tasks(a()))
+    right = load(saved, Tasks(a()))  # type: ignore[arg-type, call-arg] # the same
     await right.ainsert_nodes([TextNode(text="x")])
     assert await right.as_retriever().aretrieve(QUERY)
 
@@ -459,7 +459,7 @@ def test_calls_of_one_embedding_in_other_threads_are_not_mistaken_for_this_one(s
             time.sleep(0.3)
             return super().get_text_embedding_batch(texts, show_progress, **kwargs)
 
-    embedding = Slow(b())
+    embedding = Slow(b())  # type: ignore[arg-type, call-arg] # pydantic gives it the fields
     with ThreadPoolExecutor(1) as pool:
         wrong = pool.submit(load(saved, embedding).insert_nodes, [TextNode(text="there")])
         assert TwofoldEmbedding.get_text_embedding_batch(embedding, ["here"])

@@ -107,7 +107,7 @@ def test_ids_are_kept_and_the_same_object_is_there_once(
     twice = [vectorizer.add_objects(articles, ARTICLES) for _ in range(2)]
     assert twice[0] == twice[1]
     assert len(all_objects(articles)) == 5
-    with pytest.raises(InputError, match=r"id 1, 'a', is there twice"):
+    with pytest.raises(InputError, match=r"id 1, 'a', occurs twice"):
         vectorizer.add_objects(articles, ARTICLES[:2], ids=["a", "a"])
 
 

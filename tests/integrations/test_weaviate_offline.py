@@ -491,9 +491,9 @@ def test_ids_are_uuids_or_made_into_them() -> None:
     [
         (["a"], "1 ids for 2 objects"),
         ("ab", "2 ids for 2 objects"),
-        (["a", "a"], "id 1, 'a', is there twice"),
+        (["a", "a"], "id 1, 'a', occurs twice"),
         (["a", ""], "id 1, '', is empty"),
-        (["5940D678-4DA1-484B-B9A9-57A7F2F9B6D5", "5940d678-4da1-484b-b9a9-57a7f2f9b6d5"], "is there twice"),
+        (["5940D678-4DA1-484B-B9A9-57A7F2F9B6D5", "5940d678-4da1-484b-b9a9-57a7f2f9b6d5"], "occurs twice"),
     ],
 )
 def test_ids_that_lose_an_object_are_refused(ids: Any, said: str) -> None:
@@ -506,7 +506,7 @@ def test_ids_that_lose_an_object_are_refused(ids: Any, said: str) -> None:
 
 def test_it_is_made_of_an_embedder_or_of_its_options() -> None:
     assert TwofoldVectorizer("fake:", dimensions=16).embedder.dimensions == 16
-    with pytest.raises(InputError, match="dimensions: the embedder is made already"):
+    with pytest.raises(InputError, match="dimensions: the embedder already exists"):
         TwofoldVectorizer(Embedder("fake:"), dimensions=16)
     again = pickle.loads(pickle.dumps(TwofoldVectorizer("fake:", dimensions=16)))
     assert repr(again) == "TwofoldVectorizer(Embedder('fake:', dimensions=16))"

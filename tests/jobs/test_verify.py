@@ -132,7 +132,7 @@ def test_a_search_structure_that_was_cut_short_says_the_way_out(tmp_path: Path, 
     written.write_bytes(b"")
     with (
         open_store(f"chroma:{folder}", "docs", embedder) as store,
-        pytest.raises(StoreError, match=r"remove the folders that stand beside chroma\.sqlite3"),
+        pytest.raises(StoreError, match=r"remove the folders beside chroma\.sqlite3"),
     ):
         list(scan_rows(store))
     shutil.rmtree(written.parent)

@@ -118,7 +118,7 @@ def batching(_: Callable[[], None], model: str, url: str, cache: str) -> int:
         whole(self, *given)
         self.most_lines = 60
 
-    hosted.Batches.__init__ = init  # type: ignore[method-assign]
+    hosted.Batches.__init__ = init  # type: ignore[method-assign, assignment]
     embedder = Embedder(model, base_url=url, api_key="k-canary-key", dimensions=8, cache=cache)
     return batch(embedder, [f"text {number}" for number in range(250)]).done
 

@@ -70,12 +70,12 @@ def looks(items: Iterable[Item | Unreadable]) -> Iterator[list[tuple[int, Item |
         yield some
 
 
-def ahead(parts: Iterator[T], hungry: Callable[[], bool]) -> Iterator[T]:
-    """Yield `parts` in order, but keep reading ahead while `hungry()` returns True."""
+def ahead(parts: Iterator[T], wants_more: Callable[[], bool]) -> Iterator[T]:
+    """Yield `parts` in order, but keep reading ahead while `wants_more()` returns True."""
     waiting: deque[T] = deque()
     for part in parts:
         waiting.append(part)
-        while waiting and not hungry():
+        while waiting and not wants_more():
             yield waiting.popleft()
     yield from waiting
 

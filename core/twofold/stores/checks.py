@@ -131,7 +131,7 @@ def check_ids(ids: Sequence[str]) -> None:
     twice = [key for key, count in Counter(ids).items() if count > 1]
     if twice:
         index = ids.index(twice[0], ids.index(twice[0]) + 1)
-        raise InputError(f"id {twice[0]!r} is there twice ({len(twice)} such ids): the last would win", index=index)
+        raise InputError(f"id {twice[0]!r} occurs twice ({len(twice)} such ids): use each id once", index=index)
 
 
 def check_id(key: object, index: int) -> None:
@@ -152,8 +152,8 @@ def check_metadata(metadata: Any, *, keeps_lists: bool, reserved: Iterable[str] 
     """Return metadata as it is stored.
 
     Strings, booleans, finite numbers and, if the store keeps them, lists of these are stored as they are. numpy's
-    scalars become Python's, dates and times become ISO strings, and fields that are None, NaN or pandas' missing values
-    are left out.
+    scalars become Python's, dates and times become ISO strings. Fields with None, NaN or a missing value of pandas are
+    left out.
 
     Args:
         metadata: a mapping.

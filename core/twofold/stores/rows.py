@@ -91,7 +91,7 @@ class Row:
 
     @classmethod
     def from_fields(cls, id: str, text: str, fields: Mapping[str, Any]) -> Row:  # noqa: A002 - the stores' word
-        """Read what `fields` returned. A row that Twofold did not write becomes a document of its own."""
+        """Read what `fields` returned. A row that Twofold did not write becomes its own document."""
         held = Held.from_fields(id, fields)
         return cls(
             id=id,

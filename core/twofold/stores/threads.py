@@ -1,9 +1,8 @@
 """One flow for synchronous and asynchronous clients.
 
-Whatever is done to a store is a plain function, and the methods of a store are plain methods. The async twin of such a
-function runs it in a thread of its own (`run_in_thread`). In that thread, `resolve` waits for what an asynchronous
-client returns, on the caller's event loop. In a synchronous call there is no such loop, and `resolve` only passes
-values on.
+Functions that use a store, and the methods of stores, are synchronous. The async version of such a function runs it in
+its own thread (`run_in_thread`). In that thread, `resolve` waits for the results of an asynchronous client on the
+caller's event loop. In a synchronous call there is no such loop, and `resolve` returns its argument.
 """
 
 from __future__ import annotations
@@ -91,10 +90,10 @@ def check_cancelled() -> None:
 
 
 async def run_in_thread(flow: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """Run a synchronous flow in a thread of its own, with the caller's context variables.
+    """Run a synchronous function in a new thread, with the caller's context variables.
 
-    The default executor is not used: an asynchronous client may need it while the flow waits for that client. A
-    cancellation ends the flow first: one that calls `check_cancelled` after its running slice, any other at once.
+    The default executor is not used, since an asynchronous client may need it while the function waits for that client.
+    A cancellation first ends the function: after the current slice if it calls `check_cancelled`, otherwise at once.
     """
     caller = _Caller(asyncio.get_running_loop())
     context = copy_context()

@@ -36,7 +36,7 @@ class Door:
         pickles: whether the object can be pickled.
         surfaces: the object -> the strings that the host shows or stores. repr, str and pickle are checked anyway.
         package, requires: the adapter's package, and a module of its host.
-        installs: what `pip install` needs for the host: "'twofold[chroma]'", or a distribution of your own.
+        installs: what `pip install` needs for the host: "'twofold[chroma]'", or another distribution.
         use: a line of Python that needs the host, if importing the package does not.
         takes_blank: whether a blank text gets the vector of the empty text and a warning, instead of an `InputError`.
     """

@@ -223,7 +223,7 @@ class StoreContract:
             assert scores == sorted(scores, reverse=True), where
 
     def test_rows_are_found_page_by_page_and_by_document(self) -> None:
-        """Each once, however small the pages. Deleting an unknown id is no error."""
+        """Each row is found once, whatever the page size. Deleting an unknown id is not an error."""
         _, store, _ = self._new(fill=True)
         found, cursor = [], None
         while True:

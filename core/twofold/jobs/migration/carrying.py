@@ -131,13 +131,13 @@ class Carrier:
                 else:
                     yield unit
 
-    def _chunks(self, document: str, *, anew: bool = False) -> list[Unit]:
-        """The sections of a document to embed. Unless `anew`, none if only fields have changed."""
+    def _chunks(self, document: str, *, again: bool = False) -> list[Unit]:
+        """The sections of a document to embed. Unless `again`, none if only fields have changed."""
         originals = [*self.source.originals([row.id for row in self.source.held([document])]).values()]
         own = {one.row.id: one for one in originals if is_chunk(one) and embedded(one)[0].document == document}
         before = {row.id for row in self.target.held([document])}
         there = self.target.originals(sorted(before & own.keys()))
-        if not anew and before == own.keys() and all(same_texts(one, there[key]) for key, one in own.items()):
+        if not again and before == own.keys() and all(same_texts(one, there[key]) for key, one in own.items()):
             self._refile([one for key, one in own.items() if there[key].kept != one.kept])
             return []
         self.target.delete(sorted(before))  # the context of unchanged rows has changed, too
@@ -168,7 +168,7 @@ class Carrier:
             chunked = {embedded(one)[0].document for one in there.values() if self.late and is_chunk(one)}
             for document in sorted(chunked):
                 if documents.add(document, "") is None:
-                    self._embed(self._chunks(document, anew=True))
+                    self._embed(self._chunks(document, again=True))
             self.target.delete(list(there))
             self._done.removed += len(there)
 
