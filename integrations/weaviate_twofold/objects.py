@@ -134,7 +134,7 @@ def check_ids(ids: Sequence[str | UUID] | None, objects: Sequence[Mapping[str, A
     seen: set[UUID] = set()
     for index, text in enumerate(texts):
         if not text or (key := object_id(text)) in seen:
-            raise InputError(f"id {index}, {text!r}, is {'there twice' if text else 'empty'}", index=index)
+            raise InputError(f"id {index}, {text!r}, {'occurs twice' if text else 'is empty'}", index=index)
         seen.add(key)
     return texts
 

@@ -260,7 +260,7 @@ class Broken(FakeBackend):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (np.ones((2, 64)), r"shape \(2, 64\); wanted \(3, at least 64\)"),
+        (np.ones((2, 64)), r"shape \(2, 64\), not \(3, at least 64\)"),
         (np.ones((3, 63)), r"shape \(3, 63\)"),
         (np.full((3, 64), np.nan), "NaN or infinity for item 0"),
         (np.zeros((3, 64)), "zeros for item 0"),

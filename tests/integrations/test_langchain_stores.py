@@ -315,7 +315,7 @@ class Foreign(InMemoryVectorStore):
 
 
 def test_a_store_that_takes_no_ready_vectors_is_refused_by_name(embeddings: TwofoldEmbeddings) -> None:
-    with pytest.raises(InputError, match=r"Foreign has no embeddings .* open it with TwofoldEmbeddings"):
+    with pytest.raises(InputError, match=r"Foreign was opened without .* open it with TwofoldEmbeddings"):
         add_documents(Foreign(embeddings), documents(), np.ones((4, 64), np.float32))
     with pytest.raises(InputError, match="searches with DeterministicFakeEmbedding, whose space is unknown"):
         add_documents(InMemoryVectorStore(DeterministicFakeEmbedding(size=64)), documents(), np.ones((4, 64)))

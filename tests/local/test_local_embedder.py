@@ -153,7 +153,7 @@ def test_control_characters_are_accepted_and_deterministic(
 
 
 def test_an_unknown_task_lists_those_that_the_model_has(embedder: Callable[..., Embedder]) -> None:
-    with pytest.raises(InputError, match=r"no task 'clustering'.*'separation'.*None for the bare model"):
+    with pytest.raises(InputError, match=r"no task 'clustering'.*'separation'.*None is the bare model"):
         embedder("jina-v3").embed(["fog"], task="clustering")
     with pytest.raises(InputError, match="no task"):
         embedder("bert", query_task="retrieval.query").embed_query("fog")
