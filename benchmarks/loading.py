@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 import torch
 from peers.checkpoints import BERT_BASE, V3_VOCABULARY, VOCABULARY, make, v3
 
-from twofold.local import products
+from twofold.local import kernels
 from twofold.local.files.checkpoint import Checkpoint
+from twofold.local.int8 import largest
 from twofold.local.packing import Batch
-from twofold.local.u8s8 import largest
 
 if TYPE_CHECKING:
     from peers.checkpoints import Shape
@@ -82,7 +82,7 @@ def memory(*names: str) -> list[int]:
 def load(folder: str, held: str, int8: bool) -> None:
     """Load, touch all pages, and print in bytes: loaded weights, peak, mapped, anonymous."""
     dtype = getattr(torch, held)
-    largest(), products.works(dtype)  # exclude what oneDNN itself allocates
+    largest(), kernels.packing_works(dtype)  # exclude what oneDNN itself allocates
     samples = [(None, Batch(torch.arange(600), [100] * 6))]
     before = memory("VmRSS", "RssFile", "RssAnon")
     encoder = Checkpoint.read(Path(folder)).load(torch.device("cpu"), dtype, int8=int8, samples=samples)

@@ -10,19 +10,18 @@ import torch
 
 from support.checkpoints import MAKERS
 from twofold import Embedder
-from twofold.local import backend, few_rows
+from twofold.local import backend, int8
 from twofold.local.calibration import TEXTS, samples
 from twofold.local.files.checkpoint import Checkpoint
-from twofold.local.int8 import WIDE, Int8Weight, quantize
-from twofold.local.products import Plain
+from twofold.local.int8 import NARROW, WIDE, Calibrated, Int8Weight, Range, Rowwise, largest, quantize
+from twofold.local.kernels import Plain
 from twofold.local.tokenizer import Tokenizer
-from twofold.local.u8s8 import NARROW, Calibrated, Range, Rowwise, largest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from support.checkpoints import Made
-    from twofold.local.products import Product
+    from twofold.local.kernels import Product
 
 CPU = torch.device("cpu")
 LIMIT = largest() or WIDE
@@ -75,8 +74,8 @@ def test_rows_have_their_own_scale(gated: bool) -> None:
     torch.testing.assert_close(alone[0], got[0])
 
 
-@pytest.mark.skipif(largest() != NARROW or not few_rows.works(), reason="FBGEMM is for processors without VNNI")
-@pytest.mark.parametrize("rows", [1, few_rows.FEW, few_rows.FEW + 1])
+@pytest.mark.skipif(largest() != NARROW or not int8.few_rows_work(), reason="FBGEMM is for processors without VNNI")
+@pytest.mark.parametrize("rows", [1, int8.FEW, int8.FEW + 1])
 def test_few_rows_give_what_many_give(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     x, other = torch.randn(rows, 64), torch.randn(rows, 48)
     plain, seen = Plain(torch.randn(48, 64), torch.randn(48)), Range(torch.full((64,), -4.0), torch.full((64,), 4.0))
@@ -85,7 +84,7 @@ def test_few_rows_give_what_many_give(monkeypatch: pytest.MonkeyPatch, rows: int
         return Calibrated.of(plain, seen, torch.float32, NARROW), Rowwise.of(plain, NARROW, gated=True)
 
     by_fbgemm = made()
-    monkeypatch.setattr(few_rows, "works", lambda: False)
+    monkeypatch.setattr(int8, "few_rows_work", lambda: False)
     alone = made()
     assert [one.weight.few is None for one in (*by_fbgemm, *alone)] == [False, False, True, True]
     products: list[tuple[Product, Product]] = list(zip(by_fbgemm, alone, strict=True))

@@ -11,9 +11,9 @@ import pytest
 
 LOAD = """
 import json, os, pathlib, sys, torch
-from twofold.local import products
+from twofold.local import kernels
 from twofold.local.files.checkpoint import Checkpoint
-from twofold.local.u8s8 import largest
+from twofold.local.int8 import largest
 from twofold.local.packing import Batch
 
 def memory(*names):
@@ -22,7 +22,7 @@ def memory(*names):
 
 def load(held):
     dtype, int8 = (torch.bfloat16, True) if held == "int8" else (getattr(torch, held), False)
-    largest(), products.works(dtype)  # exclude what oneDNN itself allocates
+    largest(), kernels.packing_works(dtype)  # exclude what oneDNN itself allocates
     samples = [(None, Batch(torch.arange(300), [100, 100, 100]))]
     resident, anonymous = memory("VmRSS", "RssAnon")
     encoder = Checkpoint.read(pathlib.Path(sys.argv[1])).load(torch.device("cpu"), dtype, int8=int8, samples=samples)

@@ -9,11 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twofold.local import products
+from twofold.local import kernels
 from twofold.local.files.checkpoint import Checkpoint
-from twofold.local.kernels import alibi_slopes, attend_group, attend_runs
+from twofold.local.kernels import Packed, Plain, alibi_slopes, attend_group, attend_runs
 from twofold.local.packing import Batch
-from twofold.local.products import Packed, Plain
 from twofold.local.windows import TokenSequence
 
 if TYPE_CHECKING:
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
     from support.checkpoints import Made
 
 CPU = torch.device("cpu")
-needs_packing = pytest.mark.skipif(not products.works(torch.float32), reason="this torch cannot pack weights here")
+needs_packing = pytest.mark.skipif(
+    not kernels.packing_works(torch.float32), reason="this torch cannot pack weights here"
+)
 
 
 @needs_packing
@@ -45,8 +46,8 @@ class Wrong(Plain):
 
 def test_a_kernel_that_is_wrong_in_one_form_is_not_used() -> None:
     plain, x, other = Plain(torch.randn(24, 16), torch.randn(24)), torch.randn(8, 16), torch.randn(8, 24)
-    assert products.agrees(plain, lambda: Plain(plain.weight, plain.bias), other, x, 1e-5)
-    assert not products.agrees(plain, lambda: Wrong(plain.weight, plain.bias), other, x, 1e-5)
+    assert kernels.agrees(plain, lambda: Plain(plain.weight, plain.bias), other, x, 1e-5)
+    assert not kernels.agrees(plain, lambda: Wrong(plain.weight, plain.bias), other, x, 1e-5)
 
 
 def test_where_the_operators_are_missing_the_plain_path_runs(
@@ -56,12 +57,12 @@ def test_where_the_operators_are_missing_the_plain_path_runs(
         raise AttributeError("'_OpNamespace' 'mkldnn' object has no attribute '_reorder_linear_weight'")
 
     reference = made("bert")
-    products.works.cache_clear()
+    kernels.packing_works.cache_clear()
     monkeypatch.setattr(Packed, "of", missing)
     try:
         encoder = Checkpoint.read(reference.folder).load(CPU, torch.float32)
     finally:
-        products.works.cache_clear()
+        kernels.packing_works.cache_clear()
     assert encoder.products == Plain.said
     ids = [0, 7, 8, 9, 2]
     got = encoder(Batch(torch.tensor(ids), [len(ids)]))

@@ -8,13 +8,15 @@ v2, which transformers does not have, it is a forward pass written here from the
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +35,7 @@ CORPUS = [
     *("abcdefghijklmnopqrstuvwxyz" * 2, "0123456789 .,;:!?'\"()[]{}-+*/=<>_"),
 ]
 WIDTH, HEADS, INNER, LAYERS, RANK = 48, 4, 96, 3, 4
+VOCABULARY, LONGEST_PIECE = 300, 8
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,39 @@ def write_json(file: Path, value: object) -> None:
     file.write_text(json.dumps(value), "utf-8")
 
 
+def pieces_of(tokenizer: Tokenizer, size: int, inside: str = "") -> dict[str, int]:
+    """The characters of the corpus and its most frequent pieces, with their counts.
+
+    `inside` is the mark of a piece that does not start a word. With it, whole words come before other pieces. The
+    library's trainers return another vocabulary in each process, so that a test could fail in one of many runs.
+    """
+    counts: Counter[str] = Counter({inside + character: 1 for character in "".join(CORPUS) if not character.isspace()})
+    words: set[str] = set()
+    for line in CORPUS:
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(line)):
+            words |= {word} if inside else set()
+            counts[word] += 1
+            for start in range(len(word)):
+                counts[word[start]] += 1
+                for end in range(start + 1, min(start + LONGEST_PIECE, len(word)) + 1):
+                    counts[(inside if start else "") + word[start:end]] += 1
+
+    def worth(piece: str) -> tuple[bool, bool, int, str]:
+        length = len(piece.removeprefix(inside))
+        return length > 1, piece not in words, -counts[piece] * (length - 1), piece
+
+    return {piece: counts[piece] for piece in sorted(counts, key=worth)[:size]}
+
+
 def wordpiece(folder: Path) -> int:
     """Write a tokenizer like BERT's, `[CLS] A [SEP]`, and return its vocabulary size."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special))
+    pieces = [*special, *pieces_of(tokenizer, VOCABULARY - len(special), inside="##")]
+    tokenizer.model = models.WordPiece({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]")
+    tokenizer.add_special_tokens(special)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
@@ -76,9 +105,10 @@ def unigram(folder: Path, *, split: bool = True) -> int:
     space = pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), space]) if split else space
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    tokenizer.train_from_iterator(
-        CORPUS, trainers.UnigramTrainer(vocab_size=300, special_tokens=special, unk_token="<unk>", show_progress=False)
-    )
+    counts = pieces_of(tokenizer, VOCABULARY // 2)  # little more than characters, so that words have several tokens
+    scores = [(piece, math.log(count / sum(counts.values()))) for piece, count in counts.items()]
+    tokenizer.model = models.Unigram([*((name, 0.0) for name in special), *scores], special.index("<unk>"))
+    tokenizer.add_special_tokens(special)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import starmap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import torch
@@ -17,11 +17,11 @@ from twofold.documents import span_counts
 from twofold.errors import DeviceError
 from twofold.local.calibration import samples
 from twofold.local.device import ACCURACY, choose_device, choose_dtype, is_out_of_memory
-from twofold.local.packing import Batch, batches, slices
-from twofold.local.pooling import pool
+from twofold.local.packing import Batch, batches, pool, slices
 from twofold.local.tokenizer import Tokenizer
 from twofold.local.windows import Limits, check_late
 from twofold.models import warn_terms
+from twofold.settings import Truncate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from twofold.local.files.checkpoint import Checkpoint
     from twofold.local.windows import TokenSequence
     from twofold.models import ModelCard, Task
-    from twofold.settings import Settings, Truncate
+    from twofold.settings import Settings
     from twofold.vectors import FloatArray
 
 CPU_TOKENS = 1536
@@ -107,9 +107,11 @@ class LocalBackend:
     def tokenizer(self) -> Tokenizer:
         return Tokenizer(self.checkpoint.folder)
 
-    def limits(self, truncate: Truncate) -> Limits:
+    @cached_property
+    def limits(self) -> dict[Truncate, Limits]:
+        """The limits of a call, by its `truncate`."""
         window, overlap = self.card.late_policy(self.settings.late_window, self.settings.late_overlap)
-        return Limits(self.card.max_tokens, truncate, window, overlap)
+        return {cut: Limits(self.card.max_tokens, cut, window, overlap) for cut in get_args(Truncate)}
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
         """The number of tokens of each text, with its instruction and special tokens."""
@@ -158,7 +160,7 @@ class LocalBackend:
         cancelled: threading.Event,
     ) -> FloatArray:
         check_late(documents, self.card)
-        limits, parts = self.limits(truncate), slices(documents)
+        limits, parts = self.limits[truncate], slices(documents)
         if len(parts) > 1:  # check all texts before the first batch, without keeping their tokens
             for start, part in parts:
                 self.tokenizer.sequences(part, task, limits, start)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from twofold.local.device import trim_memory
 from twofold.local.encoder import Embedding, Encoder, Layer, Linear, Norm
-from twofold.local.products import Plain
+from twofold.local.kernels import Plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from twofold.local.encoder import EncoderConfig, Lora
-    from twofold.local.products import Product
+    from twofold.local.kernels import Product
 
 Read: TypeAlias = "Callable[[str], Tensor | None]"
 Finish: TypeAlias = "Callable[[Encoder, Layer], Layer]"

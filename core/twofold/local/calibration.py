@@ -10,8 +10,8 @@ import torch
 from twofold.documents import Document
 from twofold.local.building import Stored
 from twofold.local.device import trim_memory
+from twofold.local.int8 import Calibrated, Range, Rowwise
 from twofold.local.packing import Batch
-from twofold.local.u8s8 import Calibrated, Range, Rowwise
 from twofold.local.windows import Limits
 from twofold.models import BARE
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from twofold.local.encoder import Encoder, Layer, Linear
-    from twofold.local.products import Plain, Product
+    from twofold.local.kernels import Plain, Product
     from twofold.local.tokenizer import Tokenizer
     from twofold.models import ModelCard
 

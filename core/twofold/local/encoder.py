@@ -18,17 +18,17 @@ from twofold.local.kernels import (
     attend_batch,
     attend_packed,
     can_pack,
+    gelu_,
     rotary_tables,
     rotate_,
 )
 from twofold.local.packing import LEAST_TOKENS
-from twofold.local.products import gelu_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from twofold.local.kernels import Product
     from twofold.local.packing import Batch
-    from twofold.local.products import Product
 
 Positions: TypeAlias = Literal["learned", "alibi", "rotary"]
 

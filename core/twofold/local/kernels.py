@@ -1,9 +1,16 @@
-"""Attention and positions as functions of tensors. `encoder` explains the letters in shapes."""
+"""What the encoder computes with: attention and positions as functions of tensors, and products with a weight.
+
+A product has three forms, because the operation after it can be fused: `product(x)` is x @ weight.T + bias,
+`product.gelu(x)` is GELU of that, and `product.add(other, x)` is `other` plus that. They are computed by torch, or by
+oneDNN with a weight that is packed once. `encoder` explains the letters in shapes.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that all torch code uses
@@ -12,12 +19,19 @@ from torch import Tensor
 from twofold.local.packing import SHORT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twofold.local.packing import Batch, Group
 
 VARLEN = "torch.nn.attention.varlen"
 """Exists in torch 2.10 and newer."""
 BIAS_ELEMENTS = 2**24
 """The most ALiBi biases in memory at once. Longer sequences are attended by blocks of queries."""
+PACKED_ROWS = 512
+"""The number of rows that a weight is packed for. It works with any number."""
+
+
+# -- attention and positions -------------------------------------------------------------------------------------------
 
 
 def can_pack(device: torch.device, dtype: torch.dtype, head_width: int) -> bool:
@@ -47,7 +61,7 @@ def attend_batch(
     its group, because int8 amplifies small differences: short sequences are attended in float32, and all others by
     plain products, even a single one.
     """
-    if batch.alone and (least is None or batch.lengths[0] <= SHORT):
+    if len(batch.lengths) == 1 and (least is None or batch.lengths[0] <= SHORT):
         return attend_run(qkv[None], slopes, exact=steady)
     parts = []
     for group in batch.groups:
@@ -157,3 +171,111 @@ def rotate_(x: Tensor, cos: Tensor, sin: Tensor) -> None:
     old = first.clone()
     first.mul_(cos).addcmul_(second, sin, value=-1)
     second.mul_(cos).addcmul_(old, sin)
+
+
+# -- products ----------------------------------------------------------------------------------------------------------
+
+
+def gelu_(x: Tensor) -> Tensor:
+    """The exact GELU, in place."""
+    y: Tensor = torch.ops.aten.gelu_(x)
+    return y
+
+
+class Product(Protocol):
+    """A linear layer without its adapters. X is (T, in), every result (T, out)."""
+
+    @property
+    def said(self) -> str:
+        """How it is computed, for people to read."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """X @ weight.T + bias."""
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """The exact GELU of the product."""
+
+    def add(self, other: Tensor, x: Tensor) -> Tensor:
+        """The product plus `other`. May overwrite `other` and x."""
+
+
+@dataclass
+class Plain:
+    """`F.linear`, for every device."""
+
+    said: ClassVar[str] = "torch's own"
+    weight: Tensor  # (out, in)
+    bias: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def gelu(self, x: Tensor) -> Tensor:
+        return gelu_(self(x))
+
+    def add(self, other: Tensor, x: Tensor) -> Tensor:
+        if self.bias is not None:
+            other.add_(self.bias)
+        return other.addmm_(x, self.weight.T)
+
+
+@dataclass
+class Packed:
+    """A weight packed once for oneDNN's kernels on a CPU. `F.linear` packs it again at each call.
+
+    It uses the operators that torch's own compiler emits. `works` checks whether this torch has them and whether they
+    compute correctly on this machine.
+    """
+
+    said: ClassVar[str] = "oneDNN, weights packed once"
+    weight: Tensor  # opaque: oneDNN's blocks
+    bias: Tensor | None
+
+    @classmethod
+    def of(cls, plain: Plain) -> Packed:
+        packed = torch.ops.mkldnn._reorder_linear_weight(plain.weight, PACKED_ROWS)  # noqa: SLF001 - see above
+        return cls(packed, plain.bias)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._run(x, "none")
+
+    def gelu(self, x: Tensor) -> Tensor:
+        return self._run(x, "gelu")
+
+    def _run(self, x: Tensor, activation: str) -> Tensor:
+        run = torch.ops.mkldnn._linear_pointwise.default  # noqa: SLF001 - naming the overload saves its lookup
+        y: Tensor = run(x, self.weight, self.bias, activation, [], "none")
+        return y
+
+    def add(self, other: Tensor, x: Tensor) -> Tensor:
+        y: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, self.weight, self.bias, "add")  # noqa: SLF001
+        return y
+
+
+@cache
+def packing_works(dtype: torch.dtype) -> bool:
+    """Whether packed products exist for this CPU and agree with `F.linear`. Checked once."""
+    generator = torch.Generator().manual_seed(0)
+    weight, bias, other = (torch.randn(size, generator=generator) for size in ((96, 64), (96,), (40, 96)))
+    x = torch.randn(40, 64, generator=generator)
+    plain = Plain(weight.to(dtype), bias.to(dtype))
+    return agrees(
+        plain, lambda: Packed.of(plain), other.to(dtype), x.to(dtype), 1e-5 if dtype == torch.float32 else 2e-2
+    )
+
+
+def agrees(plain: Product, make: Callable[[], Product], other: Tensor, x: Tensor, tolerance: float) -> bool:
+    """Whether `make` works here and its product agrees with `plain` in all three forms, within a relative tolerance."""
+    try:
+        product = make()
+        for got, want in (
+            (product(x.clone()), plain(x)),
+            (product(x[:1].clone()), plain(x[:1])),
+            (product.gelu(x.clone()), plain.gelu(x)),
+            (product.add(other.clone(), x.clone()), plain.add(other.clone(), x)),
+        ):
+            if not (got.float() - want.float()).abs().max() <= tolerance * want.float().abs().max():
+                return False
+    except (AttributeError, RuntimeError):  # this torch lacks the operator, or lacks it for this dtype
+        return False
+    return True

@@ -1,10 +1,10 @@
-"""Packs sequences end to end into batches, without padding."""
+"""Packs sequences end to end into batches, without padding, and pools the hidden states of a batch into vectors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from twofold.documents import Document
-    from twofold.local.windows import TokenSequence
+    from twofold.local.windows import Indices, TokenSequence
+    from twofold.models import Pooling
 
 
 NEAR = 7 / 8
@@ -114,14 +115,9 @@ class Batch:
         lengths = torch.tensor([0, *self.lengths])  # computed on the host, then copied once
         return lengths.cumsum(0).to(self.ids.device, torch.int32)
 
-    @property
-    def alone(self) -> bool:
-        """Whether it is a single sequence, as for a query: positions are then a slice."""
-        return len(self.lengths) == 1
-
     def placed(self, table: Tensor, first: int = 0) -> Tensor:
         """The row of a table for each token's position in its sequence. `first` is the row of position 0."""
-        if self.alone:
+        if len(self.lengths) == 1:  # as for a query
             return table[first : first + self.lengths[0]]
         return table.index_select(0, self.positions + first)
 
@@ -190,3 +186,22 @@ def batches(sequences: Sequence[TokenSequence], budget: int) -> Iterator[list[To
         tokens += len(sequence.ids)
     if group:
         yield group
+
+
+def pool(hidden: Tensor, sequences: Sequence[TokenSequence], pooling: Pooling) -> Tensor:
+    """Hidden states (T, H) of packed sequences -> (n_targets, H) float32."""
+    if pooling == "mean":
+        if len(sequences) == len(sequences[0].rows) == 1 and len(sequences[0].rows[0]) == len(hidden):
+            return hidden.float().mean(0, keepdim=True)  # the fast path for a query
+        rows, offsets = (torch.from_numpy(array).to(hidden.device) for array in _offsets(sequences))
+        return torch.nn.functional.embedding_bag(rows, hidden.float(), offsets, mode="mean")
+    ends = np.cumsum([len(sequence.ids) for sequence in sequences])
+    places = ends - 1 if pooling == "last" else np.concatenate([[0], ends[:-1]])
+    return hidden[torch.from_numpy(places).to(hidden.device)].float()
+
+
+def _offsets(sequences: Sequence[TokenSequence]) -> tuple[Indices, Indices]:
+    """The input of an embedding bag: the pooled tokens of a packed batch, flat, and the start of each target's."""
+    starts = np.cumsum([0, *(len(sequence.ids) for sequence in sequences)])
+    rows = [row + start for one, (start, _) in zip(sequences, pairwise(starts), strict=True) for row in one.rows]
+    return np.concatenate(rows), np.cumsum([0, *(len(row) for row in rows[:-1])])

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from twofold.errors import ModelError
-from twofold.local import products
 from twofold.local.building import Builder, each
 from twofold.local.calibration import Calibrator
 from twofold.local.encoder import Lora
 from twofold.local.files import recognise, weights
 from twofold.local.files.card import OwnFiles, derive, tokenizer_file
 from twofold.local.files.lora import ADAPTER_CONFIG, PeftAdapter, adapter_folders, stacked_loras, stacked_names
-from twofold.local.int8 import Int8Weight, quantize_blocks
-from twofold.local.products import Packed
-from twofold.local.u8s8 import largest
+from twofold.local.int8 import Int8Weight, largest, quantize_blocks
+from twofold.local.kernels import Packed, packing_works
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -196,6 +194,6 @@ def _finish(device: torch.device, dtype: torch.dtype, *, int8: bool, samples: Sa
         return Calibrator(samples, dtype, limit), torch.float32
     if int8:
         return each(Int8Weight.of), dtype
-    if device.type == "cpu" and products.works(dtype):
+    if device.type == "cpu" and packing_works(dtype):
         return each(Packed.of), dtype
     return each(lambda plain: plain), dtype
