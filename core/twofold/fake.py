@@ -106,7 +106,8 @@ class FakeBackend:
         fitting = enumerate(zip(documents, counts, strict=True))
         documents = [self._fit(index, document, count, task, truncate) for index, (document, count) in fitting]
         self._note(Call(tuple(document.text for document in documents), task.name, dimensions))
-        side = CONTEXT * _hashed(f"task {task.name}")
+        known = task in self.card.tasks  # the words of another instruction change the vectors, as they do in a model
+        side = CONTEXT * _hashed(f"task {task.name}" if known else f"task {task.name} {task.prefix}")
         rows = []
         for document in documents:
             whole = _hashed(document.text)
