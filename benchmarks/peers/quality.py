@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from twofold.demo.questions import Question
+    from twofold.demo.questions import DemoQuestion
 
 DEPTH = 10
 
@@ -44,7 +44,7 @@ def ranking(
     asked: NDArray[np.float32],
     documents: NDArray[np.float32],
     names: Sequence[str],
-    questions: Sequence[Question],
+    questions: Sequence[DemoQuestion],
 ) -> Ranking:
     """Rank documents (n, width) for each question (q, width) by inner product."""
     best = np.argsort(-(asked @ documents.T), axis=1, kind="stable")[:, :DEPTH]

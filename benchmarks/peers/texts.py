@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from twofold.demo.corpus import Entry
-    from twofold.demo.questions import Question
+    from twofold.demo.corpus import Topic
+    from twofold.demo.questions import DemoQuestion
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Texts:
     lengths: list[int]
     queries: list[str]
     calibration: list[str]
-    corpus: list[Entry]
-    questions: list[Question]
+    corpus: list[Topic]
+    questions: list[DemoQuestion]
 
     @property
     def by_name(self) -> dict[str, list[str]]:
@@ -86,7 +86,7 @@ def passages(
     return made
 
 
-def thinned(corpus: Sequence[Entry], answers: Collection[str], number: int) -> list[Entry]:
+def thinned(corpus: Sequence[Topic], answers: Collection[str], number: int) -> list[Topic]:
     """All answers, and evenly spread other documents, about `number` in total, in the order of the corpus."""
     others = [entry.name for entry in corpus if entry.name not in answers]
     room = number - (len(corpus) - len(others))

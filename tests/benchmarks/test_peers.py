@@ -20,8 +20,8 @@ from peers.measuring import Measured, Row, Stage, measure
 from peers.quality import Cosines, Ranking, cosines, ndcg, ranking
 from peers.texts import Texts, passages, thinned
 
-from twofold.demo.corpus import Entry
-from twofold.demo.questions import Question
+from twofold.demo.corpus import Topic
+from twofold.demo.questions import DemoQuestion
 from twofold.local.files.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def test_passages_are_neighbouring_words_no_longer_than_asked_and_the_same_each_
 
 
 def test_a_thinned_corpus_keeps_every_answer_and_the_order() -> None:
-    corpus = [Entry(str(number), "text") for number in range(100)]
+    corpus = [Topic(str(number), "text") for number in range(100)]
     kept = [entry.name for entry in thinned(corpus, {"3", "97", "gone"}, 20)]
     assert {"3", "97"} <= set(kept)
     assert kept == sorted(kept, key=int)
@@ -86,7 +86,7 @@ def test_ndcg_by_hand() -> None:
 def test_ranking_counts_only_answers_that_are_in_the_corpus() -> None:
     documents = np.eye(3, dtype=np.float32)
     asked = np.array([[1, 0.5, 0], [0, 0, 1]], np.float32)
-    questions = [Question("one", frozenset({"a", "elsewhere"})), Question("two", frozenset({"a"}))]
+    questions = [DemoQuestion("one", frozenset({"a", "elsewhere"})), DemoQuestion("two", frozenset({"a"}))]
     found = ranking(asked, documents, ["a", "b", "c"], questions)
     assert found.recall == 1.0
     assert found.ndcg == pytest.approx((1 + 1 / log2(3)) / 2)  # equal scores keep the order of the documents

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from twofold.cli.interrupts import stopping
+from twofold.cli.interrupts import stop_on_interrupt
 from twofold.fake import FakeBackend
 from twofold.stores import connect_store
 
@@ -173,7 +173,7 @@ def test_during_imports_it_ends_without_a_traceback(module: str, tmp_path: Path)
 def test_where_it_is_ignored_it_stays_so() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a job in the background of a shell
     try:
-        with stopping() as stop:
+        with stop_on_interrupt() as stop:
             signal.raise_signal(signal.SIGINT)
             assert not stop()
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -184,7 +184,7 @@ def test_where_it_is_ignored_it_stays_so() -> None:
 def test_the_handler_that_was_there_is_put_back() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the shell of these tests ignores
     try:
-        with stopping() as stop:
+        with stop_on_interrupt() as stop:
             assert not stop()
             signal.raise_signal(signal.SIGINT)
             assert stop()

@@ -9,12 +9,12 @@ import pytest
 import typer
 
 from twofold import Embedder, Settings
-from twofold.cli.app import COMMANDS, Loaded
+from twofold.cli.app import COMMANDS, LazyCommands
 from twofold.cli.collection import options_of
 from twofold.cli.options import embedder_options, given_options, make_embedder
 from twofold.demo.asking import MODEL
 
-LOADED: dict[str, Any] = dict(Loaded())
+LOADED: dict[str, Any] = dict(LazyCommands())
 OWN = {"demo": {"model": MODEL, "truncate": "end"}}
 
 

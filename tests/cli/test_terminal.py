@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from twofold.cli.app import COMMANDS, Loaded
+from twofold.cli.app import COMMANDS, LazyCommands
 from twofold.cli.say import plain
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def test_help_cuts_nothing(twofold: Run, monkeypatch: pytest.MonkeyPatch, width:
         code, out, _ = twofold(name, help_flag)
         assert code == 0
         shown = "".join(out.split())  # lines may end within an address
-        for parameter in Loaded()[name].params:
+        for parameter in LazyCommands()[name].params:
             assert "".join(parameter.help.split()) in shown  # type: ignore[attr-defined] # options and arguments have it
             assert parameter.opts[0] in shown
 

@@ -14,7 +14,7 @@ import pytest
 
 from support.faultserver import FaultServer
 from twofold import BudgetExceeded, Embedder, InputError, ProviderUnavailable
-from twofold.cli.embed import Side, Work
+from twofold.cli.embed import EmbeddingRun, Side
 from twofold.cli.files import whole_file
 from twofold.cli.texts import Texts
 from twofold.cli.unfinished import Unfinished
@@ -142,13 +142,13 @@ def test_a_budget_that_is_spent_ends_it_between_two_slices(monkeypatch: pytest.M
             pass
         monkeypatch.setattr("twofold.cli.embed.SLICE_TOKENS", todo.tokens // 3)
         spending = Spending(embedder, Budget(tokens=todo.tokens))
-        work = Work(Side(embedder, query=False, task=None), todo, lambda: False, spending)
+        work = EmbeddingRun(Side(embedder, query=False, task=None), todo, lambda: False, spending)
         with pytest.raises(BudgetExceeded, match="stopped within the budget"):
             keep_all(work, kept, spending)
         assert 0 < kept.count < len(TEXTS)
 
 
-def keep_all(work: Work, kept: Unfinished, spending: Spending) -> None:
+def keep_all(work: EmbeddingRun, kept: Unfinished, spending: Spending) -> None:
     for some, vectors in work.do(kept):
         kept.keep([text.text for text in some], vectors)
         spending.limit = spending.spent  # the provider bills more than was counted

@@ -16,10 +16,10 @@ from twofold import Embedder, jobs
 from twofold.cli import demo as command
 from twofold.cli import main
 from twofold.demo import doors
-from twofold.demo.asking import MODEL, Answered, Found, as_items, ask, measure, with_bundled_weights
+from twofold.demo.asking import MODEL, Answered, Result, as_items, ask, measure, with_bundled_weights
 from twofold.demo.corpus import standard_library
 from twofold.demo.doors import ask_through, compare, pool
-from twofold.demo.questions import Question, load_questions
+from twofold.demo.questions import DemoQuestion, load_questions
 from twofold.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ pytestmark = pytest.mark.slow
 
 pytest.importorskip("chromadb")
 
-QUESTIONS = [Question("remove a directory", frozenset({"shutil.rmtree"})), Question("square root", frozenset({"x"}))]
+QUESTIONS = [
+    DemoQuestion("remove a directory", frozenset({"shutil.rmtree"})),
+    DemoQuestion("square root", frozenset({"x"})),
+]
 
 
 class Ran(NamedTuple):
@@ -130,7 +133,7 @@ def test_a_door_that_differs_is_told(indexed: Path, monkeypatch: pytest.MonkeyPa
         found = []
         for question in questions:
             scores = rows @ embedder.embed_documents([question])[0]
-            found.append([Found(entries[i][0], float(scores[i])) for i in scores.argsort()[::-1][:10]])
+            found.append([Result(entries[i][0], float(scores[i])) for i in scores.argsort()[::-1][:10]])
         return found
 
     entry = SimpleNamespace(name="wrong", load=lambda: wrong_side)
@@ -150,12 +153,12 @@ def test_a_door_that_cannot_be_asked_does_not_hide_the_others(indexed: Path, mon
 
 
 def test_comparing_by_hand() -> None:
-    question = Question("q", frozenset({"b"}))
-    ours = [Answered(question, [Found("a", 0.9), Found("b", 0.5)])]
+    question = DemoQuestion("q", frozenset({"b"}))
+    ours = [Answered(question, [Result("a", 0.9), Result("b", 0.5)])]
     assert ours[0].rank == 2
-    same = compare(ours, [[Found("a", 0.9), Found("b", 0.5)]])
+    same = compare(ours, [[Result("a", 0.9), Result("b", 0.5)]])
     assert (same.questions, same.same, same.difference, same.ok) == (1, 1, 0.0, True)
-    other = compare(ours, [[Found("b", 0.8), Found("a", 0.5)]])
+    other = compare(ours, [[Result("b", 0.8), Result("a", 0.5)]])
     assert (other.same, other.ok) == (0, False)
     assert other.difference == pytest.approx(0.1)
 

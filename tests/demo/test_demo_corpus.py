@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import twofold.demo.corpus
-from twofold.demo.corpus import Entry, standard_library
+from twofold.demo.corpus import Topic, standard_library
 from twofold.demo.metrics import first_rank, mean_reciprocal_rank, recall
 from twofold.demo.questions import SHOWN, load_questions
 
@@ -107,4 +107,4 @@ def test_metrics_by_hand() -> None:
 
 
 def test_an_entry_is_its_name_and_text() -> None:
-    assert Entry("os", "os\ndoc") == ("os", "os\ndoc")
+    assert Topic("os", "os\ndoc") == ("os", "os\ndoc")

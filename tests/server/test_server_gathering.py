@@ -16,7 +16,7 @@ from support.serving import serving
 from twofold import Document
 from twofold.models import BARE
 from twofold.server import Limits
-from twofold.server.turns import Turns, Work
+from twofold.server.turns import QueuedRequest, Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -207,10 +207,10 @@ async def test_a_mounted_application_loads_at_the_first_request() -> None:
         assert (await client.get("/inner/.well-known/ready")).status_code == 204
 
 
-def work(client: int, costs: list[int]) -> Work:
+def work(client: int, costs: list[int]) -> QueuedRequest:
     documents = [Document.whole("a") for _ in costs]
     nobody: Any = None
-    return Work(
+    return QueuedRequest(
         documents=documents,
         tokens=costs,
         task=BARE,

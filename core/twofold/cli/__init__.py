@@ -18,9 +18,9 @@ def main() -> None:
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    from twofold.cli.interrupts import leave_soon, leaving  # noqa: PLC0415
+    from twofold.cli.interrupts import exit_on_interrupt, leave_soon  # noqa: PLC0415
 
-    with leaving():
+    with exit_on_interrupt():
         code = _run()
         if code == INTERRUPTED:
             leave_soon()

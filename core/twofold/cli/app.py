@@ -64,7 +64,7 @@ class Command(TyperCommand):
                 formatter.write_dl(records)
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """List the names without loading the commands."""
         return list(COMMANDS)
@@ -75,7 +75,7 @@ class Group(TyperGroup):
             formatter.write_dl([(name, place.help) for name, place in COMMANDS.items()])
 
 
-class Loaded(Mapping[str, TyperCommand]):
+class LazyCommands(Mapping[str, TyperCommand]):
     """The commands, each imported when it is looked up."""
 
     def __getitem__(self, name: str) -> TyperCommand:
@@ -109,7 +109,7 @@ def _word(parameter: Any) -> str:
 
 
 def _all_flags() -> set[str]:
-    return {name for command in Loaded().values() for name in flags_of(command)}
+    return {name for command in LazyCommands().values() for name in flags_of(command)}
 
 
 def _as_taken(parameter: Any, value: Any) -> Any:
@@ -126,7 +126,7 @@ EPILOG = (
 
 app = typer.Typer(
     name="twofold",
-    cls=Group,
+    cls=CommandGroup,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -159,5 +159,5 @@ def options_of_all(
 
 def command_line() -> TyperGroup:
     group: Any = typer.main.get_command(app)
-    group.commands = Loaded()
+    group.commands = LazyCommands()
     return group  # type: ignore[no-any-return] # it is of the class that was asked for

@@ -11,7 +11,7 @@ import typer
 
 from twofold import jobs
 from twofold.cli import FAILED, INTERRUPTED, show
-from twofold.cli.interrupts import stopping
+from twofold.cli.interrupts import stop_on_interrupt
 from twofold.cli.options import JsonOption, embedder_options
 from twofold.cli.say import line, say
 from twofold.demo.asking import MODEL, as_items, ask, collection_name, measure, with_bundled_weights
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twofold.demo.asking import Answered
-    from twofold.demo.corpus import Entry
+    from twofold.demo.corpus import Topic
     from twofold.demo.doors import Agreement
 
 ANSWERS = 3
@@ -51,7 +51,7 @@ def demo(
     embedder = with_bundled_weights(embedder)
     corpus = standard_library()
     with (
-        stopping() as stop,
+        stop_on_interrupt() as stop,
         jobs.open_store(f"chroma:{folder}", collection_name(embedder), embedder) as collection,
     ):
         _index(embedder, collection, corpus, stop)
@@ -66,7 +66,7 @@ def demo(
         raise typer.Exit(FAILED)
 
 
-def _index(embedder: Embedder, collection: jobs.Store, corpus: Sequence[Entry], stop: Any) -> None:
+def _index(embedder: Embedder, collection: jobs.Store, corpus: Sequence[Topic], stop: Any) -> None:
     counts = jobs.index(embedder, collection, as_items(corpus), progress=True, stop=stop)
     if counts.stopped:
         say("stopped: run the same command again to continue")
@@ -79,7 +79,7 @@ def _index(embedder: Embedder, collection: jobs.Store, corpus: Sequence[Entry], 
 
 
 def _ask_doors(
-    embedder: Embedder, answered: Sequence[Answered], corpus: Sequence[Entry], doors: Sequence[str]
+    embedder: Embedder, answered: Sequence[Answered], corpus: Sequence[Topic], doors: Sequence[str]
 ) -> tuple[dict[str, tuple[Agreement, float]], bool]:
     """Compare each integration's answers with the core's, with the seconds taken; also whether all answered."""
     agreements, all_answered = {}, True

@@ -16,7 +16,7 @@ from twofold import jobs
 from twofold.cli import INTERRUPTED
 from twofold.cli.corpus import left_out, readable
 from twofold.cli.files import input_lines, is_terminal, whole_file
-from twofold.cli.interrupts import stopping
+from twofold.cli.interrupts import stop_on_interrupt
 from twofold.cli.options import (
     BARE_MODEL,
     BudgetOption,
@@ -72,11 +72,11 @@ def embed(
         raise typer.BadParameter("--query and --task cannot be used together")
     form = form or ("npy" if output and output.suffix == ".npy" else "jsonl")
     side = Side(embedder, query, task)
-    with stopping() as stop, Texts() as todo:
+    with stop_on_interrupt() as stop, Texts() as todo:
         skipped = _read(todo, side, _inputs(texts or [], file or [], reading), stop)
         if skipped:
             say(f"skipped: {skipped}")
-        work = Work(side, todo, stop, jobs.Spending(embedder, budget_of(budget, budget_tokens, ahead=True)))
+        work = EmbeddingRun(side, todo, stop, jobs.Spending(embedder, budget_of(budget, budget_tokens, ahead=True)))
         if output is None:
             _to_stream(work, form)
         else:
@@ -109,7 +109,7 @@ class Side:
         return {"space": self.embedder.space.tag, "task": self.name, "query": self.query, "truncate": cut}
 
 
-class Work:
+class EmbeddingRun:
     """Texts to embed, with the side, the budget and the check for Ctrl-C."""
 
     def __init__(self, side: Side, texts: Texts, stop: Callable[[], bool], spending: Spending) -> None:
@@ -166,7 +166,7 @@ def _read(todo: Texts, side: Side, inputs: tuple[Iterator[Item], Corpus], stop: 
     return left_out(corpus)
 
 
-def _to_stream(work: Work, form: str) -> None:
+def _to_stream(work: EmbeddingRun, form: str) -> None:
     """Write to standard output: lines as they are ready, or one array at the end."""
     stream, count = sys.stdout.buffer, 0
     with Unfinished(None, work.side.said()) as kept:
@@ -185,7 +185,7 @@ def _to_stream(work: Work, form: str) -> None:
             _write(stream, form, kept, work)
 
 
-def _to_file(work: Work, form: str, output: Path) -> None:
+def _to_file(work: EmbeddingRun, form: str, output: Path) -> None:
     """Write a file when it is complete. Until then, its vectors are kept beside it."""
     with whole_file(output) as stream, Unfinished(output, work.side.said()) as kept:
         # the output is created first: if it cannot be written, nothing is embedded
@@ -204,7 +204,7 @@ def _to_file(work: Work, form: str, output: Path) -> None:
     kept.remove()
 
 
-def _write(stream: BinaryIO, form: str, kept: Unfinished, work: Work) -> None:
+def _write(stream: BinaryIO, form: str, kept: Unfinished, work: EmbeddingRun) -> None:
     if form == "npy":
         shape = (len(work.texts), work.side.embedder.dimensions)
         np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})

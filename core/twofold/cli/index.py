@@ -12,7 +12,7 @@ import typer
 from twofold import jobs
 from twofold.cli import FAILED, INTERRUPTED, SET_ASIDE, batching, show
 from twofold.cli.corpus import left_out
-from twofold.cli.interrupts import stopping
+from twofold.cli.interrupts import stop_on_interrupt
 from twofold.cli.manage import tell_faults
 from twofold.cli.options import (
     BudgetOption,
@@ -74,7 +74,7 @@ def index(
 
     Changed documents are replaced. If a run is interrupted, run the same command again to continue.
     """
-    with stopping() as stop:
+    with stop_on_interrupt() as stop:
         corpus = jobs.read_corpus(paths, reading)  # options are checked before anything is created
         cutting = jobs.Cutting(chunk_tokens, late_chunking)
         cutting.check(embedder)

@@ -26,14 +26,14 @@ LEAVING = 0.5
 
 
 @contextmanager
-def leaving() -> Iterator[None]:
+def exit_on_interrupt() -> Iterator[None]:
     """Exit immediately on Ctrl-C: during imports, and in commands that write nothing."""
     with _handling(lambda *_: leave()):
         yield
 
 
 @contextmanager
-def stopping() -> Iterator[Callable[[], bool]]:
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
     """Yield a function that returns whether Ctrl-C was pressed, for work that is done slice by slice.
 
     Raises:

@@ -10,7 +10,7 @@ import typer
 
 from twofold.cli import FAILED, NO_GO, show
 from twofold.cli.files import is_terminal
-from twofold.cli.interrupts import stopping
+from twofold.cli.interrupts import stop_on_interrupt
 from twofold.cli.options import (
     BudgetOption,
     BudgetTokensOption,
@@ -113,7 +113,7 @@ def migrate(
     from twofold.jobs.migration import Migration  # noqa: PLC0415 - not needed for help
 
     embedder = None if step in ("rollback", "prune") else _new(given)
-    with stopping() as stop, Migration(store, name, embedder, late_chunking=late_chunking) as migration:
+    with stop_on_interrupt() as stop, Migration(store, name, embedder, late_chunking=late_chunking) as migration:
         if step in ("plan", "apply", "verify") or carry:
             migration.old = _old(migration, old or [])
         chosen: dict[str, Any] = {} if sample is None else {"sample": sample}

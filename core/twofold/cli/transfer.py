@@ -12,7 +12,7 @@ from twofold.cli import show
 from twofold.cli.archives import ARCHIVES, Archive
 from twofold.cli.collection import found_collection, options_of, record_of
 from twofold.cli.files import whole_file
-from twofold.cli.interrupts import stopping
+from twofold.cli.interrupts import stop_on_interrupt
 from twofold.cli.options import CollectionArgument, JsonOption, StoreOption
 from twofold.cli.say import line
 from twofold.embedder import Embedder
@@ -47,7 +47,7 @@ def export(
     """
     archive = _archive(output, form)
     with (
-        stopping() as stop,
+        stop_on_interrupt() as stop,
         found_collection(store, name) as opened,
         whole_file(output) as stream,
         reporting(opened.count(), "exporting") as report,
@@ -76,7 +76,11 @@ def import_(
     archive = _archive(file, form)
     if not file.is_file():
         raise InputError(f"{file} does not exist" if not file.exists() else f"{file} is not a file")
-    with stopping() as stop, archive.reading(file) as (record, parts), _collection_for(store, name, record) as opened:
+    with (
+        stop_on_interrupt() as stop,
+        archive.reading(file) as (record, parts),
+        _collection_for(store, name, record) as opened,
+    ):
         count = 0
         for rows, vectors in parts:
             if stop():

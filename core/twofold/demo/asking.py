@@ -14,8 +14,8 @@ from twofold.jobs import Item, search
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from twofold.demo.corpus import Entry
-    from twofold.demo.questions import Question
+    from twofold.demo.corpus import Topic
+    from twofold.demo.questions import DemoQuestion
     from twofold.jobs import Store
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -23,7 +23,7 @@ DEPTH = 10
 """The number of results that are evaluated for each question."""
 
 
-class Found(NamedTuple):
+class Result(NamedTuple):
     """The name of a result and its cosine with the question."""
 
     name: str
@@ -34,8 +34,8 @@ class Found(NamedTuple):
 class Answered:
     """A question with its results, best first, and the rank of the first good answer."""
 
-    question: Question
-    found: list[Found]
+    question: DemoQuestion
+    found: list[Result]
 
     @property
     def rank(self) -> int | None:
@@ -57,15 +57,17 @@ def collection_name(embedder: Embedder) -> str:
     return f"python-{sys.version_info.major}.{sys.version_info.minor}-{embedder.space.tag}"
 
 
-def as_items(entries: Iterable[Entry]) -> list[Item]:
+def as_items(entries: Iterable[Topic]) -> list[Item]:
     """The corpus as the documents of a job."""
     return [Item(entry.name, entry.text) for entry in entries]
 
 
-def ask(embedder: Embedder, store: Store, questions: Iterable[Question]) -> list[Answered]:
+def ask(embedder: Embedder, store: Store, questions: Iterable[DemoQuestion]) -> list[Answered]:
     """Ask each question separately, as a user does."""
     return [
-        Answered(question, [Found(row.document, score) for row, score in search(embedder, store, question.text, DEPTH)])
+        Answered(
+            question, [Result(row.document, score) for row, score in search(embedder, store, question.text, DEPTH)]
+        )
         for question in questions
     ]
 

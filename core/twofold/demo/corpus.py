@@ -38,14 +38,14 @@ _CACHED = type(functools.lru_cache(len))
 _SIGNATURE_ALONE = re.compile(r"\w+\([^)]*\)( -> \S+)?$")
 
 
-class Entry(NamedTuple):
+class Topic(NamedTuple):
     """A document: the qualified name of what it documents, and its text."""
 
     name: str
     text: str
 
 
-def standard_library() -> list[Entry]:
+def standard_library() -> list[Topic]:
     """The documents, ordered by module. An object with several names occurs once, under the first one."""
     with _quietly():
         texts: dict[str, str] = {}
@@ -57,7 +57,7 @@ def standard_library() -> list[Entry]:
                 if doc and id(thing) not in seen:
                     seen[id(thing)] = thing
                     texts.setdefault(name, f"{name}\n{doc}")
-    return [Entry(name, text) for name, text in texts.items()]
+    return [Topic(name, text) for name, text in texts.items()]
 
 
 @contextmanager

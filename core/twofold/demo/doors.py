@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, TypeAlias
 
-from twofold.demo.asking import Found
+from twofold.demo.asking import Result
 from twofold.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twofold.demo.asking import Answered
-    from twofold.demo.corpus import Entry
+    from twofold.demo.corpus import Topic
     from twofold.embedder import Embedder
 
-Answers: TypeAlias = "list[list[Found]]"
+Answers: TypeAlias = "list[list[Result]]"
 
 ENTRY_POINTS = "twofold.demo"
 
@@ -51,7 +51,7 @@ class Agreement:
         return self.difference <= TOLERANCE
 
 
-def pool(answered: Sequence[Answered], corpus: Sequence[Entry]) -> list[Entry]:
+def pool(answered: Sequence[Answered], corpus: Sequence[Topic]) -> list[Topic]:
     """The documents among the results of any question, in the order of the corpus."""
     names = {found.name for one in answered for found in one.found}
     return [entry for entry in corpus if entry.name in names]
@@ -72,7 +72,7 @@ def door_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)})
 
 
-def ask_through(name: str, embedder: Embedder, entries: Sequence[Entry], questions: Sequence[str]) -> Answers:
+def ask_through(name: str, embedder: Embedder, entries: Sequence[Topic], questions: Sequence[str]) -> Answers:
     """The results of the host `name` for each question among `entries`, best first.
 
     Raises:
@@ -83,4 +83,4 @@ def ask_through(name: str, embedder: Embedder, entries: Sequence[Entry], questio
     if name not in found:
         raise InputError(f"unknown host {name!r}: choose one of {', '.join(sorted(found))}")
     ask = found[name].load()
-    return [[Found(*pair) for pair in pairs] for pairs in ask(embedder, entries, questions)]
+    return [[Result(*pair) for pair in pairs] for pairs in ask(embedder, entries, questions)]

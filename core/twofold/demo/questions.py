@@ -11,14 +11,14 @@ SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DemoQuestion:
     """A question, and the qualified names that are good answers to it."""
 
     text: str
     answers: frozenset[str]
 
 
-def load_questions() -> list[Question]:
+def load_questions() -> list[DemoQuestion]:
     """All questions, in the order of their file. Every version of Python has at least one answer to each."""
     lines = files("twofold.demo").joinpath("questions.jsonl").read_text("utf-8").splitlines()
-    return [Question(raw["question"], frozenset(raw["answers"])) for raw in map(json.loads, lines)]
+    return [DemoQuestion(raw["question"], frozenset(raw["answers"])) for raw in map(json.loads, lines)]

@@ -37,7 +37,7 @@ class Work(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Compared:
     """A document and what it needs.
 
     Attributes:
@@ -113,17 +113,17 @@ def by_document(rows: Iterable[Held]) -> defaultdict[str, list[Held]]:
 
 def compare(
     embedder: Embedder, cutting: Cutting, place: int, item: Item, before: Sequence[Held], *, force: bool = False
-) -> Task:
+) -> Compared:
     """Decide what `item` needs, given its rows in the store (`before`)."""
     item = replace(item, metadata=check_metadata(item.metadata, keeps_lists=False))
     if is_blank(item.text):
-        return Task(place, item, Work.REMOVAL if before else Work.NOTHING, "", before)
+        return Compared(place, item, Work.REMOVAL if before else Work.NOTHING, "", before)
     content = cutting.digest(embedder, item.text)
     digest = version_digest(content, dict(item.metadata))
     work = Work.EMBEDDING
     if not force and is_whole(before) and content_of(before[0].digest) == content:
         work = Work.NOTHING if all(row.digest == digest for row in before) else Work.FIELDS
-    return Task(place, item, work, digest, before)
+    return Compared(place, item, work, digest, before)
 
 
 def is_whole(rows: Sequence[Held]) -> bool:
@@ -131,7 +131,7 @@ def is_whole(rows: Sequence[Held]) -> bool:
     return bool(rows) and len(rows) == rows[0].rows and len({content_of(row.digest) for row in rows}) == 1
 
 
-def check_source(task: Task) -> None:
+def check_source(task: Compared) -> None:
     """Check that the stored document with this id came from the same source.
 
     Raises:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from twofold.backend import Price
     from twofold.documents import Document
     from twofold.embedder import Embedder
-    from twofold.jobs.comparing import Task
+    from twofold.jobs.comparing import Compared
     from twofold.jobs.corpus import Item
     from twofold.stores.store import Store
 
@@ -157,7 +157,7 @@ class _Counting:
         self.found.set_aside += 1
         self.found.first_refused = self.found.first_refused or reason
 
-    def _counts(self, task: Task) -> bool:
+    def _counts(self, task: Compared) -> bool:
         """Count a document and return whether it would be embedded."""
         try:
             if not self.take_over:
@@ -173,7 +173,7 @@ class _Counting:
         self.found.refiled += task.work is Work.FIELDS
         return False
 
-    def _count(self, task: Task) -> None:
+    def _count(self, task: Compared) -> None:
         text = task.item.text
         cut = [(0, len(text))] if self.cutting.chunk_tokens is None else sections(text)
         parts = [text[start:end] for start, end in cut if not is_blank(text[start:end])]

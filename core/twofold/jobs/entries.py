@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from twofold.documents import Document
     from twofold.embedder import Embedder
     from twofold.jobs.chunking import Cutting
-    from twofold.jobs.comparing import Task
+    from twofold.jobs.comparing import Compared
 
 
-def entry_of(task: Task, cutting: Cutting, document: Document) -> Entry:
+def entry_of(task: Compared, cutting: Cutting, document: Document) -> Entry:
     """The entry for a document, or for one part of it."""
     chunked = cutting.chunk_tokens is not None
     return Entry(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from twofold.backend import Report
     from twofold.embedder import Embedder
     from twofold.jobs.budget import Budget
-    from twofold.jobs.comparing import Task
+    from twofold.jobs.comparing import Compared
     from twofold.jobs.corpus import Item
     from twofold.jobs.distributed import Engine
     from twofold.jobs.setting_aside import OnError
@@ -144,7 +144,7 @@ class Indexing:
         """Rows in the store that belong to documents of the corpus."""
         self._report, self._writer = report, writer
 
-    def prepared(self, items: Iterable[Item | Unreadable]) -> Iterator[list[Task]]:
+    def prepared(self, items: Iterable[Item | Unreadable]) -> Iterator[list[Compared]]:
         """Yield what must be embedded of each part of the corpus, after doing everything that needs no vectors."""
         for look in looks(items):
             if self._stops():
@@ -155,7 +155,7 @@ class Indexing:
             self._writer.expect(pending)
             yield pending
 
-    def write(self, pending: Sequence[Task]) -> None:
+    def write(self, pending: Sequence[Compared]) -> None:
         """Embed and write the documents from `prepared`, in slices."""
         for some in self._writer.slices(pending):
             if self._stops():
@@ -191,7 +191,7 @@ class Indexing:
             remove_gone(self.store, self.seen)
             self.counts.pruned = self.counts.gone or 0
 
-    def _tasks(self, look: Sequence[tuple[int, Item | Unreadable]]) -> list[Task]:
+    def _tasks(self, look: Sequence[tuple[int, Item | Unreadable]]) -> list[Compared]:
         """Compare the valid documents of a part with the store, and set the others aside."""
         good = [(place, item) for place, item in look if self._passes(place, item)]
         held = by_document(self.store.held([item.id for _, item in good])) if good else by_document(())
@@ -220,7 +220,7 @@ class Indexing:
             return False
         return True
 
-    def _without_embedding(self, tasks: Sequence[Task]) -> None:
+    def _without_embedding(self, tasks: Sequence[Compared]) -> None:
         refiled = [task for task in tasks if task.work is Work.FIELDS]
         self._writer.refile(refiled)
         self.store.delete([row.id for task in tasks if task.work is Work.REMOVAL for row in task.before])
@@ -231,7 +231,7 @@ class Indexing:
         if tasks:
             self._report(len(tasks), 0)
 
-    def _count(self, task: Task, rows: int) -> None:
+    def _count(self, task: Compared, rows: int) -> None:
         self.counts.added += not task.before
         self.counts.updated += bool(task.before)
         self.counts.rows += rows

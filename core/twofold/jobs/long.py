@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from twofold.jobs.budget import Spending
     from twofold.jobs.calls import Calls
     from twofold.jobs.chunking import Cutting
-    from twofold.jobs.comparing import Task
+    from twofold.jobs.comparing import Compared
     from twofold.stores.store import Store
     from twofold.stores.writing import Entry
 
@@ -65,7 +65,7 @@ class LongDocument:
     """
 
     def __init__(
-        self, calls: Calls, store: Store, cutting: Cutting, task: Task, *, pace: Pace, spending: Spending
+        self, calls: Calls, store: Store, cutting: Cutting, task: Compared, *, pace: Pace, spending: Spending
     ) -> None:
         self.embedder, self.store, self.cutting, self.task = calls.embedder, store, cutting, task
         self._calls, self._pace, self._spending = calls, pace, spending

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from twofold.jobs.budget import Spending
     from twofold.jobs.calls import Calls
     from twofold.jobs.chunking import Cutting
-    from twofold.jobs.comparing import Task
+    from twofold.jobs.comparing import Compared
     from twofold.jobs.setting_aside import SettingAside
     from twofold.stores.rows import Row
     from twofold.stores.store import Store
@@ -59,7 +59,7 @@ class Writer:
 
     # -- before anything is embedded ----------------------------------------------------------------------------------
 
-    def counted(self, tasks: Sequence[Task]) -> list[Task]:
+    def counted(self, tasks: Sequence[Compared]) -> list[Compared]:
         """The documents with their token counts. Documents that are too long are set aside."""
         short = [task for task in tasks if not self.cutting.is_long(task.item.text)]
         counts = self.embedder.count_tokens([task.item.text for task in short]) if short else []
@@ -73,7 +73,7 @@ class Writer:
                 fitting.append(replace(task, tokens=count))
         return fitting
 
-    def expect(self, tasks: Sequence[Task]) -> None:
+    def expect(self, tasks: Sequence[Compared]) -> None:
         """Announce the documents to an engine that wants to start on them early."""
         if not self._calls.hungry:
             return
@@ -85,7 +85,7 @@ class Writer:
                     units += entry_of(task, self.cutting, document).units()
         self._calls.expect(units)
 
-    def slices(self, tasks: Sequence[Task]) -> Iterator[list[Task]]:
+    def slices(self, tasks: Sequence[Compared]) -> Iterator[list[Compared]]:
         """Group documents into slices that should take about `SECONDS`. A long document is its own slice."""
         start = 0
         while start < len(tasks):
@@ -104,7 +104,9 @@ class Writer:
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
-    def write(self, tasks: Sequence[Task], stop: Callable[[], bool] | None = None) -> Iterator[tuple[Task, int]]:
+    def write(
+        self, tasks: Sequence[Compared], stop: Callable[[], bool] | None = None
+    ) -> Iterator[tuple[Compared, int]]:
         """Embed and write a slice. Yields each document written, with its number of rows.
 
         Raises:
@@ -126,11 +128,11 @@ class Writer:
             if (entry := entries.get(task.place)) is not None and entry.document is not None:
                 yield task, len(entry.document.spans)
 
-    def _counted(self, task: Task, entry: Entry) -> Task:
+    def _counted(self, task: Compared, entry: Entry) -> Compared:
         """The document with the tokens that the model processes: more than its own if its chunks are embedded alone."""
         return task if entry.late else replace(task, tokens=tokens_of(self.embedder, [entry]))
 
-    def refile(self, tasks: Sequence[Task]) -> None:
+    def refile(self, tasks: Sequence[Compared]) -> None:
         """Write the new metadata of documents and keep their vectors."""
         owners = {row.id: task for task in tasks for row in task.before}
         ids = list(owners)
@@ -140,7 +142,7 @@ class Writer:
                 rows = [_refiled(one.row, owners[one.row.id]) for one in stored]
                 self.store.upsert(rows, np.stack([one.vector for one in stored]))
 
-    def _write_long(self, task: Task, stop: Callable[[], bool] | None) -> Iterator[tuple[Task, int]]:
+    def _write_long(self, task: Compared, stop: Callable[[], bool] | None) -> Iterator[tuple[Compared, int]]:
         document = LongDocument(self._calls, self.store, self.cutting, task, pace=self._pace, spending=self.spending)
         try:
             for tokens in document.write(stop):
@@ -155,7 +157,7 @@ class Writer:
             self._report(1, 0)
             yield replace(task, tokens=document.tokens), document.rows
 
-    def _entries(self, tasks: Sequence[Task]) -> dict[int, Entry]:
+    def _entries(self, tasks: Sequence[Compared]) -> dict[int, Entry]:
         """The entries to write, by place. A text without a chunk is set aside."""
         entries = {}
         for task in tasks:
@@ -167,7 +169,7 @@ class Writer:
                 entries[task.place] = entry_of(task, self.cutting, document)
         return entries
 
-    def _write_entries(self, tasks: dict[int, Task], entries: dict[int, Entry]) -> None:
+    def _write_entries(self, tasks: dict[int, Compared], entries: dict[int, Entry]) -> None:
         """Write `entries`, and remove those from it that are set aside."""
         while entries:
             places = list(entries)
@@ -190,10 +192,10 @@ class Writer:
             else:
                 return
 
-    def _put(self, task: Task, reason: str) -> None:
+    def _put(self, task: Compared, reason: str) -> None:
         self._aside.put(task.place, task.item, reason)
 
-    def _joined(self, task: Task, entries: dict[int, Entry], error: InputError) -> bool:
+    def _joined(self, task: Compared, entries: dict[int, Entry], error: InputError) -> bool:
         """If the error is about chunks without tokens, join these to their neighbours and return True."""
         document = entries[task.place].document
         if not error.spans or document is None or not self.cutting.late:
@@ -202,6 +204,6 @@ class Writer:
         return True
 
 
-def _refiled(row: Row, task: Task) -> Row:
+def _refiled(row: Row, task: Compared) -> Row:
     item = task.item
     return replace(row, metadata=item.metadata, digest=task.digest, source=item.source or row.source)

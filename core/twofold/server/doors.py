@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from twofold.models import Side
     from twofold.server.served import Served
     from twofold.server.service import Service
-    from twofold.server.turns import Work
+    from twofold.server.turns import QueuedRequest
     from twofold.wires import Served as Wire
     from twofold.wires.wire import Ask
 
@@ -97,7 +97,7 @@ class Door:
         vectors = await self._watched(served, work, ask, receive)
         return Reply(vectors, served.name, sum(work.tokens))
 
-    async def _watched(self, served: Served, work: Work, ask: Ask, receive: Receive) -> Any:
+    async def _watched(self, served: Served, work: QueuedRequest, ask: Ask, receive: Receive) -> Any:
         """Return the vectors; raises `ClientGone` if the client disconnects first."""
 
         async def watch() -> None:

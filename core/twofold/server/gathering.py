@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from twofold.embedder import Embedder
     from twofold.server.limits import Limits
     from twofold.server.metrics import Metrics
-    from twofold.server.turns import Kind, Part, Work
+    from twofold.server.turns import Kind, Part, QueuedRequest
     from twofold.vectors import FloatArray
 
 PATIENCE = 4
@@ -56,7 +56,7 @@ class Gatherer:
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
-    async def rows_of(self, work: Work) -> list[FloatArray]:
+    async def rows_of(self, work: QueuedRequest) -> list[FloatArray]:
         """Return the rows of each document of `work`. They have `work.dimensions` columns or more.
 
         Raises:
@@ -76,7 +76,7 @@ class Gatherer:
         self._more.set()
         return await work.done
 
-    def hang_up(self, work: Work) -> None:
+    def hang_up(self, work: QueuedRequest) -> None:
         """Drop the part of `work` that the engine has not started, because its client disconnected."""
         if not work.done.done():
             self._count(work.urgent, -work.fail(ClientGone()))

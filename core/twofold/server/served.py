@@ -12,7 +12,7 @@ from twofold.documents import Document, check_texts, too_long
 from twofold.errors import InputError
 from twofold.server.gathering import Gatherer
 from twofold.server.refusal import Refusal
-from twofold.server.turns import Work
+from twofold.server.turns import QueuedRequest
 from twofold.server.words import task_of
 from twofold.vectors import finish
 
@@ -88,7 +88,7 @@ class Served:
 
     # -- embedding ----------------------------------------------------------------------------------------------------
 
-    async def work_of(self, ask: Ask, side: Side | None, client: Hashable, most_texts: int) -> Work:
+    async def work_of(self, ask: Ask, side: Side | None, client: Hashable, most_texts: int) -> QueuedRequest:
         """Check a request and return the work for the engine. `side` is the one that the request's path sets.
 
         Raises:
@@ -105,7 +105,7 @@ class Served:
         texts = check_texts(ask.texts)
         documents = [Document.from_chunks(texts)] if ask.late else [Document.whole(text) for text in texts]
         truncate = self._truncate(ask, urgent=urgent)
-        return Work(
+        return QueuedRequest(
             documents=documents,
             tokens=await self._tokens(documents, task, truncate),
             task=task,
@@ -117,7 +117,7 @@ class Served:
             done=asyncio.get_running_loop().create_future(),
         )
 
-    async def vectors_of(self, work: Work, *, normalize: bool | None) -> FloatArray:
+    async def vectors_of(self, work: QueuedRequest, *, normalize: bool | None) -> FloatArray:
         """Return the finished vectors of a request, shape (n, dimensions).
 
         Raises:
@@ -132,7 +132,7 @@ class Served:
         unit = self.embedder.settings.normalize if normalize is None else normalize
         return finish(together, len(together), work.dimensions, unit=unit)
 
-    def hang_up(self, work: Work) -> None:
+    def hang_up(self, work: QueuedRequest) -> None:
         """Drop work because its client has disconnected."""
         self._gatherer.hang_up(work)
 

@@ -23,7 +23,7 @@ QUANTUM = 512
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Work:
+class QueuedRequest:
     """The work of one request.
 
     Attributes:
@@ -74,7 +74,7 @@ class Work:
         return spared
 
 
-Part: TypeAlias = tuple[Work, int]
+Part: TypeAlias = tuple[QueuedRequest, int]
 """A work and the number of one of its documents."""
 
 Kind: TypeAlias = tuple[Any, ...]
@@ -89,7 +89,7 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._clients: dict[Hashable, deque[Work]] = {}
+        self._clients: dict[Hashable, deque[QueuedRequest]] = {}
         self._heap: list[tuple[float, int, Hashable]] = []
         self._numbers = count()
         self._level = 0.0
@@ -98,7 +98,7 @@ class Turns:
         """Whether there may be work; `take` may still return nothing."""
         return bool(self._heap)
 
-    def add(self, work: Work) -> None:
+    def add(self, work: QueuedRequest) -> None:
         """Queue work behind the other work of its client."""
         if work.client in self._clients:
             self._clients[work.client].append(work)
@@ -129,7 +129,7 @@ class Turns:
             heapq.heapreplace(self._heap, (given + cost, next(self._numbers), client))
         return parts
 
-    def _next(self, client: Hashable) -> Work | None:
+    def _next(self, client: Hashable) -> QueuedRequest | None:
         """The client's next work. Drops work that has no documents left."""
         works = self._clients[client]
         while works and not works[0].left:

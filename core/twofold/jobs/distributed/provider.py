@@ -15,7 +15,7 @@ from twofold.errors import InputError, TwofoldError
 from twofold.extras import extra
 from twofold.jobs.distributed.answers import is_of_a_row
 from twofold.jobs.distributed.places import places, send
-from twofold.jobs.distributed.way import Way
+from twofold.jobs.distributed.way import SideOrTask
 
 with extra("daft"):
     from daft import DataType
@@ -57,7 +57,7 @@ class TwofoldProvider(Provider):
         task: str | None = None,
         name: str = "twofold",
     ) -> None:
-        way = Way(side, task)
+        way = SideOrTask(side, task)
         if task is not None and embedder is not None:
             embedder.card.task(task)
         self._embedder, self._way, self._name = embedder, way, name
@@ -101,7 +101,7 @@ class TwofoldProvider(Provider):
         return _descriptor(self._name, embedder, self._way, on_error, udf)
 
 
-def _descriptor(name: str, embedder: Embedder, way: Way, on_error: OnError, udf: UDFOptions) -> _Descriptor:
+def _descriptor(name: str, embedder: Embedder, way: SideOrTask, on_error: OnError, udf: UDFOptions) -> _Descriptor:
     """The place where the function runs decides whether the embedder is sent and how a quota is shared."""
     cluster = get_or_infer_runner_type() == "ray"
     if cluster or udf.concurrency is not None:
@@ -125,7 +125,7 @@ class _Descriptor(TextEmbedderDescriptor):
     model: str
     dimensions: int
     sent: Sent
-    way: Way
+    way: SideOrTask
     on_error: OnError
     udf: UDFOptions
 

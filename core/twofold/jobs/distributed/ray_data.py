@@ -14,7 +14,7 @@ from twofold.errors import TwofoldError
 from twofold.extras import extra
 from twofold.jobs.distributed.answers import is_of_a_row
 from twofold.jobs.distributed.places import Sent, places
-from twofold.jobs.distributed.way import Way
+from twofold.jobs.distributed.way import SideOrTask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ class EmbedBatch:
         actors: int = 1,
     ) -> None:
         self._sent = Sent(pickle.dumps(embedder), part=1 / actors)
-        self._column, self._vector, self._error, self._way = column, vector, error, Way(side, task)
+        self._column, self._vector, self._error, self._way = column, vector, error, SideOrTask(side, task)
 
     def __call__(self, batch: Mapping[str, Any] | pa.Table) -> pa.Table:
         """The batch with both columns added, as an Arrow table.

@@ -19,7 +19,7 @@ Side: TypeAlias = Literal["document", "query"]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class SideOrTask:
     """A side, or a task instead of it.
 
     Raises:

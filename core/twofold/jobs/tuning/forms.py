@@ -31,7 +31,7 @@ ONES = np.array([value.bit_count() for value in range(256)], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Results:
     """A search result.
 
     Attributes:
@@ -58,7 +58,7 @@ def check_forms(forms: Sequence[str], sizes: Sequence[int]) -> None:
         raise InputError(f"dimensions={odd[0]}: binary vectors need a multiple of 8")
 
 
-def find(form: Form, rows: FloatArray, queries: FloatArray, limit: int) -> Found:
+def find(form: Form, rows: FloatArray, queries: FloatArray, limit: int) -> Results:
     """The `limit` rows nearest to each question, with rows stored in this form. Questions stay floats.
 
     `int8` uses one scale for all rows, set by their largest value. `binary` first finds `RESCORED` times as many rows
@@ -71,7 +71,7 @@ def find(form: Form, rows: FloatArray, queries: FloatArray, limit: int) -> Found
         _nearest(form, kept, queries[start : start + QUERIES], limit) for start in range(0, len(queries), QUERIES)
     ]
     spent = time.perf_counter() - started
-    return Found(np.concatenate(places), size, 1000 * spent / max(len(queries), 1))
+    return Results(np.concatenate(places), size, 1000 * spent / max(len(queries), 1))
 
 
 def _kept(form: Form, rows: FloatArray) -> tuple[NDArray[np.generic], int]:
