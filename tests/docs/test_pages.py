@@ -42,6 +42,8 @@ def _elsewhere(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     """A folder of the page's own, in which everything that it names by its public address is on this machine."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.syspath_prepend(tmp_path / "here")  # for the files that the page writes
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "here"), prepend=os.pathsep)
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     use_hub(hub, monkeypatch)

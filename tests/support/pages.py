@@ -3,6 +3,8 @@
 - ```` ```python ````: run in one namespace for the page; a ```` ```text ```` that follows at once is its output.
 - ```` ```pycon ````: a session, held to its output.
 - ```` ```console ```` after `<!-- run -->`: each `$ command` in one shell for the page, held to its output.
+- Any block after `<!-- file: name -->`: written to that file. The entry points of a `pyproject.toml` are then found, as
+  after `pip install -e .`.
 
 `…` in an output stands for anything, and any number of spaces for one. A block after `<!-- not run: reason -->` is left
 out.
@@ -15,16 +17,18 @@ import doctest
 import io
 import re
 import subprocess
+import tomllib
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markdown_it import MarkdownIt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+FILE = re.compile(r"<!-- file: (\S+) -->")
 NOT_RUN = re.compile(r"<!-- not run: .+ -->")
 SESSION = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -37,6 +41,12 @@ class Block:
     text: str
     line: int
     mark: str
+
+    @property
+    def file(self) -> str | None:
+        """The file that the block is, if the page says so."""
+        found = FILE.fullmatch(self.mark)
+        return found and found[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,8 @@ def _blocks(text: str) -> Iterator[Block]:
 def _is_run(block: Block) -> bool:
     if NOT_RUN.fullmatch(block.mark):
         return False
+    if block.file is not None:
+        return True
     return block.language in ("python", "pycon") or (block.language == "console" and block.mark == "<!-- run -->")
 
 
@@ -91,6 +103,9 @@ class Page:
             AssertionError: it printed something else.
         """
         where = f"{self._name}:{step.block.line}"
+        if step.block.file is not None:
+            _write(Path(step.block.file), step.block.text)
+            return
         getattr(self, f"_run_{step.block.language}")(step, where)
 
     def close(self) -> None:
@@ -135,6 +150,18 @@ class Page:
                 return int(ended[2]), "".join([*lines, ended[1]])
             lines.append(line)
         raise AssertionError(f"the shell ended in {command}: {''.join(lines)}")
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, "utf-8")
+    if file.name == "pyproject.toml":
+        project = tomllib.loads(text)["project"]
+        info = Path(f"{project['name'].replace('-', '_')}-{project['version']}.dist-info")
+        info.mkdir()
+        (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n", "utf-8")
+        groups = project["entry-points"].items()
+        lines = [f"[{group}]\n" + "".join(f"{name} = {what}\n" for name, what in of.items()) for group, of in groups]
+        (info / "entry_points.txt").write_text("\n".join(lines), "utf-8")
 
 
 def _commands(text: str) -> list[tuple[str, str]]:
