@@ -57,7 +57,7 @@ class Tokenizer:
         `first` is the index of the first document in the caller's list. The rows of the result start at 0.
 
         Raises:
-            InputError: a text exceeds the limit, or a span contains no token. It has the document's index.
+            InputError: a text exceeds the limit, or a span is longer than a window. It has the document's index.
         """
         texts = [task.prefix + document.text for document in documents]
         if all(document.is_whole for document in documents):
