@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tokenizers import BertWordPieceTokenizer
 from tokenizers import Tokenizer as Rust
 
+from twofold.documents import BLANK
 from twofold.errors import ModelError
 from twofold.local.files.card import BERT_VOCABULARY, tokenizer_file
 from twofold.local.files.weights import read_json
@@ -66,7 +67,8 @@ class Tokenizer:
             encodings = self._rust.encode_batch(texts)
         found: list[TokenSequence] = []
         target = 0
-        for index, (document, encoding) in enumerate(zip(documents, encodings, strict=True), first):
+        for index, (document, encoded) in enumerate(zip(documents, encodings, strict=True), first):
+            encoding = encoded if encoded.ids else self._rust.encode(task.prefix + BLANK)
             if document.is_whole:
                 found.append(whole_sequence(index, target, encoding, limits))
             else:
