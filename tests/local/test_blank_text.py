@@ -36,17 +36,3 @@ def test_a_model_without_special_tokens_embeds_a_full_stop_instead(minilm: str, 
     np.testing.assert_allclose(embed_texts(embedder, "document", ["", "fog"]), [stop, fog], atol=1e-5)
     np.testing.assert_allclose(embedder.embed_documents(["\u0301", "fog"]), [stop, fog], atol=1e-5)
     np.testing.assert_allclose(embedder.embed_chunks(["\u0301", "\ufe0f"]), [stop, stop], atol=1e-5)
-
-
-@pytest.mark.filterwarnings("ignore::twofold.BlankWarning")
-def test_a_static_model_embeds_a_full_stop_instead(minilm: str, tmp_path: Path) -> None:
-    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
-    from sentence_transformers import SentenceTransformer
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(Path(minilm) / "tokenizer.json"))
-    SentenceTransformer(modules=[modules.StaticEmbedding(tokenizer, embedding_dim=16)]).save(str(tmp_path))
-    embedder = Embedder(tmp_path)
-    stop, fog = embedder.embed_documents([".", "fog"])
-    np.testing.assert_allclose(embed_texts(embedder, "document", ["", "fog"]), [stop, fog], atol=1e-5)
-    np.testing.assert_allclose(embedder.embed_documents(["\u0301", "fog"]), [stop, fog], atol=1e-5)
