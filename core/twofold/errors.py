@@ -46,13 +46,11 @@ class InputError(TwofoldError, ValueError):
 
     Attributes:
         index: the place of the invalid item in the list, or None.
-        spans: the numbers of the invalid spans of that document, if the spans are the problem.
     """
 
-    def __init__(self, message: str, *, index: int | None = None, spans: Sequence[int] = ()) -> None:
+    def __init__(self, message: str, *, index: int | None = None) -> None:
         super().__init__(message)
         self.index = index
-        self.spans = tuple(spans)
 
     def renumber(self, places: Sequence[int] | Mapping[int, int]) -> None:
         """Change the index from a place in a part to the place in the whole list, in the message too."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, overload
 
 from langchain_twofold.embedding import as_embeddings
 from twofold import InputError, ProviderError
-from twofold.adapters import Checked, Entry, cut, digest_of, extra, invoke, run_in_thread, version, warn_blank
+from twofold.adapters import Checked, Entry, cut, digest_of, extra, invoke, is_blank, run_in_thread, version, warn_blank
 
 with extra("langchain"):
     from langchain_core.documents import Document
@@ -66,7 +66,8 @@ def late_chunk(
     text and metadata), `twofold_start` and `twofold_end` (verified offsets in the document's text; a splitter's
     `start_index` is a guess that may be wrong on repetitive text, and is corrected), `twofold_digest` and
     `twofold_rows` (the document's version). A chunk's id is the same each time, so that indexing again replaces it. A
-    document that is blank, or of which the splitter leaves nothing, has no chunks; a `BlankWarning` names it.
+    blank chunk is left out. A document that is blank, or of which the splitter leaves nothing, has no chunks; a
+    `BlankWarning` names it.
 
     Args:
         documents: LangChain's documents, whole.
@@ -120,7 +121,8 @@ def _cut_all(documents: Iterable[Document], splitter: Any) -> list[_Cut]:
     cuts: list[_Cut] = []
     seen: dict[str, int] = {}
     for place, document in enumerate(documents):
-        pieces = _pieces(document, splitter) if document.page_content.strip() else []
+        pieces = [] if is_blank(document.page_content) else _pieces(document, splitter)
+        pieces = [piece for piece in pieces if not is_blank(piece.page_content)]
         if not pieces:
             warn_blank(f"document {place}")
             continue

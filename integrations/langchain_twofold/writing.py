@@ -23,6 +23,7 @@ from twofold.adapters import (
     embed_entries,
     extra,
     invoke,
+    is_blank,
     mismatch_message,
     open_collection,
     read_record,
@@ -84,7 +85,7 @@ class Documents:
 
     def missing(self, places: Iterable[int]) -> list[int]:
         """The places, among these, whose vectors must be computed."""
-        return [place for place in places if self.vectors[place] is None and self.rows[place].text.strip()]
+        return [place for place in places if self.vectors[place] is None and not is_blank(self.rows[place].text)]
 
 
 class Target:
@@ -175,12 +176,12 @@ class Target:
         """Remove rows of earlier versions of those documents all of whose rows are written now."""
         kept = set(written)
         versions = {
-            row.document: row.digest if row.text.strip() else None
+            row.document: None if is_blank(row.text) else row.digest
             for row, named in zip(given.rows, given.named, strict=True)
             if named or row.document != row.id
         }
         for row in given.rows:
-            if row.text.strip() and row.id not in kept:
+            if not is_blank(row.text) and row.id not in kept:
                 versions.pop(row.document, None)
         held: Sequence[Held] = ()
         if self.collection is not None and versions:

@@ -15,6 +15,7 @@ from twofold.adapters import (
     check_text,
     check_texts,
     extra,
+    is_blank,
     option_fields,
     option_names,
     run_in_thread,
@@ -251,7 +252,9 @@ class TwofoldEmbedding(Fields):
 
 def _without_blank(nodes: Sequence[BaseNode]) -> Sequence[BaseNode]:
     """The nodes that have a text; the same sequence if all do."""
-    said = [any(node.get_content(mode).strip() for mode in (MetadataMode.NONE, MetadataMode.EMBED)) for node in nodes]
+    said = [
+        any(not is_blank(node.get_content(mode)) for mode in (MetadataMode.NONE, MetadataMode.EMBED)) for node in nodes
+    ]
     for node in [node for node, words in zip(nodes, said, strict=True) if not words]:
         warn_blank(f"node {node.node_id}, of document {node.ref_doc_id},")
     return nodes if all(said) else [node for node, words in zip(nodes, said, strict=True) if words]

@@ -8,7 +8,7 @@ from llama_index_twofold.cache import embed
 from llama_index_twofold.embedding import TwofoldEmbedding
 from llama_index_twofold.marks import is_marked, mark, tag_of
 from twofold import Document, InputError, ProviderError
-from twofold.adapters import check_text, extra, locate, run_in_thread, warn_blank
+from twofold.adapters import check_text, extra, is_blank, locate, run_in_thread, warn_blank
 
 with extra("llama-index"):
     from llama_index.core.node_parser import NodeParser, SentenceSplitter
@@ -61,8 +61,8 @@ class LateChunkingNodeParser(NodeParser):
 
     def _embed(self, given: dict[int, BaseNode], split: Sequence[Sequence[BaseNode]], progress: bool) -> list[BaseNode]:
         pairs = zip(given.items(), split, strict=True)
-        pages = [locate_nodes(place, document, nodes) for (place, document), nodes in pairs if nodes]
-        return _embed_pages(self.embed_model, pages, progress)
+        pages = [locate_nodes(place, document, nodes) for (place, document), nodes in pairs]
+        return _embed_pages(self.embed_model, [page for page in pages if page is not None], progress)
 
     def _postprocess_parsed_nodes(self, nodes: list[BaseNode], parent_doc_map: dict[str, Any]) -> list[BaseNode]:
         """`node_parser` has done it. Doing it again would bring the guessed offsets back."""
@@ -120,15 +120,18 @@ class Page(NamedTuple):
     text: Document
 
 
-def locate_nodes(place: int, document: BaseNode, nodes: Sequence[BaseNode]) -> Page:
+def locate_nodes(place: int, document: BaseNode, nodes: Sequence[BaseNode]) -> Page | None:
     """Find the nodes that a parser made of `document` in its text, and correct their offsets.
 
-    Nodes of several levels (from a hierarchical parser) are located level by level.
+    Nodes of several levels (from a hierarchical parser) are located level by level. Blank nodes are left out. Returns
+    None if there are no others.
 
     Raises:
-        InputError: a node that is blank, or is not a piece of the text in its order; `.index` is `place`.
+        InputError: a node that is not a piece of the text in its order; `.index` is `place`.
     """
-    text = content(document)
+    text, nodes = content(document), [node for node in nodes if not is_blank(content(node))]
+    if not nodes:
+        return None
     spans: dict[str, Span] = {}
     try:
         for level in _levels(nodes):
@@ -178,7 +181,7 @@ def _with_text(nodes: Sequence[BaseNode], name: str = "document") -> dict[int, B
     """
     given: dict[int, BaseNode] = {}
     for place, node in enumerate(nodes):
-        if not content(node).strip():
+        if is_blank(content(node)):
             warn_blank(f"{name} {place}, {node.node_id},")
             continue
         try:

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from twofold import InputError, SpaceMismatch
-from twofold.adapters import extra
+from twofold.adapters import extra, is_blank
 
 with extra("llama-index"):
     from llama_index.core.schema import MetadataMode
@@ -134,7 +134,7 @@ def proved(
 ) -> list[bool]:
     """Whether each vector is the embedder's: one of the texts beside it, embedded again, gives the vector."""
     embed = embedder.embed_documents if side == "document" else embedder.embed_queries
-    texts = list(dict.fromkeys(text for texts, _ in pairs for text in texts if text.strip()))
+    texts = list(dict.fromkeys(text for texts, _ in pairs for text in texts if not is_blank(text)))
     try:
         made = dict(zip(texts, embed(texts), strict=True))
     except InputError:  # such as a text over the model's length: embed the others

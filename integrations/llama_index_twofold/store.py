@@ -9,7 +9,7 @@ from llama_index_twofold.late import content, locate_nodes
 from llama_index_twofold.marks import Vector, marked_tag, proved, tag_of, texts_of, told
 from llama_index_twofold.rows import NodeStore, stamp, user_fields
 from twofold import InputError, SpaceMismatch, adapters
-from twofold.adapters import as_embedder, check_record, extra, read_record, run_in_thread, store_over
+from twofold.adapters import as_embedder, check_record, extra, is_blank, read_record, run_in_thread, store_over
 
 with extra("llama-index"):
     from llama_index.core.schema import BaseNode
@@ -143,10 +143,10 @@ async def aadd_documents(
 
 def _split(place: int, document: BaseNode, node_parser: NodeParser | None) -> tuple[Any, Any]:
     """The text of a document and its metadata, or the text with its spans and the metadata of each span."""
-    if node_parser is None or not content(document).strip():
+    if node_parser is None or is_blank(content(document)):
         return content(document), user_fields(document)
-    nodes = node_parser([document])
-    return locate_nodes(place, document, nodes).text, [user_fields(node) for node in nodes]
+    page = locate_nodes(place, document, node_parser([document]))
+    return ("", None) if page is None else (page.text, [user_fields(node) for node in page.nodes])
 
 
 def _ids(documents: Sequence[BaseNode | Given]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Chroma with a real model: the example, as it stands in `examples/chroma`."""
+"""Chroma with a real model: the example, as it stands in `examples/chroma`, and chunks without tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import runpy
 import sys
 from pathlib import Path
 
+import chromadb
+import numpy as np
 import pytest
+
+from chroma_twofold import add_documents, open_collection
+from support.tokenless import TOKENLESS
+from twofold import Embedder
+from twofold.adapters import is_blank
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "chroma" / "example.py"
 
@@ -26,3 +33,21 @@ def test_the_example_gives_the_right_answers(
         "skerryvore#2:",
     ]
     assert "refused: collection 'notes': the stored vectors are all-MiniLM-L6-v2-384d-" in told
+
+
+def test_a_chunk_without_a_token_does_not_stop_the_others(minilm: str, tmp_path: Path) -> None:
+    embedder = Embedder(minilm, dtype="float32")
+    collection = open_collection(chromadb.PersistentClient(tmp_path), "scripts", embedder)
+    cut = {name: [text[at : at + 4] for at in range(0, len(text), 4)] for name, text in TOKENLESS.items()}
+    cut = {name: [chunk for chunk in chunks if not is_blank(chunk)] for name, chunks in cut.items()}
+    written = add_documents(collection, ids=list(cut), documents=list(cut.values()))
+    assert written == [f"{name}#{number}" for name, chunks in cut.items() for number in range(len(chunks))]
+    for name, chunks in cut.items():
+        ids = [f"{name}#{number}" for number in range(len(chunks))]
+        found = collection.get(ids, include=["documents", "embeddings"])
+        rows = {
+            key: (text, row)
+            for key, text, row in zip(found["ids"], found["documents"], found["embeddings"], strict=True)
+        }
+        assert [rows[key][0] for key in ids] == chunks
+        np.testing.assert_allclose([rows[key][1] for key in ids], embedder.embed_chunks(chunks), atol=1e-5)

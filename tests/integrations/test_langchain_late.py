@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from langchain_core.documents import Document
 from langchain_core.stores import InMemoryByteStore
+from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_text_splitters import (
     CharacterTextSplitter,
     MarkdownHeaderTextSplitter,
@@ -20,10 +21,11 @@ from langchain_text_splitters import (
     TextSplitter,
 )
 
-from langchain_twofold import LateVectors, TwofoldEmbeddings, alate_chunk, cached, late_chunk
+from langchain_twofold import LateVectors, TwofoldEmbeddings, add_documents, alate_chunk, cached, late_chunk
+from support.tokenless import TOKENLESS
 from twofold import Document as Text
 from twofold import Embedder, InputError, ProviderError
-from twofold.adapters import DOCUMENT, END, START
+from twofold.adapters import DOCUMENT, END, START, is_blank
 from twofold.errors import BlankWarning
 
 ARTICLE = "Berlin is the capital of Germany.\n\nIts population is 3.8 million.\n\nThe city is one of sixteen states."
@@ -271,3 +273,33 @@ def test_async_gives_the_same(embeddings: TwofoldEmbeddings) -> None:
     assert asyncio.run(alate_chunk(documents, paragraphs(), embeddings)) == late_chunk(
         documents, paragraphs(), embeddings
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"late_window": 12, "late_overlap": 2}], ids=["one pass", "windows"])
+@pytest.mark.parametrize("name", TOKENLESS)
+def test_a_chunk_without_a_token_does_not_stop_the_others(minilm: str, name: str, options: dict[str, Any]) -> None:
+    real = TwofoldEmbeddings(minilm, dtype="float32", **options)
+    splitter = RecursiveCharacterTextSplitter(chunk_size=4, chunk_overlap=0)
+    documents = [Document("Fog comes in.", id="fog"), Document(TOKENLESS[name], id=name)]
+    chunks, vectors = late_chunk(documents, splitter, real)
+    assert [chunk.page_content for chunk in chunks] == [
+        piece.page_content for piece in splitter.split_documents(documents) if not is_blank(piece.page_content)
+    ]
+    wanted = [
+        Text.from_spans(text.page_content, spans([one for one in chunks if one.metadata[DOCUMENT] == text.id]))
+        for text in documents
+    ]
+    np.testing.assert_allclose(vectors, np.concatenate(real.embedder.embed_late(wanted)), atol=1e-5)
+    store = InMemoryVectorStore(real)
+    assert add_documents(store, chunks, vectors) == [chunk.id for chunk in chunks]
+    assert len(store.store) == len(chunks)
+
+
+def test_a_blank_chunk_is_left_out(embeddings: TwofoldEmbeddings) -> None:
+    text = "fog \u200b\u200b ships"
+    chunks, vectors = late_chunk([Document(text)], Splitter("fog ", "\u200b\u200b", " ships", "\n"), embeddings)
+    assert [chunk.page_content for chunk in chunks] == ["fog ", " ships"]
+    assert vectors == embeddings.embedder.embed_late([Text.from_spans(text, [(0, 4), (6, 12)])])[0].tolist()
+    for splitter in (Splitter(), Splitter("\u200b", "\ufeff")):
+        with pytest.warns(BlankWarning, match="document 0 is blank"):
+            assert late_chunk([Document("\u200b\ufeff")], splitter, embeddings) == ([], [])

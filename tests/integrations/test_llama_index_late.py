@@ -6,6 +6,8 @@ import pickle
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import chromadb
+import numpy as np
 import pytest
 from llama_index.core import SimpleDirectoryReader, VectorStoreIndex
 from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
@@ -16,24 +18,33 @@ from llama_index.core.node_parser import (
     HierarchicalNodeParser,
     JSONNodeParser,
     MarkdownNodeParser,
+    NodeParser,
     SentenceWindowNodeParser,
     TokenTextSplitter,
 )
+from llama_index.core.node_parser.node_utils import build_nodes_from_splits
 from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from llama_index.core.schema import Document, TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 
-from llama_index_twofold import LateChunking, LateChunkingNodeParser, TwofoldEmbedding
+from llama_index_twofold import (
+    LateChunking,
+    LateChunkingNodeParser,
+    TwofoldEmbedding,
+    add_documents,
+    open_collection,
+)
+from support.tokenless import TOKENLESS
 from support.waiting import settled
 from twofold import BlankWarning, InputError, ProviderUnavailable
 from twofold import Document as Text
+from twofold.adapters import is_blank
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from llama_index.core.node_parser import NodeParser
     from llama_index.core.schema import BaseNode
 
     from twofold.testing import Call
@@ -228,6 +239,43 @@ async def test_late_chunks_are_cached(embedding: TwofoldEmbedding) -> None:
 def test_no_documents_give_no_nodes(embedding: TwofoldEmbedding) -> None:
     assert parser(embedding)([]) == []
     assert not calls(embedding)
+
+
+@pytest.mark.parametrize("options", [{}, {"late_window": 12, "late_overlap": 2}], ids=["one pass", "windows"])
+@pytest.mark.parametrize("name", TOKENLESS)
+def test_a_node_without_a_token_does_not_stop_the_others(minilm: str, name: str, options: dict[str, Any]) -> None:
+    real, text = TwofoldEmbedding(minilm, dtype="float32", **options), TOKENLESS[name]
+    documents = [Document(text=LIMA, id_="lima"), Document(text=text, id_=name)]
+    nodes = parser(real, splitter(8)).get_nodes_from_documents(documents)
+    for document in documents:
+        own = [node for node in nodes if node.ref_doc_id == document.node_id]
+        plain = contents(splitter(8).get_nodes_from_documents([document]))
+        assert contents(own) == [content for content in plain if not is_blank(content)]
+        assert [document.text[start:end] for start, end in spans(own)] == contents(own)
+        wanted = real.embedder.embed_late([Text.from_spans(document.text, spans(own))])[0]
+        np.testing.assert_allclose([node.embedding for node in own], wanted, atol=1e-5)
+    found = VectorStoreIndex(nodes, embed_model=real).as_retriever(similarity_top_k=1).retrieve("capital of Peru")
+    assert found[0].node.ref_doc_id == "lima"
+    bare = [node for node in splitter(8).get_nodes_from_documents(documents) if not is_blank(node.get_content())]
+    for node, made in zip(bare, nodes, strict=True):
+        node.start_char_idx, node.end_char_idx = made.start_char_idx, made.end_char_idx
+    LateChunking(embed_model=real)(bare)
+    assert all(node.embedding is not None for node in bare)
+
+
+def test_a_blank_node_of_a_parser_is_left_out(embedding: TwofoldEmbedding, tmp_path: Path) -> None:
+    class Lines(NodeParser):
+        def _parse_nodes(self, nodes: Any, show_progress: bool = False, **kwargs: Any) -> Any:
+            return build_nodes_from_splits(nodes[0].text.split("\n"), nodes[0])
+
+    documents = [Document(text="fog\n\u200b\nships", id_="fog"), Document(text="\u200b", id_="nothing")]
+    with pytest.warns(BlankWarning, match="document 1, nothing, is blank"):
+        nodes = parser(embedding, Lines()).get_nodes_from_documents(documents)
+    assert contents(nodes) == ["fog", "ships"]
+    assert [node.embedding for node in nodes] == late(embedding, documents[0].text, nodes)
+    store = open_collection(chromadb.PersistentClient(tmp_path), "lines", embedding)
+    with pytest.warns(BlankWarning, match="document 1, 'nothing', is blank"):
+        assert add_documents(store, documents, node_parser=Lines()) == ["fog#0", "fog#1"]
 
 
 def test_what_is_public_is_pickled_and_seen_by_the_ingestion_cache(embedding: TwofoldEmbedding) -> None:

@@ -222,7 +222,7 @@ def test_errors_travel_as_they_are() -> None:
     vectors = FakeEmbedder().embed_documents(["one", "two"])
     sent: list[Answer] = [
         vectors,
-        InputError("text 3 is bad", index=3, spans=[1, 2]),
+        InputError("text 3 is bad", index=3),
         RequestRefused("no", status=422, request_id="r"),
         OutputError("NaN"),
     ]

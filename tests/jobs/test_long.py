@@ -1,4 +1,4 @@
-"""Documents that are cut into sections, and chunks in which no token begins."""
+"""Documents that are cut into sections."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from twofold import Document, InputError
+from twofold import Document
 from twofold.jobs import Counts, Item, index
-from twofold.jobs.chunking import join, sections, split
+from twofold.jobs.chunking import sections, split
 from twofold.stores.store import scan_rows
-from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from twofold.stores import Store
-    from twofold.vectors import FloatArray
+    from twofold.testing import FakeEmbedder
 
 TEXT = "\n\n".join(f"The keeper of lighthouse {number} counts ships. Fog comes in at nine." for number in range(60))
 
@@ -78,33 +75,3 @@ def test_a_long_document_that_was_left_in_the_middle_goes_on(embedder: FakeEmbed
     assert not {text for call in embedder.calls for text in call.texts} & set(done)
     assert (counts.updated, counts.rows) == (1, memory.count())
     assert memory.count() > there
-
-
-class Dropping(FakeEmbedder):
-    """A tokenizer that has no token for the letter x."""
-
-    def embed_late(self, documents: Iterable[Document], **options: Any) -> list[FloatArray]:
-        documents = list(documents)
-        for place, document in enumerate(documents):
-            lost = [n for n, (start, end) in enumerate(document.spans) if not document.text[start:end].strip("x \n")]
-            if lost and not document.is_whole:
-                raise InputError("no token of its own", index=place, spans=lost)
-        return super().embed_late(documents, **options)
-
-
-@pytest.mark.parametrize("text", ["x x x a b c x x d e x x", "x x x", TEXT + "\n\nx x x x x x\n\n" + TEXT])
-def test_chunks_without_a_token_of_their_own_join_their_neighbours(memory: Store, text: str) -> None:
-    embedder = Dropping()
-    counts = index(embedder, memory, [Item("a", "b c d"), Item("u", text)], chunk_tokens=2, late_chunking=True)
-    rows = [one.row for one in memory.get([row.id for row in memory.held(["u"])])]
-    assert counts.added == 2
-    assert {row.rows for row in rows} == {len(rows)}
-    assert " ".join(row.text for row in sorted(rows, key=lambda row: row.span)).split() == text.split()
-    assert index(embedder, memory, [Item("a", "b c d"), Item("u", text)], chunk_tokens=2, late_chunking=True).skipped
-
-
-def test_joined_chunks_go_to_the_one_before_or_to_the_first_that_stays() -> None:
-    document = Document.from_spans("ab cd ef gh", [(0, 2), (3, 5), (6, 8), (9, 11)])
-    assert join(document, [0, 2]).spans == ((0, 8), (9, 11))
-    assert join(document, [3]).spans == ((0, 2), (3, 5), (6, 11))
-    assert join(document, [0, 1, 2, 3]).is_whole

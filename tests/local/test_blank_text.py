@@ -1,5 +1,8 @@
 """A blank text of a host's own call, with a real model and with one whose sides differ by a prefix."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -17,3 +20,19 @@ def test_the_real_model_embeds_the_empty_text(minilm: str) -> None:
     query, document = embed_texts(sided, "query", [""]), embed_texts(sided, "document", [""])
     assert not np.allclose(query, document)
     np.testing.assert_allclose(document[0], embedder.embed_documents(["passage: "])[0], atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::twofold.BlankWarning")
+def test_a_model_without_special_tokens_embeds_a_full_stop_instead(minilm: str, tmp_path: Path) -> None:
+    for part in Path(minilm).iterdir():
+        (tmp_path / part.name).symlink_to(part)
+    file = tmp_path / "tokenizer.json"
+    tokenizer = {**json.loads(file.read_text()), "post_processor": None}
+    file.unlink()
+    file.write_text(json.dumps(tokenizer))
+    embedder = Embedder(tmp_path, dtype="float32")
+    stop, fog = embedder.embed_documents([".", "fog"])
+    assert embedder.count_tokens(["\u0301", "."]) == [0, 1]
+    np.testing.assert_allclose(embed_texts(embedder, "document", ["", "fog"]), [stop, fog], atol=1e-5)
+    np.testing.assert_allclose(embedder.embed_documents(["\u0301", "fog"]), [stop, fog], atol=1e-5)
+    np.testing.assert_allclose(embedder.embed_chunks(["\u0301", "\ufe0f"]), [stop, stop], atol=1e-5)

@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from support.checkpoints import INSTRUCTIONS, unigram, wordpiece
+from support.tokenless import TOKENLESS
 from twofold import Document, Embedder, InputError
 from twofold.documents import is_blank
 from twofold.local.tokenizer import Tokenizer
@@ -64,6 +65,18 @@ def pooled(sequences: list[TokenSequence]) -> dict[int, set[int]]:
     }
 
 
+def first_characters(tokenizer: Tokenizer, text: str, prefix: str) -> list[int]:
+    """Where each token of the text begins, without white space, by a plain loop."""
+    encoding = tokenizer._rust.encode(prefix + text)
+    found = [0]
+    for (first, last), special in zip(encoding.offsets, encoding.special_tokens_mask, strict=True):
+        start, end = max(first - len(prefix), 0), last - len(prefix)
+        if not special and end > 0:
+            dark = next((place for place in range(start, end) if not text[place].isspace()), start)
+            found.append(max(dark, found[-1]))
+    return found[1:]
+
+
 @settings(max_examples=150, deadline=None)
 @given(text=unicode_texts, cuts=st.lists(st.integers(0, 200), max_size=6), prefix=st.booleans())
 def test_consecutive_spans_share_out_every_token_once(
@@ -73,17 +86,39 @@ def test_consecutive_spans_share_out_every_token_once(
     spans = list(pairwise(edges))
     assume(not any(is_blank(text[slice(*span)]) for span in spans))
     task = PREFIX if prefix else Task(None)
-    try:
-        sequences = tokenizer.sequences([Document.from_spans(text, spans)], task, ROOMY)
-    except InputError as error:
-        assert "contains no token" in str(error)  # noqa: PT017 - the other outcome is checked below
-        return
-    (sequence,) = sequences
-    flat = np.concatenate([*sequence.rows])
-    assert sorted(flat.tolist()) == list(range(len(sequence.ids)))
+    (sequence,) = tokenizer.sequences([Document.from_spans(text, spans)], task, ROOMY)
     assert list(sequence.targets) == list(range(len(spans)))
-    places = [int(rows.min()) for rows in sequence.rows]
+    begins = first_characters(tokenizer, text, task.prefix)
+    own = [number for number, (start, end) in enumerate(spans) if any(start <= place < end for place in begins)]
+    if own:
+        flat = np.concatenate([sequence.rows[number] for number in own])
+        assert sorted(flat.tolist()) == list(range(len(sequence.ids)))
+    places = [int(sequence.rows[number].min()) for number in own]
     assert places == sorted(places)
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=unicode_texts, cuts=st.lists(st.integers(0, 200), min_size=2, max_size=9), prefix=st.booleans())
+def test_a_span_without_a_token_of_its_own_borrows_and_changes_no_other(
+    tokenizer: Tokenizer, text: str, cuts: list[int], prefix: bool
+) -> None:
+    edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    spans = [span for span in pairwise(edges) if not is_blank(text[slice(*span)])]
+    task = PREFIX if prefix else Task(None)
+    begins = first_characters(tokenizer, text, task.prefix)
+    own = [span for span in spans if any(span[0] <= place < span[1] for place in begins)]
+    assume(own)
+    (sequence,) = tokenizer.sequences([Document(text, tuple(spans))], task, ROOMY)
+    without = pooled(tokenizer.sequences([Document.from_spans(text, [*own, own[0]])], task, ROOMY))
+    wanted = dict(zip(own, (without[number] for number in range(len(own))), strict=True))
+    for (start, end), rows in zip(spans, sequence.rows, strict=True):
+        if (start, end) in wanted:
+            assert set(rows.tolist()) == wanted[start, end]
+        else:
+            offsets = tokenizer._rust.encode(task.prefix + text).offsets
+            covering = [row for row in rows if offsets[row][0] - len(task.prefix) < end and offsets[row][1] > start]
+            assert len(rows)
+            assert len(covering) == len(rows) or set(rows.tolist()) in wanted.values()
 
 
 @settings(max_examples=100, deadline=None)
@@ -94,12 +129,9 @@ def test_a_token_is_pooled_where_its_first_dark_character_lies(
     end = min(len(text), start + length)
     assume(start < end)
     assume(not is_blank(text[start:end]))
+    assume(any(start <= place < end for place in first_characters(tokenizer, text, "")))
     document = Document.from_spans(text, [(start, end), (0, len(text))])
-    try:
-        sequences = tokenizer.sequences([document], Task(None), ROOMY)
-    except InputError:
-        return
-    inside = pooled(sequences)[0]
+    inside = pooled(tokenizer.sequences([document], Task(None), ROOMY))[0]
     encoding = tokenizer._rust.encode(text)
     for index, (first, last) in enumerate(encoding.offsets):
         dark = [place for place in range(first, last) if not text[place].isspace()]
@@ -115,10 +147,7 @@ def test_a_token_is_pooled_where_its_first_dark_character_lies(
 @given(text=unicode_texts)
 def test_one_span_over_everything_pools_every_token(tokenizer: Tokenizer, text: str) -> None:
     twice = Document.from_spans(text, [(0, len(text)), (0, len(text))])
-    try:
-        (sequence,) = tokenizer.sequences([twice], PREFIX, ROOMY)
-    except InputError:
-        return
+    (sequence,) = tokenizer.sequences([twice], PREFIX, ROOMY)
     for rows in sequence.rows:
         assert rows.tolist() == list(range(len(sequence.ids)))
 
@@ -179,12 +208,66 @@ def test_overlapping_spans_and_gaps(embedder: Callable[..., Embedder]) -> None:
     np.testing.assert_allclose(again, got[[1, 0]], atol=1e-5)
 
 
-def test_a_span_without_a_token_is_named(minilm: str) -> None:
-    model = Embedder(minilm)  # for which "harbour" is one token
-    halves = Document.from_spans("harbour fog", [(0, 4), (4, 7), (7, 11)])
-    with pytest.raises(InputError, match=r"span 1 of document 1, \(4, 7\), contains no token: 'our'") as caught:
-        model.embed_late([Document.whole("fine"), halves])
-    assert caught.value.index == 1
+def test_a_span_inside_a_token_pools_that_token(minilm: str) -> None:
+    model = Embedder(minilm, dtype="float32", normalize=False)  # for which "harbour" is one token
+    halves, whole = Document.from_spans("harbour fog", [(0, 4), (4, 7), (7, 11)]), [(0, 7), (7, 11)]
+    made = model.embed_late([halves])[0]
+    np.testing.assert_allclose(
+        made[[0, 2]], model.embed_late([Document.from_spans("harbour fog", whole)])[0], atol=1e-5
+    )
+    assert np.abs(made[1] - made[0]).max() > 0.1  # the first also has the special token
+    fog = model.embed_late([Document.from_spans("fog harbour fog", [(0, 4), (4, 11), (8, 11), (11, 15)])])[0]
+    np.testing.assert_allclose(fog[2], fog[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "wanted"),
+    [
+        (["fog ", "\u0301", "sea"], [0, 0, 2]),  # the one before
+        (["\u0301", "\ufe0f", "fog ", "sea"], [2, 2, 2, 3]),  # or the next
+        (["fog ", "\u0301", "\ufe0f"], [0, 0, 0]),
+        (["\u0301", "\ufe0f"], [0, 0]),
+    ],
+)
+def test_a_span_without_a_token_gets_the_vector_of_its_neighbour(
+    minilm: str, chunks: list[str], wanted: list[int]
+) -> None:
+    model = Embedder(minilm, dtype="float32")
+    made = model.embed_chunks(chunks)
+    np.testing.assert_array_equal(made, made[wanted])
+    kept = sorted(set(wanted)) if "fog " in chunks else []
+    joined = ["".join(chunk for chunk, place in zip(chunks, wanted, strict=True) if place == each) for each in kept]
+    np.testing.assert_allclose(made[kept], model.embed_chunks(joined) if joined else made[:0], atol=1e-5)
+
+
+def test_a_document_without_a_token_is_like_the_empty_text(minilm: str) -> None:
+    model = Embedder(minilm, dtype="float32", document_instruction="passage: ")
+    empty = model.with_options(document_instruction="").embed_documents(["passage: "])
+    np.testing.assert_allclose(model.embed_documents(["\u0301\ufe0f"]), empty, atol=1e-5)
+    np.testing.assert_allclose(model.embed_chunks(["\u0301", "\ufe0f"]), empty[[0, 0]], atol=1e-5)
+
+
+def test_a_lone_span_without_a_token_pools_the_token_beside_it(minilm: str) -> None:
+    model = Embedder(minilm, dtype="float32")
+    for text, lone, beside in (("fog \u0301 sea", (4, 5), (0, 3)), ("\u0301 fog sea", (0, 1), (2, 5))):
+        made = model.embed_late([Document.from_spans(text, [lone]), Document.from_spans(text, [beside])])
+        np.testing.assert_allclose(made[0], made[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"late_window": 12, "late_overlap": 2}], ids=["one pass", "windows"])
+@pytest.mark.parametrize("name", TOKENLESS)
+def test_chunks_of_any_script_get_vectors_and_change_no_other(minilm: str, name: str, options: dict[str, Any]) -> None:
+    model, text = Embedder(minilm, dtype="float32", **options), TOKENLESS[name]
+    edges = [*range(0, len(text), 4), len(text)]
+    spans = [span for span in pairwise(edges) if not is_blank(text[slice(*span)])]
+    made = model.embed_late([Document.from_spans(text, spans)])[0]
+    np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
+    begins = first_characters(model.backend.tokenizer, text, "")  # type: ignore[attr-defined]
+    own = [number for number, (start, end) in enumerate(spans) if any(start <= place < end for place in begins)]
+    assert len(own) < len(spans)
+    if own:
+        alone = model.embed_late([Document.from_spans(text, [spans[number] for number in own])])[0]
+        np.testing.assert_allclose(made[own], alone, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["bert", "jina-v2", "jina-v3"])

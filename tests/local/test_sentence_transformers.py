@@ -23,6 +23,7 @@ from support.checkpoints import (
     write_json,
 )
 from twofold import DeviceError, Document, Embedder, InputError, ModelError
+from twofold.adapters import embed_texts
 from twofold.local.sentence_transformers import SentenceTransformersBackend
 
 if TYPE_CHECKING:
@@ -277,3 +278,17 @@ def test_a_pickled_module_is_never_opened(folders: dict[str, Path], tmp_path: Pa
     weights.rename(weights.with_name("pytorch_model.bin"))
     with pytest.raises(ModelError, match=r"only as a pickle \(pytorch_model\.bin\)"):
         Embedder(folder, device="cpu").embed_query("fog")
+
+
+@pytest.mark.filterwarnings("ignore::twofold.BlankWarning")
+def test_a_static_model_embeds_a_full_stop_instead(minilm: str, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(f"{minilm}/tokenizer.json")
+    SentenceTransformer(modules=[modules.StaticEmbedding(tokenizer, embedding_dim=16)]).save(str(tmp_path))
+    embedder = Embedder(tmp_path)
+    stop, fog = embedder.embed_documents([".", "fog"])
+    np.testing.assert_allclose(embed_texts(embedder, "document", ["", "fog"]), [stop, fog], atol=1e-5)
+    np.testing.assert_allclose(embedder.embed_documents(["\u0301", "fog"]), [stop, fog], atol=1e-5)

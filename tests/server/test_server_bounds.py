@@ -206,22 +206,6 @@ def test_no_text_is_in_a_log_a_metric_or_an_error(error: type[Exception], caplog
         assert "key-one" not in said
 
 
-def test_a_chunk_without_a_token_is_not_quoted() -> None:
-    embedder = FakeEmbedder()
-
-    class Spanless(FakeBackend):
-        def embed(self, documents: Any, *arguments: Any, **named: Any) -> Any:
-            if len(documents[0].spans) > 1:
-                raise InputError(f"span 1 of document 0 has no token of its own: '{SECRET}'", index=0, spans=[1])
-            return super().embed(documents, *arguments, **named)
-
-    embedder._backend = Spanless()
-    with serving(embedder) as url:
-        body = {"input": ["a", SECRET], "late_chunking": True}
-        answer = http.post(f"{url}/v1/embeddings", json=body)
-    assert answer.json()["detail"] == "chunk 1 contains no token: join it with its neighbour"
-
-
 def test_a_model_that_gives_nonsense_is_a_fault_of_the_server() -> None:
     embedder = FakeEmbedder()
     embedder._backend = Broken(OutputError)

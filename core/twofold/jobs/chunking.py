@@ -17,7 +17,7 @@ from twofold.stores.rows import digest_of, text_digest
 from twofold.stores.writing import cut_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from twofold.documents import Span
     from twofold.embedder import Embedder
@@ -124,23 +124,3 @@ def split(embedder: Embedder, text: str, chunk_tokens: int) -> tuple[Span, ...]:
 
     found = TextSplitter.from_callback(count, chunk_tokens).chunk_indices(text)
     return tuple((start, start + len(chunk)) for start, chunk in found if not is_blank(chunk))
-
-
-def join(document: Document, numbers: Sequence[int]) -> Document:
-    """Merge the spans with these `numbers` into the span before them, or into the next one.
-
-    Used for spans in which no token begins because one token covers their border. Merging them adds no tokens to the
-    neighbouring span.
-    """
-    lost = set(numbers)
-    spans: list[Span] = []
-    begin: int | None = None
-    for number, (start, end) in enumerate(document.spans):
-        if number not in lost:
-            spans.append((start if begin is None else begin, end))
-            begin = None
-        elif spans:
-            spans[-1] = spans[-1][0], end
-        elif begin is None:
-            begin = start
-    return Document(document.text, tuple(spans)) if spans else Document.whole(document.text)

@@ -10,7 +10,7 @@ import numpy as np
 
 from twofold.documents import Document, is_blank
 from twofold.errors import InputError
-from twofold.jobs.chunking import join, sections
+from twofold.jobs.chunking import sections
 from twofold.jobs.entries import entry_of, tokens_of
 from twofold.stores.rows import ROWS_AT_ONCE
 from twofold.stores.writing import embed_entries
@@ -85,12 +85,8 @@ class LongDocument:
                 there.
         """
         self._cut(stop)
-        while not self.stopped:
-            try:
-                yield from self._write(stop)
-            except _Joined:  # the rows written so far state too many rows: start again
-                continue
-            return
+        if not self.stopped:
+            yield from self._write(stop)
 
     def _cut(self, stop: Callable[[], bool] | None) -> None:
         """Find the chunks of all sections before embedding the first, because each row states their number."""
@@ -114,7 +110,7 @@ class LongDocument:
                     return
                 entry = replace(self._entry(section, spans[part]), first=first + part.start, rows_of_all=rows)
                 if not all(row.id in there for row in entry.rows()):
-                    yield self._write_part(section, entry)
+                    yield self._write_part(entry)
             first += len(spans)
 
     def _parts(self, count: int) -> Iterator[slice]:
@@ -129,18 +125,12 @@ class LongDocument:
         document = Document.from_spans(self.task.item.text[slice(*section)], spans.tolist())
         return replace(entry_of(self.task, self.cutting, document), offset=section[0])
 
-    def _write_part(self, section: tuple[int, int], entry: Entry) -> int:
+    def _write_part(self, entry: Entry) -> int:
         """Embed and write some rows and return their tokens."""
         tokens = tokens_of(self.embedder, [entry])
         self._spending.take(tokens)
         started = time.monotonic()
-        try:
-            vectors, failure = embed_entries(self._calls, [entry])
-        except InputError as error:
-            if not error.spans or not self.cutting.late or entry.document is None:
-                raise
-            self._cuts[section] = np.asarray(join(entry.document, error.spans).spans, np.int32)
-            raise _Joined from None
+        vectors, failure = embed_entries(self._calls, [entry])
         if failure is not None:
             raise failure
         rows = entry.rows()
@@ -149,7 +139,3 @@ class LongDocument:
         self._pace.learn(tokens, time.monotonic() - started)
         self.tokens += tokens
         return tokens
-
-
-class _Joined(Exception):
-    """Some chunks had no token and were joined to their neighbours, so the document now has fewer rows."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twofold.errors import InputError, RequestRefused
-from twofold.jobs.chunking import join
 from twofold.jobs.entries import entry_of, tokens_of
 from twofold.jobs.long import LongDocument, Pace, is_of_the_document
 from twofold.stores.rows import ROWS_AT_ONCE
@@ -179,9 +178,8 @@ class Writer:
                 if error.index is None:
                     raise
                 place = places[error.index]
-                if not self._joined(tasks[place], entries, error):
-                    del entries[place]
-                    self._put(tasks[place], str(error))
+                del entries[place]
+                self._put(tasks[place], str(error))
             except RequestRefused as error:
                 if not is_of_the_document(error) or not (error.partial or len(places) == 1):
                     raise
@@ -194,14 +192,6 @@ class Writer:
 
     def _put(self, task: Compared, reason: str) -> None:
         self._aside.put(task.place, task.item, reason)
-
-    def _joined(self, task: Compared, entries: dict[int, Entry], error: InputError) -> bool:
-        """If the error is about chunks without tokens, join these to their neighbours and return True."""
-        document = entries[task.place].document
-        if not error.spans or document is None or not self.cutting.late:
-            return False
-        entries[task.place] = entry_of(task, self.cutting, join(document, error.spans))
-        return True
 
 
 def _refiled(row: Row, task: Compared) -> Row:

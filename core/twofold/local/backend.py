@@ -129,7 +129,7 @@ class LocalBackend:
         """One vector per span, not normalised, (n_spans, dimensions).
 
         Raises:
-            InputError: a text is too long, a span has no token, or spans are given to a model that is not mean-pooled.
+            InputError: a text or a span is too long, or spans are given to a model that is not mean-pooled.
             DeviceError: a single sequence does not fit in the device's memory.
         """
         return self._embed(documents, task, dimensions, truncate, report, threading.Event())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers import Tokenizer
 
-from twofold.documents import too_long
+from twofold.documents import BLANK, too_long
 from twofold.errors import DeviceError, InputError, ModelError
 from twofold.extras import extra
 from twofold.local.device import choose_device
@@ -132,11 +132,13 @@ class SentenceTransformersBackend:
         counts = self._check(documents, task, truncate)
         rows = []
         for start in range(0, len(documents), DOCUMENTS_AT_ONCE):
-            texts = [task.prefix + document.text for document in documents[start : start + DOCUMENTS_AT_ONCE]]
+            some = slice(start, start + DOCUMENTS_AT_ONCE)
+            pairs = zip(documents[some], counts[some], strict=True)
+            texts = [task.prefix + (document.text if count else BLANK) for document, count in pairs]
             with self._lock:
                 rows.append(self.model.encode(texts, convert_to_numpy=True, show_progress_bar=False, prompt=""))
             if report is not None:
-                report(len(texts), sum(counts[start : start + DOCUMENTS_AT_ONCE]))
+                report(len(texts), sum(counts[some]))
         return np.concatenate(rows).astype(np.float32)
 
     async def aembed(

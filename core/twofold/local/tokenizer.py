@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tokenizers import BertWordPieceTokenizer
 from tokenizers import Tokenizer as Rust
 
+from twofold.documents import BLANK
 from twofold.errors import ModelError
 from twofold.local.files.card import BERT_VOCABULARY, tokenizer_file
 from twofold.local.files.weights import read_json
@@ -57,7 +58,7 @@ class Tokenizer:
         `first` is the index of the first document in the caller's list. The rows of the result start at 0.
 
         Raises:
-            InputError: a text exceeds the limit, or a span contains no token. It has the document's index.
+            InputError: a text exceeds the limit, or a span is longer than a window. It has the document's index.
         """
         texts = [task.prefix + document.text for document in documents]
         if all(document.is_whole for document in documents):
@@ -66,7 +67,8 @@ class Tokenizer:
             encodings = self._rust.encode_batch(texts)
         found: list[TokenSequence] = []
         target = 0
-        for index, (document, encoding) in enumerate(zip(documents, encodings, strict=True), first):
+        for index, (document, encoded) in enumerate(zip(documents, encodings, strict=True), first):
+            encoding = encoded if encoded.ids else self._rust.encode(task.prefix + BLANK)
             if document.is_whole:
                 found.append(whole_sequence(index, target, encoding, limits))
             else:

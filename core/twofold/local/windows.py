@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tokenizers import Encoding
 
-    from twofold.documents import Document
+    from twofold.documents import Document, Span
     from twofold.models import ModelCard
     from twofold.settings import Truncate
 
@@ -88,6 +88,21 @@ def _specials(encoding: Encoding) -> tuple[int, int]:
     return int(plain[0]), len(encoding.ids) - 1 - int(plain[-1])
 
 
+class Share(NamedTuple):
+    """The tokens that a span pools.
+
+    Attributes:
+        start, end: a range of the text's tokens.
+        lead: whether the leading special tokens and the instruction belong to it.
+        tail: whether the trailing special tokens belong to it.
+    """
+
+    start: int
+    end: int
+    lead: bool
+    tail: bool
+
+
 class SpansOverTokens:
     """The spans of one document over its tokens.
 
@@ -95,44 +110,62 @@ class SpansOverTokens:
     token belongs to each span that contains the token's first character other than white space. The leading special
     tokens and the instruction belong to the span that starts first, the trailing special tokens to the one that ends
     last.
+
+    A tokenizer may join or drop characters, so no token may begin in a span: a part of an emoji, a part of a Thai text
+    that is one unknown token, a lone accent. Such a span pools the token that covers it, or if there is none, the
+    tokens of its nearest neighbour. The other spans pool the same tokens as without it.
     """
 
     def __init__(self, index: int, document: Document, encoding: Encoding, prefix: int, limits: Limits) -> None:
         self.index, self.document, self.limits = index, document, limits
         self.ids = encoding.ids
         lead, tail = _specials(encoding)
-        keys = _first_characters(encoding, document.text, prefix)[lead : len(self.ids) - tail]
-        lead += int(np.searchsorted(keys, 0))  # the instruction's tokens have negative positions
-        self.lead, self.tail = lead, tail
-        self.keys = keys[keys >= 0]
-        self.first = min(start for start, _ in document.spans)
-        self.last = max(end for _, end in document.spans)
+        offsets = (np.asarray(encoding.offsets, np.int64).reshape(-1, 2) - prefix)[lead : len(self.ids) - tail]
+        keys = _first_characters(offsets, document.text)
+        instruction = int(np.searchsorted(keys, 0))  # its tokens have negative positions
+        self.lead, self.tail = lead + instruction, tail
+        self.keys, self.ends = keys[instruction:], offsets[instruction:, 1]
 
     def sequences(self, target: int) -> list[TokenSequence]:
         """The document as one sequence, or as windows. Span k produces row target + k."""
-        ranges = self._ranges()
+        shares = self._shares()
         if len(self.ids) <= self.limits.window:
-            return [self._sequence(0, len(self.keys), range(len(ranges)), ranges, target)]
+            return [self._sequence(0, len(self.keys), range(len(shares)), shares, target)]
         chosen: dict[tuple[int, int], list[int]] = {}
         windows = self._windows()
-        for number, tokens in enumerate(ranges):
-            chosen.setdefault(self._best(number, tokens, windows), []).append(number)
-        return [self._sequence(*window, numbers, ranges, target) for window, numbers in sorted(chosen.items())]
+        for number, share in enumerate(shares):
+            chosen.setdefault(self._best(number, share, windows), []).append(number)
+        return [self._sequence(*window, numbers, shares, target) for window, numbers in sorted(chosen.items())]
 
-    def _ranges(self) -> list[tuple[int, int]]:
-        """For each span its first token and the one after its last, counted from the text's first token."""
-        ranges = np.searchsorted(self.keys, np.asarray(self.document.spans))
-        empty = np.flatnonzero(ranges[:, 0] == ranges[:, 1]).tolist()
-        if empty:
-            span = self.document.spans[empty[0]]
-            text = self.document.text[slice(*span)]
-            raise InputError(
-                f"span {empty[0]} of document {self.index}, {span}, contains no token: {text[:40]!r}. "
-                "Join it with its neighbour",
-                index=self.index,
-                spans=empty,
-            )
-        return [(int(start), int(end)) for start, end in ranges]
+    def _shares(self) -> list[Share]:
+        spans = self.document.spans
+        ranges = np.searchsorted(self.keys, np.asarray(spans)).tolist()
+        own = [number for number, (start, end) in enumerate(ranges) if start < end]
+        first = min((spans[number][0] for number in own), default=None)
+        last = max((spans[number][1] for number in own), default=None)
+        shares = {
+            number: Share(ranges[number][0], ranges[number][1], spans[number][0] == first, spans[number][1] == last)
+            for number in own
+        }
+        edges = np.asarray([ranges[number] for number in own]).reshape(-1, 2)
+        for number, (place, end) in enumerate(ranges):
+            if place == end:
+                near = shares[own[_nearest(place, edges)]] if own else None
+                shares[number] = self._borrowed(spans[number], place, near)
+        return [shares[number] for number in range(len(spans))]
+
+    def _borrowed(self, span: Span, place: int, near: Share | None) -> Share:
+        """What a span pools in which no token begins. `place` is the number of tokens that begin before it.
+
+        `near` is the nearest neighbour's share. It is None if no token begins in any span: then the span pools a token
+        beside it and all special tokens, or in a text without tokens the special tokens alone, like the empty text.
+        """
+        if near is not None and not (place and self.ends[place - 1] > span[0]):
+            return near
+        start, end = 0, min(1, len(self.keys))
+        if place:  # more than one token if a tokenizer of bytes makes several of one character
+            start, end = int(np.searchsorted(self.keys, self.keys[place - 1])), place
+        return Share(start, end, lead=near is None, tail=near is None)
 
     @property
     def _room(self) -> int:
@@ -152,9 +185,9 @@ class SpansOverTokens:
         starts = [*range(0, count - room, step), count - room]
         return [(start, start + room) for start in starts]
 
-    def _best(self, number: int, tokens: tuple[int, int], windows: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    def _best(self, number: int, share: Share, windows: Sequence[tuple[int, int]]) -> tuple[int, int]:
         """The window with the most context on the span's weaker side, or a new one around it if none contains it."""
-        start, end = tokens
+        start, end = share.start, share.end
         count, room = len(self.keys), self._room
         if end - start > room:
             raise InputError(
@@ -175,30 +208,36 @@ class SpansOverTokens:
         return left, left + room
 
     def _sequence(
-        self, start: int, end: int, numbers: Sequence[int], ranges: Sequence[tuple[int, int]], target: int
+        self, start: int, end: int, numbers: Sequence[int], shares: Sequence[Share], target: int
     ) -> TokenSequence:
         """The tokens from `start` to `end` with instruction and special tokens, pooled for the spans `numbers`."""
         body = self.ids[self.lead + start : self.lead + end]
         ids = self.ids[: self.lead] + body + self.ids[len(self.ids) - self.tail :]
         rows = []
-        for number in numbers:
-            first, last = (place - start + self.lead for place in ranges[number])
-            own = [np.arange(first, last)]
-            if self.document.spans[number][0] == self.first:
+        for share in (shares[number] for number in numbers):
+            own = [np.arange(share.start, share.end) - start + self.lead]
+            if share.lead:
                 own.insert(0, np.arange(self.lead))
-            if self.document.spans[number][1] == self.last:
+            if share.tail:
                 own.append(np.arange(len(ids) - self.tail, len(ids)))
             rows.append(np.concatenate(own))
         return TokenSequence(self.index, ids, [target + number for number in numbers], rows)
 
 
-def _first_characters(encoding: Encoding, text: str, prefix: int) -> Indices:
+def _nearest(place: int, ranges: Indices) -> int:
+    """The number of the range of tokens that is nearest to `place`: of several, one before it, the shortest."""
+    starts, ends = ranges.T
+    far = 2 * np.maximum(np.maximum(starts - place, place - ends), 0) + (starts >= place)
+    near = np.flatnonzero(far == far.min())
+    return int(near[np.argmin((ends - starts)[near])])
+
+
+def _first_characters(offsets: Indices, text: str) -> Indices:
     """For each token the position in `text` of its first character that is not white space; -1 in the instruction.
 
     In some tokenizers a token's offsets include the space before it, so white space is skipped. A token of only white
     space keeps its position. The result never decreases, even if a normaliser moved offsets.
     """
-    offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2) - prefix
     dark = np.flatnonzero([not character.isspace() for character in text])
     following = np.append(dark, len(text))[np.searchsorted(dark, np.arange(len(text) + 1))]
     starts, ends = offsets[:, 0], offsets[:, 1]

@@ -32,9 +32,7 @@ def refusal_of(error: Exception) -> Refusal:
             found = error
         case Garbled():
             found = Refusal(400, "the body is not JSON", "garbled")
-        case InputError():
-            found = Refusal(422, _without_text(error), "invalid")
-        case Violation():
+        case InputError() | Violation():
             found = Refusal(422, str(error), "invalid")
         case ProviderError(status=429):
             found = Refusal(429, f"the provider of this model is busy: {error}", "provider", retry_after=5)
@@ -47,10 +45,3 @@ def refusal_of(error: Exception) -> Refusal:
         case _:
             found = Refusal(500, f"{type(error).__name__} inside the server", "fault")
     return found
-
-
-def _without_text(error: InputError) -> str:
-    """Return the error's message. The message about a span without a token quotes it, so it is replaced."""
-    if error.spans:
-        return f"chunk {error.spans[0]} contains no token: join it with its neighbour"
-    return str(error)

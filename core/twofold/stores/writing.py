@@ -199,7 +199,7 @@ def embed_entries(embedder: object, entries: Sequence[Entry]) -> tuple[dict[int,
         if error.index is None:
             raise
         place = units[error.index][0]
-        raise InputError(f"document {entries[place].id!r}: {error}", index=place, spans=error.spans) from None
+        raise InputError(f"document {entries[place].id!r}: {error}", index=place) from None
     except ProviderError as error:
         made, failure = error.partial, error
     found: dict[int, list[FloatArray]] = defaultdict(list)

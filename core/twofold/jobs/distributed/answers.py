@@ -86,7 +86,7 @@ def _alone(error: ProviderError, number: int) -> ProviderError:
 
 
 def _written(error: TwofoldError) -> str:
-    fields = {name: getattr(error, name, None) for name in ("index", "spans", "status", "request_id")}
+    fields = {name: getattr(error, name, None) for name in ("index", "status", "request_id")}
     return json.dumps({"error": type(error).__name__, "says": str(error), **fields})
 
 
@@ -94,7 +94,7 @@ def _read(written: str) -> TwofoldError:
     said = json.loads(written)
     kind: type[Any] = getattr(errors, said["error"], TwofoldError)
     if issubclass(kind, InputError):
-        return InputError(said["says"], index=said["index"], spans=said["spans"] or ())
+        return InputError(said["says"], index=said["index"])
     if issubclass(kind, ProviderError):
         refused: ProviderError = kind(said["says"], status=said["status"], request_id=said["request_id"])
         return refused
