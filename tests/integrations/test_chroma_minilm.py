@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import chromadb
 import numpy as np
@@ -44,7 +45,7 @@ def test_a_chunk_without_a_token_does_not_stop_the_others(minilm: str, tmp_path:
     assert written == [f"{name}#{number}" for name, chunks in cut.items() for number in range(len(chunks))]
     for name, chunks in cut.items():
         ids = [f"{name}#{number}" for number in range(len(chunks))]
-        found = collection.get(ids, include=["documents", "embeddings"])
+        found: Any = collection.get(ids, include=["documents", "embeddings"])
         rows = {
             key: (text, row)
             for key, text, row in zip(found["ids"], found["documents"], found["embeddings"], strict=True)

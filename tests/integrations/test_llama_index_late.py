@@ -253,12 +253,14 @@ def test_a_node_without_a_token_does_not_stop_the_others(minilm: str, name: str,
         assert contents(own) == [content for content in plain if not is_blank(content)]
         assert [document.text[start:end] for start, end in spans(own)] == contents(own)
         wanted = real.embedder.embed_late([Text.from_spans(document.text, spans(own))])[0]
-        np.testing.assert_allclose([node.embedding for node in own], wanted, atol=1e-5)
+        np.testing.assert_allclose(np.array([node.embedding for node in own]), wanted, atol=1e-5)
     found = VectorStoreIndex(nodes, embed_model=real).as_retriever(similarity_top_k=1).retrieve("capital of Peru")
     assert found[0].node.ref_doc_id == "lima"
-    bare = [node for node in splitter(8).get_nodes_from_documents(documents) if not is_blank(node.get_content())]
-    for node, made in zip(bare, nodes, strict=True):
-        node.start_char_idx, node.end_char_idx = made.start_char_idx, made.end_char_idx
+    bare: list[Any] = [
+        node for node in splitter(8).get_nodes_from_documents(documents) if not is_blank(node.get_content())
+    ]
+    for node, (start, end) in zip(bare, spans(nodes), strict=True):
+        node.start_char_idx, node.end_char_idx = start, end
     LateChunking(embed_model=real)(bare)
     assert all(node.embedding is not None for node in bare)
 

@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from twofold.cli.app import COMMANDS, Loaded, flags_of
+from twofold.cli.app import COMMANDS, LazyCommands, flags_of
 
 ROOT = Path(__file__).parents[2]
 LINES = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", " ").splitlines()
@@ -49,7 +49,7 @@ def test_what_it_sets_are_options_of_the_command_that_it_starts() -> None:
     (command,) = re.findall(r'"(\w+)"', of("CMD")[-1])
     assert command in COMMANDS
     set_there = dict(pair.split("=", 1) for line in of("ENV") for pair in line.split())
-    flags = flags_of(Loaded()[command])
+    flags = flags_of(LazyCommands()[command])
     assert {name.removeprefix("TWOFOLD_").lower() for name in set_there} <= set(flags)
     assert of("EXPOSE") == [set_there["TWOFOLD_PORT"]]
 
