@@ -131,7 +131,7 @@ def test_members_for_which_other_apis_have_another_name_in_other_dialects(post: 
 @pytest.mark.parametrize(
     ("member", "value", "said"),
     [
-        ("prompt", "Find: ", "prompt: this server cannot use a text of your own"),
+        ("prompt", "Find: ", "prompt: this server cannot use a free instruction"),
         ("truncation_direction", "left", "cuts only the end"),
         ("images", ["x"], "texts only"),
         ("output_dimension", "many", "Expected `int"),
