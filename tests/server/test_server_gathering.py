@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,10 +18,13 @@ from support.serving import serving
 from twofold import Document
 from twofold.models import BARE
 from twofold.server import Limits
+from twofold.server.gathering import Gatherer
+from twofold.server.metrics import Metrics
+from twofold.server.refusal import Refusal
 from twofold.server.turns import QueuedRequest, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 class Held:
@@ -249,3 +254,88 @@ def test_turns_give_clients_that_both_wait_the_same_number_of_tokens(costs: list
         for one, place in turns.take(budget):
             given[int(str(one.client))] += one.tokens[place]
     assert abs(given[0] - given[1]) <= 9 + budget
+
+
+# -- admission --------------------------------------------------------------------------------------------------------
+
+
+class Slow:
+    """A gatherer whose engine takes a thousand tokens a second, by its own measurement. It never starts."""
+
+    def __init__(self, *, batch_tokens: int = 16_384, queue_seconds: float = 10.0) -> None:
+        embedder = HeldEmbedder(batch_tokens=batch_tokens)
+        self.gatherer = Gatherer(embedder, Limits(queue_seconds=queue_seconds), Metrics(), "fake")
+        self.gatherer._pace = 1 / 1000
+        self.gatherer._thread = ThreadPoolExecutor(1)  # as of a local engine
+        self.waiting: list[asyncio.Task[Any]] = []
+
+    async def ask(self, client: str, tokens: int, *, urgent: bool = False) -> bool:
+        """Whether a request of one document is admitted."""
+        work = QueuedRequest(
+            documents=[Document.whole("a")],
+            tokens=[tokens],
+            task=BARE,
+            truncate="error",
+            dimensions=8,
+            kept=None,
+            client=client,
+            urgent=urgent,
+            done=asyncio.get_running_loop().create_future(),
+        )
+        task = asyncio.create_task(self.gatherer.rows_of(work))
+        await asyncio.sleep(0)
+        if task.done():
+            assert isinstance(task.exception(), Refusal)
+            return False
+        self.waiting.append(task)
+        return True
+
+    def batch(self) -> int:
+        """The tokens of the next batch."""
+        return sum(work.tokens[place] for work, place in self.gatherer._next_batch())
+
+    def close(self) -> None:
+        for task in self.waiting:
+            task.cancel()
+
+
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    found = Slow()
+    yield found
+    found.close()
+
+
+async def test_a_bound_in_seconds_holds_for_a_slow_engine(slow: Slow) -> None:
+    admitted = 0
+    while await slow.ask("one", 500):
+        admitted += 500
+    assert admitted == 10_000
+    assert slow.batch() <= 1000  # a query waits for at most one second of documents
+    assert await slow.ask("one", 500)
+
+
+async def test_a_full_queue_of_one_client_does_not_refuse_another(slow: Slow) -> None:
+    while await slow.ask("greedy", 500):
+        pass
+    assert [await slow.ask(f"small {number}", 400) for number in range(5)] == [True] * 5
+    assert not await slow.ask("greedy", 1)
+    first = sum(slow.batch() for _ in range(5))
+    assert first > 4 * 900
+    assert not any(owed for client, owed in slow.gatherer._owed.items() if str(client).startswith("small"))
+
+
+async def test_a_request_is_admitted_where_nothing_waits_however_long_it_takes(slow: Slow) -> None:
+    assert await slow.ask("one", 100_000)
+    assert not await slow.ask("one", 1)
+    assert await slow.ask("one", 5, urgent=True)  # documents do not count against a query of another kind
+    assert slow.batch() == 5
+    assert slow.batch() == 100_000
+    assert slow.gatherer._owed == {}
+
+
+async def test_a_batch_of_an_engine_that_is_very_slow_has_a_floor(slow: Slow) -> None:
+    slow.gatherer._pace = 1.0
+    for _ in range(4):
+        await slow.ask("one", 64)
+    assert slow.batch() == 256

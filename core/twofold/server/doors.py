@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from twofold.server.refusal import ClientGone, Refusal, refusal_of
 from twofold.wires.wire import Reply
@@ -36,13 +38,12 @@ NO_LIMIT = {
 
 
 class Door:
-    """An ASGI application for one route: reads a request in its dialect and answers with vectors.
+    """A route that embeds: reads a request in its dialect and answers with vectors.
 
     Args:
         service: the state that all routes share.
         wire: the dialect.
         route: the path, a label of the metrics.
-        side: the side of a request that does not name one.
         headers: headers of every answer.
         sides_needed: refuse a request without a side if the model has two sides.
     """
@@ -53,22 +54,25 @@ class Door:
         wire: Wire,
         route: str,
         *,
-        side: Side | None = None,
         headers: Mapping[str, str] | None = None,
         sides_needed: bool = False,
     ) -> None:
         self._service, self._wire, self._route = service, wire, route
-        self._side, self._sides_needed = side, sides_needed
+        self._sides_needed = sides_needed
         self._headers = [JSON, *((name.encode(), value.encode()) for name, value in (headers or {}).items())]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, unless its client disconnects first."""
+    async def answer(self, scope: Scope, receive: Receive, send: Send, side: Side | None, model: str) -> None:
+        """Answer one request, unless its client disconnects first. Its path set `side` and `model`.
+
+        The answer has the request's `x-request-id`, or a new one.
+        """
         metrics, started = self._service.metrics, time.perf_counter()
         metrics.inflight.inc()
+        request_id = _request_id(scope)
         try:
-            status, body, headers = await self._answer(scope, receive)
-            length = (b"content-length", str(len(body)).encode())
-            await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+            status, body, headers = await self._answer(scope, receive, side, model, request_id)
+            own = [(b"content-length", str(len(body)).encode()), (b"x-request-id", request_id.encode())]
+            await send({"type": "http.response.start", "status": status, "headers": [*headers, *own]})
             await send({"type": "http.response.body", "body": body})
             metrics.answered(self._route, status, time.perf_counter() - started)
         except ClientGone:
@@ -76,24 +80,38 @@ class Door:
         finally:
             metrics.inflight.dec()
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    async def _answer(
+        self, scope: Scope, receive: Receive, side: Side | None, model: str, request_id: str
+    ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
         try:
+            self._service.guard.check_host(scope)
             client = self._service.guard.client_of(scope)
             bodies = self._service.bodies
             with bodies.holding(bodies.check_size(scope)):
                 ask = self._wire.read_request(await bodies.read(scope, receive))
-                reply = await self._embed(ask, scope, receive, client)
-                return 200, self._wire.write_answer(reply, ask), self._headers
+                reply = await self._embed(ask, side, await self._find(model, ask.model), receive, client)
+                ignored = [(b"x-twofold-ignored", ", ".join(ask.ignored).encode())] if ask.ignored else []
+                return 200, self._wire.write_answer(reply, ask), [*self._headers, *ignored]
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - every error is answered in the client's dialect
-            return self._refused(error)
+            return self._refused(error, request_id)
 
-    async def _embed(self, ask: Ask, scope: Scope, receive: Receive, client: Hashable) -> Reply:
-        served = await self._service.find(ask.model or scope.get("path_params", {}).get("model", ""))
-        if self._sides_needed and ask.task is None and self._side is None and served.two_sided:
+    async def _find(self, model: str, named: str) -> Served:
+        """The model that the path names, or else the body. If both name one, they must agree.
+
+        Raises:
+            Refusal: the model is unknown, or the two differ.
+        """
+        served = await self._service.find(model or named)
+        if model and named and await self._service.find(named) is not served:
+            raise Refusal(422, f"the path names the model {model!r}, the body {named[:80]!r}: name only one", "model")
+        return served
+
+    async def _embed(self, ask: Ask, side: Side | None, served: Served, receive: Receive, client: Hashable) -> Reply:
+        if self._sides_needed and ask.task is None and side is None and served.two_sided:
             raise Refusal(422, SIDES, "side")
-        work = await served.work_of(ask, self._side, client, self._service.limits.texts)
+        work = await served.work_of(ask, side, client, self._service.limits.texts)
         vectors = await self._watched(served, work, ask, receive)
         return Reply(vectors, served.name, sum(work.tokens))
 
@@ -112,11 +130,11 @@ class Door:
             watching.cancel()
             served.hang_up(work)  # if this task itself was cancelled
 
-    def _refused(self, error: Exception) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    def _refused(self, error: Exception, request_id: str) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
         refusal = refusal_of(error)
         self._service.metrics.rejected.labels(refusal.reason).inc()
         if refusal.status >= 500:
-            LOG.error("%s: %s: %s", self._route, type(error).__name__, refusal.message)
+            LOG.error("%s %s: %s: %s", self._route, request_id, type(error).__name__, refusal.message)
         headers = list(self._headers)
         if refusal.retry_after is not None:
             headers.append((b"retry-after", str(refusal.retry_after).encode()))
@@ -126,6 +144,14 @@ class Door:
             headers.append((b"connection", b"close"))
         return refusal.status, self._wire.write_error(refusal.message, refusal.status), headers
 
+
+def _request_id(scope: Scope) -> str:
+    """The id that the client or a proxy sent, if it is short and printable, or a new one."""
+    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return sent.decode("ascii") if REQUEST_ID.fullmatch(sent) else uuid4().hex
+
+
+REQUEST_ID = re.compile(rb"[\w.:/+=-]{1,128}")
 
 CLOSING = (408, 413)
 """Statuses that are sent before the whole body is read; the connection cannot be used again."""

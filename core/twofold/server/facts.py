@@ -12,12 +12,8 @@ from starlette.responses import Response
 
 from twofold.cards import find_card
 from twofold.server import openapi, reference
-from twofold.server.refusal import Refusal
-from twofold.wires.openai import write_error
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from twofold.server.served import Served
     from twofold.server.service import Service
 
@@ -58,64 +54,52 @@ def _elsewhere(model: str, name: str) -> str | None:
 
 
 class Facts:
-    """Endpoints that do not embed. They answer quickly even when the engine is busy."""
+    """Answers that do not embed. They come quickly even when the engine is busy. `model` is a name, or empty."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def health(self, _: Request) -> Response:
+    async def health(self, _: str) -> Response:
         """The state of the server and of each model; 503 until all models are loaded."""
         service = self._service
         state = "ready" if service.ready else "failed" if service.failure else "loading"
         models = {served.name: "ready" if served.ready else "loading" for served in service.models}
         return as_json({"status": state, "models": models}, 200 if service.ready else 503)
 
-    async def live(self, _: Request) -> Response:
+    async def live(self, _: str) -> Response:
         return Response(status_code=204)
 
-    async def ready(self, _: Request) -> Response:
+    async def ready(self, _: str) -> Response:
         return Response(status_code=204 if self._service.ready else 503)
 
-    async def models(self, request: Request) -> Response:
-        """All models, or the one that the path names."""
-        try:
-            self._service.guard.client_of(request.scope)
-            name = request.path_params.get("name")
-            if name is not None:
-                return as_json(describe(await self._service.find(name)))
-            found = [await self._service.find(served.name) for served in self._service.models]
-        except Refusal as refusal:
-            body = write_error(refusal.message, refusal.status)
-            return Response(body, refusal.status, media_type="application/json")
+    async def models(self, model: str) -> Response:
+        """All models, or the one with this name."""
+        if model:
+            return as_json(describe(await self._service.find(model)))
+        found = [await self._service.find(served.name) for served in self._service.models]
         return as_json({"object": "list", "data": [describe(served) for served in found]})
 
-    async def metrics(self, request: Request) -> Response:
-        try:
-            self._service.guard.client_of(request.scope)
-        except Refusal as refusal:
-            return Response(refusal.message, refusal.status, media_type="text/plain")
+    async def metrics(self, _: str) -> Response:
         return Response(self._service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    async def meta(self, request: Request) -> Response:
+    async def meta(self, model: str) -> Response:
         """The model, as Weaviate shows it. Weaviate asks on every connection and waits at most two seconds."""
-        name = request.path_params.get("model", "")
-        served = next((one for one in self._service.models if name in one.names), self._service.models[0])
+        served = self._service.named(model)
         if not served.ready:
             return as_json({"model": {"model_name": served.name}, "state": "loading"})
         return as_json({"model": describe(served), "server": f"twofold {version('twofold')}"})
 
-    async def openapi(self, _: Request) -> Response:
+    async def openapi(self, _: str) -> Response:
         return as_json(openapi.document(self._service))
 
-    async def reference(self, _: Request) -> Response:
+    async def reference(self, _: str) -> Response:
         """The OpenAPI document as a page."""
         page = reference.page(openapi.document(self._service))
         return Response(page, media_type="text/html", headers={"content-security-policy": reference.POLICY})
 
-    async def info(self, request: Request) -> Response:
+    async def info(self, model: str) -> Response:
         """The model in the shape of text-embeddings-inference's `/info`, with the members that apply here."""
-        name = request.path_params.get("model", "")
-        served = next((one for one in self._service.models if name in one.names), self._service.models[0])
+        served = self._service.named(model)
         await served.loaded()
         embedder = served.embedder
         return as_json(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from twofold.server.refusal import ClientGone, Refusal
 from twofold.server.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from twofold.embedder import Embedder
     from twofold.server.limits import Limits
@@ -36,8 +37,10 @@ FRESH = 0.2
 """The weight of the newest batch in the measured pace."""
 BATCH_TOKENS = 16_384
 """Tokens in a batch if the engine has no `batch_tokens`, as hosted models do not."""
-LEAST_BATCHES = 4
-"""Batches that may always wait, however slow the engine is."""
+TURN_SECONDS = 1.0
+"""The longest batch of a local engine, so that a query waits about as long for the batch before it."""
+LEAST_TOKENS = 256
+"""The smallest limit of a batch: below it, the fixed cost of a batch counts more than its tokens."""
 
 
 class Gatherer:
@@ -49,6 +52,7 @@ class Gatherer:
         self._turns: dict[Kind, Turns] = {}
         self._more = asyncio.Event()
         self._waiting = {True: 0, False: 0}
+        self._owed: Counter[Hashable] = Counter()  # the tokens of each client that wait
         self._pace = FIRST_PACE
         self._urgent_batches = 0
         self._runners: list[asyncio.Task[None]] = []
@@ -66,37 +70,45 @@ class Gatherer:
         """
         tokens = sum(work.tokens)
         try:
-            self._admit(tokens, work.urgent)
+            self._admit(tokens, work)
         except Refusal:
             work.done.cancel()
             raise
         kind = (work.urgent, work.task, work.truncate, work.kept)
         self._turns.setdefault(kind, Turns()).add(work)
-        self._count(work.urgent, tokens)
+        self._count(work, tokens)
         self._more.set()
         return await work.done
 
     def hang_up(self, work: QueuedRequest) -> None:
         """Drop the part of `work` that the engine has not started, because its client disconnected."""
         if not work.done.done():
-            self._count(work.urgent, -work.fail(ClientGone()))
+            self._count(work, -work.fail(ClientGone()))
 
-    def _admit(self, tokens: int, urgent: bool) -> None:
-        """Refuse work that would wait too long. Queries go first, so only queries count against them.
+    def _admit(self, tokens: int, work: QueuedRequest) -> None:
+        """Refuse work that would wait too long. One batch may always wait.
+
+        Queries go first, so only queries count against them. Clients take turns, so that of the other clients only as
+        many tokens count as the client itself would have waiting.
 
         Raises:
             Refusal: the queue is full; `retry_after` says when there is room.
         """
-        ahead = self._waiting[True] + (0 if urgent else self._waiting[False])
-        least = LEAST_BATCHES * self._batch_tokens
-        if ahead and ahead + tokens > max(self._limits.queue_seconds / self._pace, least):
+        ahead = self._waiting[True] + (0 if work.urgent else self._waiting[False])
+        own = self._owed[work.client]
+        others = sum(min(owed, own + tokens) for client, owed in self._owed.items() if client != work.client)
+        ahead = min(ahead, own + others)
+        if ahead and ahead + tokens > max(self._limits.queue_seconds / self._pace, self._batch_tokens):
             wait = max(1, min(math.ceil(ahead * self._pace), 60))
             raise Refusal(
                 429, f"the queue is full: {ahead} tokens wait already; try again in {wait} s", "queue", retry_after=wait
             )
 
-    def _count(self, urgent: bool, tokens: int) -> None:
-        self._waiting[urgent] += tokens
+    def _count(self, work: QueuedRequest, tokens: int) -> None:
+        self._waiting[work.urgent] += tokens
+        self._owed[work.client] += tokens
+        if self._owed[work.client] <= 0:
+            del self._owed[work.client]
         self._meter.queue.set(self._waiting[True] + self._waiting[False])
 
     # -- computing ----------------------------------------------------------------------------------------------------
@@ -122,7 +134,9 @@ class Gatherer:
 
     @property
     def _batch_tokens(self) -> int:
-        return getattr(self._embedder.backend, "batch_tokens", None) or BATCH_TOKENS
+        """The most tokens in a batch: what the engine takes at once, and of a local one at most `TURN_SECONDS`."""
+        most: int = getattr(self._embedder.backend, "batch_tokens", None) or BATCH_TOKENS
+        return most if self._thread is None else min(most, max(LEAST_TOKENS, int(TURN_SECONDS / self._pace)))
 
     async def _run(self) -> None:
         began = 0.0
@@ -153,7 +167,11 @@ class Gatherer:
                 self._turns[kind] = turns  # behind the others
             if parts:
                 self._urgent_batches = self._urgent_batches + 1 if kind[0] else 0
-                self._count(kind[0], -sum(work.tokens[place] for work, place in parts))
+                for work, place in parts:
+                    self._count(work, -work.tokens[place])
+                now = time.perf_counter()
+                for work in {work for work, _ in parts if work.missing == len(work.documents)}:
+                    self._meter.wait_seconds.observe(now - work.arrived)
                 return parts
         return []
 
@@ -177,7 +195,7 @@ class Gatherer:
             if isinstance(error, InputError):
                 error.renumber([place for _, place in parts])
             work = next(iter(works))
-            self._count(work.urgent, -work.fail(error))
+            self._count(work, -work.fail(error))
             return
         for work in works:
             if not work.done.done():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 TOKENS = (16, 64, 256, 512, 1024, 2048, 8192, 32_768)
@@ -20,6 +20,7 @@ class ModelMeter:
     batch_tokens: Histogram
     batch_texts: Histogram
     batch_seconds: Histogram
+    wait_seconds: Histogram
 
     def batch(self, texts: int, tokens: int, seconds: float) -> None:
         self.tokens.inc(tokens)
@@ -33,6 +34,7 @@ class Metrics:
 
     def __init__(self) -> None:
         own = self._registry = CollectorRegistry()
+        ProcessCollector(registry=own)
         self.requests = Counter("twofold_requests", "Requests answered.", ("route", "code"), registry=own)
         self.seconds = Histogram(
             "twofold_request_duration_seconds",
@@ -51,6 +53,10 @@ class Metrics:
             "twofold_batch_duration_seconds", "Seconds of a batch in the engine.", SECONDS, own
         )
 
+        self._wait_seconds = _histogram(
+            "twofold_wait_duration_seconds", "Seconds from a request's arrival to its first batch.", SECONDS, own
+        )
+
     def of_model(self, model: str) -> ModelMeter:
         return ModelMeter(
             self._queue.labels(model),
@@ -58,6 +64,7 @@ class Metrics:
             self._batch_tokens.labels(model),
             self._batch_texts.labels(model),
             self._batch_seconds.labels(model),
+            self._wait_seconds.labels(model),
         )
 
     def answered(self, route: str, status: int, seconds: float) -> None:

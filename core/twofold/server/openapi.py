@@ -2,59 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from twofold.wires import cohere, jina, openai, tei, weaviate
+from twofold.server.routes import ROUTES
+from twofold.wires import cohere, cohere_v1, jina, ollama, openai, tei, weaviate
 
 if TYPE_CHECKING:
+    from twofold.server.routes import Route
     from twofold.server.service import Service
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A route: its path, its summary and the types of its bodies."""
+BODIES: dict[str, tuple[str, Any, Any, Any]] = {
+    "jina": ("Jina", jina.Received, openai.Sending, openai.Refused),
+    "cohere": ("Cohere", cohere.Received, cohere.Sending, cohere.Refused),
+    "cohere_v1": ("CohereV1", cohere_v1.Received, cohere_v1.Sending, cohere.Refused),
+    "tei": ("TEI", tei.Received, list[list[float]], tei.Refused),
+    "ollama": ("Ollama", ollama.Received, ollama.Sending, weaviate.Refused),
+    "weaviate": ("Weaviate", weaviate.Request, weaviate.Answer, weaviate.Refused),
+}
+"""Of each dialect, its name and the types of its request, its answer and its error."""
 
-    name: str
-    path: str
-    summary: str
-    request: Any
-    answer: Any
-    error: Any
-
-
-DOORS = (
-    Described(
-        "Jina",
-        "/v1/embeddings",
-        "Embeddings in the API of Jina and OpenAI. Without a task, no prefix or adapter is used; /query and /passage "
-        "before the path set the side.",
-        jina.Received,
-        openai.Sending,
-        openai.Refused,
-    ),
-    Described("Cohere", "/v2/embed", "Embeddings in Cohere's API.", cohere.Received, cohere.Sending, cohere.Refused),
-    Described(
-        "TEI",
-        "/embed",
-        "Embeddings in the API of text-embeddings-inference. Without a prompt_name, no prefix or adapter is used.",
-        tei.Received,
-        list[list[float]],
-        tei.Refused,
-    ),
-    Described(
-        "Weaviate",
-        "/vectors",
-        "Embeddings for Weaviate's text2vec-transformers. /query and /passage before the path set the side for "
-        "versions of Weaviate that do not send it.",
-        weaviate.Request,
-        weaviate.Answer,
-        weaviate.Refused,
-    ),
-)
 STATUSES = {
     "400": "The body is not JSON.",
     "401": "The key is missing or wrong.",
@@ -65,28 +35,23 @@ STATUSES = {
     "422": "The request is invalid. The message names the text, the limit and the way out.",
     "429": "The server is busy. Try again after the number of seconds in Retry-After.",
 }
-FACTS = {
-    "/v1/models": "The models with their tasks, dimensions and context lengths.",
-    "/health": "The state of the server and of each model; 503 until all models are loaded.",
-    "/.well-known/ready": "204 when all models are loaded, 503 before.",
-    "/.well-known/live": "204 while the process is running.",
-    "/meta": "The first model, in the format of Weaviate's inference containers.",
-    "/info": "The first model, in the format of text-embeddings-inference.",
-    "/metrics": "Metrics for Prometheus.",
-}
 
 
 def document(service: Service) -> dict[str, Any]:
     """The OpenAPI document of a service, as JSON-compatible values."""
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
-    for door in DOORS:
-        (request, answer, error), parts = _schemas(door)
-        schemas |= parts
-        paths[door.path] = {"post": _operation(door, request, answer, error)}
-    for path, summary in FACTS.items():
-        answers = {"200": {"description": "OK"}}
-        paths[path] = {"get": {"summary": summary, "operationId": path.strip("/"), "responses": answers}}
+    for route in ROUTES:
+        if route.dialect:
+            (request, answer, error), parts = _schemas(route.dialect)
+            schemas |= parts
+            operation = _operation(route, request, answer, error)
+        else:
+            answers = {"200": {"description": "OK"}}
+            operation = {"summary": route.summary, "operationId": route.paths[0].strip("/"), "responses": answers}
+        if service.guard and route.is_open:
+            operation["security"] = []
+        paths[route.paths[0]] = {route.method.lower(): operation}
     found: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Twofold", "version": version("twofold"), "description": ABOUT},
@@ -105,21 +70,20 @@ ABOUT = (
 )
 
 
-def _schemas(door: Described) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The schemas of a route's bodies, and the components they refer to, named after the dialect."""
-    whole, parts = msgspec.json.schema_components(
-        (door.request, door.answer, door.error), ref_template=f"#/components/schemas/{door.name}{{name}}"
-    )
-    return whole, {f"{door.name}{name}": schema for name, schema in parts.items()}
+def _schemas(dialect: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The schemas of a dialect's bodies, and the components they refer to, named after the dialect."""
+    name, *bodies = BODIES[dialect]
+    whole, parts = msgspec.json.schema_components(bodies, ref_template=f"#/components/schemas/{name}{{name}}")
+    return whole, {f"{name}{part}": schema for part, schema in parts.items()}
 
 
-def _operation(door: Described, request: Any, answer: Any, error: Any) -> dict[str, Any]:
+def _operation(route: Route, request: Any, answer: Any, error: Any) -> dict[str, Any]:
     def body(schema: Any) -> dict[str, Any]:
         return {"application/json": {"schema": schema}}
 
     return {
-        "summary": door.summary,
-        "operationId": f"embed_{door.name.lower()}",
+        "summary": route.summary,
+        "operationId": f"embed_{route.dialect}",
         "requestBody": {"required": True, "content": body(request)},
         "responses": {
             "200": {"description": "The vectors in the order of the texts.", "content": body(answer)},

@@ -6,11 +6,12 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from twofold.wires.openai import write_error
+
 if TYPE_CHECKING:
-    from starlette.responses import Response
     from starlette.types import Scope
 
 PLAYGROUND = files("twofold.server") / "playground"
@@ -35,8 +36,13 @@ class Pages(StaticFiles):
             response: Response = await super().get_response(path, scope)
         except HTTPException as error:
             missing = not (PLAYGROUND / "index.html").is_file()
-            words = "this installation has no playground" if missing else "page not found"
-            response = PlainTextResponse(words if error.status_code == 404 else error.detail, error.status_code)
+            words = (
+                "this installation has no playground"
+                if missing
+                else f"there is no page {path[:80]!r}; /docs lists the routes"
+            )
+            said = words if error.status_code == 404 else error.detail
+            response = Response(write_error(said, error.status_code), error.status_code, media_type="application/json")
         response.headers.update(HEADERS)
         return response
 

@@ -6,16 +6,18 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import threading
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from starlette.applications import Starlette
 
@@ -50,6 +52,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Process data, or close the connection if the headers grow too large."""
+        self._received = data
         if self.cycle is None or self.cycle.response_complete:
             self._head_bytes += len(data)
             if self._waiting is None:
@@ -58,12 +61,47 @@ class Connection(HttpToolsProtocol):
         if self._waiting is not None and self._head_bytes > HEAD_BYTES:
             self.transport.abort()
 
+    # A client may offer to upgrade the connection, as Java's does to HTTP/2. The parser then stops after the headers
+    # and does not read the body. We ignore the offer: a second parser gets the length of the body, and reads it.
+
+    _resuming = False
+
+    def on_message_begin(self) -> None:
+        if not self._resuming:
+            super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._resuming:
+            super().on_header(name, value)
+
+    def on_url(self, url: bytes) -> None:
+        if not self._resuming:
+            super().on_url(url)
+
     def on_headers_complete(self) -> None:
+        if self._resuming:
+            self._resuming = False
+            return
         self._stop_waiting()
         self._head_bytes = 0
         super().on_headers_complete()
         if self._ending:
             self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Read the rest of a request whose client offered an upgrade."""
+        offset = sys.exception().args[0]  # type: ignore[union-attr] # called while it is handled
+        framing = (b"content-length", b"transfer-encoding")
+        lines = [b"%b: %b\r\n" % (name, value) for name, value in self.headers if name in framing]
+        self.parser = httptools.HttpRequestParser(self)
+        self._resuming = True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(lines) + b"\r\n")
+        if rest := self._received[offset:]:
+            self.data_received(rest)
 
     def pause_writing(self) -> None:
         """Start the time limit: the client is not reading its answer."""
@@ -110,6 +148,9 @@ class Server(uvicorn.Server):
             yield
             return
         before = {one: signal.signal(one, self._asked_to_end) for one in (signal.SIGTERM, signal.SIGINT)}
+        if self.on_hangup is not None and hasattr(signal, "SIGHUP"):
+            call = self.on_hangup
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: call())
         try:
             yield
         finally:
@@ -120,9 +161,16 @@ class Server(uvicorn.Server):
         self.force_exit = self.should_exit
         self.should_exit = True
 
+    on_listening: Callable[[int], None] | None = None
+    """Called with the port once the server listens."""
+    on_hangup: Callable[[], None] | None = None
+    """Called at SIGHUP."""
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and keep duplicates of the listening sockets for `shutdown`."""
         await super().startup(sockets)
+        if self.started and self.on_listening is not None:
+            self.on_listening(self.servers[0].sockets[0].getsockname()[1])
         found = [one.fileno() for server in self.servers for one in server.sockets] if self.started else []
         self._listeners = [socket.socket(fileno=os.dup(number)) for number in found]
 
@@ -173,13 +221,22 @@ def make_server(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Serve
     return Server(config)
 
 
-def run(app: Starlette, host: str, port: int) -> None:
-    """Serve until a signal arrives.
+def run(
+    app: Starlette,
+    host: str,
+    port: int,
+    *,
+    on_listening: Callable[[int], None] | None = None,
+    on_hangup: Callable[[], None] | None = None,
+) -> None:
+    """Serve until a signal arrives. `on_listening` gets the port once clients can connect.
 
     Raises:
         TwofoldError: a model cannot be loaded.
     """
-    make_server(app, host, port).run()
+    server = make_server(app, host, port)
+    server.on_listening, server.on_hangup = on_listening, on_hangup
+    server.run()
     failure = app.state.service.failure
     if failure is not None:
         raise failure

@@ -30,9 +30,16 @@ class Service:
         InputError: there is no embedder, two embedders have the same name, or a key is invalid.
     """
 
-    def __init__(self, embedders: Embedders, api_keys: Iterable[str], limits: Limits | None) -> None:
+    def __init__(
+        self,
+        embedders: Embedders,
+        api_keys: Iterable[str],
+        limits: Limits | None,
+        origins: Iterable[str] = (),
+        hosts: Iterable[str] | None = None,
+    ) -> None:
         self.limits = limits or Limits()
-        self.guard, self.metrics = Guard(api_keys), Metrics()
+        self.guard, self.metrics = Guard(api_keys, origins, hosts), Metrics()
         self.bodies = Bodies(self.limits)
         self.models: list[Served] = []
         for name, embedder in _named(embedders):
@@ -57,11 +64,25 @@ class Service:
             await asyncio.gather(*(one.loaded() for one in self.models))
             served = self._called(name)
         if served is None:
-            known = ", ".join(one.name for one in self.models)
-            raise Refusal(404, f"there is no model {name[:80]!r} here; the models are: {known}", "model")
+            raise self._no_model(name)
         if not served.ready:
             await served.loaded()
         return served
+
+    def named(self, name: str) -> Served:
+        """The model with this name, loaded or not; the first one if the name is empty.
+
+        Raises:
+            Refusal: the model is unknown.
+        """
+        served = self._called(name) if name else self.models[0]
+        if served is None:
+            raise self._no_model(name)
+        return served
+
+    def _no_model(self, name: str) -> Refusal:
+        known = ", ".join(one.name for one in self.models)
+        return Refusal(404, f"there is no model {name[:80]!r} here; the models are: {known}", "model")
 
     def _called(self, name: str) -> Served | None:
         """Find a model by its served name, or else by its checkpoint's name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
@@ -34,6 +35,7 @@ class QueuedRequest:
         kept: the side whose finished vectors the embedder's cache may hold; None if the cache does not apply.
         client: identifies the client, for fair turns.
         urgent: whether it is a query; queries go before documents.
+        arrived: when it was made, by `time.perf_counter`.
         done: resolves to the rows of every document.
     """
 
@@ -50,6 +52,7 @@ class QueuedRequest:
     left: deque[int] = field(init=False)
     missing: int = field(init=False)
     given: int = field(init=False, default=0)
+    arrived: float = field(init=False, default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
         """Sort by length: documents of similar length make the best batches."""

@@ -1,4 +1,4 @@
-"""Cohere's embedding API, `POST /v2/embed`."""
+"""Cohere's embedding API, `POST /v2/embed`. The server reads version 1 with it, too: see `cohere_v1`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from twofold.wires.jina import read_truncate
-from twofold.wires.reading import Sent, count_of, decode, stack
+from twofold.wires.reading import Sent, count_of, decode, decode_request, stack
 from twofold.wires.wire import Ask, Reply, Violation
 from twofold.wires.writing import known_encodings, rows_as
 
@@ -30,10 +30,22 @@ class Answer(msgspec.Struct):
     meta: Any = None
 
 
+class Content(msgspec.Struct):
+    """A part of an input. Only texts can be embedded."""
+
+    type: str
+    text: str | None = None
+
+
+class Input(msgspec.Struct):
+    content: list[Content]
+
+
 class Received(msgspec.Struct):
     """A request's body, as the server reads it. Other members are ignored."""
 
-    texts: Annotated[list[str], Meta(description="The texts.")]
+    texts: Annotated[list[str] | None, Meta(description="The texts.")] = None
+    inputs: Annotated[list[Input] | None, Meta(description="The texts as lists of parts, in place of texts.")] = None
     model: Annotated[str, Meta(description="The model's name; the server's first model if it is missing.")] = ""
     input_type: Annotated[str | None, Meta(description="search_query, search_document, or a task of the model.")] = None
     embedding_types: Annotated[
@@ -88,23 +100,39 @@ def read_request(body: bytes) -> Ask:
     Raises:
         Garbled, Violation: see `decode`; an encoding is unknown.
     """
-    asked = decode(body, Received)
+    asked, ignored = decode_request(body, Received)
     encoding, *others = known_encodings(asked.embedding_types or (), "embedding_types")
     return Ask(
         model=asked.model,
-        texts=tuple(asked.texts),
+        texts=_texts(asked),
         task=asked.input_type,
         dimensions=asked.output_dimension,
         truncate=None if asked.truncate is None else read_truncate(asked.truncate),
         encoding=encoding,
         others=tuple(others),
+        ignored=ignored,
     )
+
+
+def _texts(asked: Received) -> tuple[str, ...]:
+    if (asked.texts is None) == (asked.inputs is None):
+        raise Violation("a request needs either texts or inputs")
+    if asked.inputs is None:
+        return tuple(asked.texts or ())
+    for place, each in enumerate(asked.inputs):
+        if any(part.type != "text" or part.text is None for part in each.content):
+            raise Violation(f"input {place} has a part that is not a text: this server embeds texts only")
+    return tuple("".join(part.text or "" for part in each.content) for each in asked.inputs)
 
 
 def write_answer(reply: Reply, ask: Ask) -> bytes:
     forms = {encoding: rows_as(reply.vectors, encoding) for encoding in (ask.encoding, *ask.others)}
-    meta = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": reply.tokens or 0}}
-    return msgspec.json.encode(Sending(str(uuid4()), forms, ask.texts, meta))
+    return msgspec.json.encode(Sending(str(uuid4()), forms, ask.texts, meta_of(reply, "2")))
+
+
+def meta_of(reply: Reply, api: str) -> dict[str, Any]:
+    """The member `meta` of an answer, for a version of the API."""
+    return {"api_version": {"version": api}, "billed_units": {"input_tokens": reply.tokens or 0}}
 
 
 def write_error(message: str, status: int) -> bytes:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from twofold.wires.openai import read_answer, write_answer, write_error
-from twofold.wires.reading import decode
+from twofold.wires.reading import decode_request
 from twofold.wires.wire import Ask, Violation
 from twofold.wires.writing import known_encodings
 
@@ -88,7 +88,7 @@ def read_request(body: bytes) -> Ask:
     Raises:
         Garbled, Violation: see `decode`; the encoding is unknown, or there are several.
     """
-    asked = decode(body, Received)
+    asked, ignored = decode_request(body, Received)
     forms = asked.embedding_type or asked.encoding_format or asked.encoding_type or ()
     encodings = known_encodings((forms,) if isinstance(forms, str) else forms, "embedding_type", FORMS)
     if len(encodings) > 1:
@@ -103,6 +103,7 @@ def read_request(body: bytes) -> Ask:
         normalize=asked.normalized,
         truncate=asked.truncate if not isinstance(asked.truncate, str) else read_truncate(asked.truncate),
         encoding=encodings[0],
+        ignored=ignored,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 Sent: TypeAlias = bytes | list[float]
 """One vector in an answer's JSON: decoded base64, or a list of numbers."""
 
@@ -35,6 +37,63 @@ def decode(body: bytes, kind: type[T]) -> T:
         raise Violation(str(error)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise Garbled from None
+
+
+SYNONYMS = {
+    **dict.fromkeys(("dimension", "output_dimension", "truncate_dim", "output_dimensionality"), ("dimensions",)),
+    **dict.fromkeys(("dimensions",), ("output_dimension",)),
+    **dict.fromkeys(("normalize", "normalize_embeddings"), ("normalized", "normalize")),
+    **dict.fromkeys(("normalized",), ("normalize",)),
+    **dict.fromkeys(
+        ("output_dtype", "encoding_format", "embedding_type", "encoding_type"), ("embedding_type", "embedding_types")
+    ),
+    **dict.fromkeys(("embedding_types",), ("embedding_type",)),
+    **dict.fromkeys(("task", "input_type", "prompt_name", "task_type"), ("task", "input_type", "prompt_name")),
+    **dict.fromkeys(("input", "inputs", "texts"), ("input", "inputs", "texts")),
+    **dict.fromkeys(("truncation",), ("truncate",)),
+}
+"""Members of other APIs, and the names that a dialect may have for them, the first that it has counts."""
+
+CHANGING = {
+    "prompt": "this server cannot use a free instruction: name a task of the model instead",
+    "instruction": "this server cannot use a free instruction: name a task of the model instead",
+    "images": "this server embeds texts only",
+}
+"""Members that change the vectors, but cannot be obeyed."""
+
+
+def decode_request(body: bytes, kind: type[S]) -> tuple[S, tuple[str, ...]]:
+    """A request's JSON as `kind`, and the members that are ignored.
+
+    Members under the names of other APIs are obeyed.
+
+    Raises:
+        Garbled, Violation: see `decode`; a member changes the vectors, but cannot be obeyed.
+    """
+    members = decode(body, dict[str, msgspec.Raw])
+    known = {field.encode_name for field in msgspec.structs.fields(kind)}
+    unknown = members.keys() - known
+    if not unknown:
+        return decode(body, kind), ()
+    ignored = []
+    for name in sorted(unknown):
+        value = bytes(members.pop(name))
+        if value == b"null":
+            continue
+        place = next((one for one in SYNONYMS.get(name, ()) if one in known), None)
+        if place is not None and place not in members:
+            members[place] = msgspec.Raw(value)
+        elif name in CHANGING and value != b'""':
+            raise Violation(f"{name}: {CHANGING[name]}")
+        elif name == "truncation_direction" and value.lower() != b'"right"':
+            raise Violation("truncation_direction: this server cuts only the end of a text ('Right')")
+        elif name != "truncation_direction":
+            ignored.append(name)
+    return decode(msgspec.json.encode(members), kind), tuple(name for name in ignored if _SHOWN.fullmatch(name))
+
+
+_SHOWN = re.compile(r"[\w.-]{1,64}", re.ASCII)
+"""Names that a header can carry."""
 
 
 def stack(rows: Sequence[Sent], count: int, encoding: str) -> FloatArray:

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from twofold.wires.reading import decode, stack
+from twofold.wires.reading import decode, decode_request, stack
 from twofold.wires.wire import Ask, Reply
 from twofold.wires.writing import rows_as
 
@@ -55,7 +55,7 @@ def read_request(body: bytes) -> Ask:
     Raises:
         Garbled, Violation: see `decode`.
     """
-    asked = decode(body, Received)
+    asked, ignored = decode_request(body, Received)
     return Ask(
         model="",
         texts=(asked.inputs,) if isinstance(asked.inputs, str) else tuple(asked.inputs),
@@ -63,6 +63,7 @@ def read_request(body: bytes) -> Ask:
         dimensions=asked.dimensions,
         normalize=asked.normalize,
         truncate=asked.truncate,
+        ignored=ignored,
     )
 
 

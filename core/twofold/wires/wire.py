@@ -34,6 +34,8 @@ class Ask:
         truncate: whether the end of a text that is too long may be cut.
         encoding: the encoding of the vectors in the answer, one of `ENCODINGS`.
         others: more encodings of the same vectors in the answer, if the dialect supports several.
+        plain: whether the answer is a list of vectors without the name of their encoding, if the dialect has both.
+        ignored: the members of a request's body that the server does not know.
     """
 
     model: str
@@ -45,6 +47,8 @@ class Ask:
     truncate: bool | None = None
     encoding: str = "float"
     others: tuple[str, ...] = ()
+    plain: bool = False
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
