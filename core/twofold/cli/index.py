@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -30,7 +31,7 @@ from twofold.errors import InputError
 from twofold.jobs import Reading
 
 if TYPE_CHECKING:
-    from twofold.jobs import Corpus, DryRun, Store, Verified
+    from twofold.jobs import Corpus, DryRun, Verified
     from twofold.jobs.distributed import Engine
 
 
@@ -78,8 +79,6 @@ def index(
         corpus = jobs.read_corpus(paths, reading)  # options are checked before anything is created
         cutting = jobs.Cutting(chunk_tokens, late_chunking)
         cutting.check(embedder)
-        shared: dict[str, Any] = {"chunk_tokens": chunk_tokens, "late_chunking": late_chunking}
-        shared |= {"force": force, "take_over": take_over}
         limit = budget_of(budget, budget_tokens, ahead=False)
         if batch:
             batching.check(embedder, late_chunking=late_chunking)
@@ -87,19 +86,42 @@ def index(
                 raise InputError("--batch submits all texts to the provider, so --engine has no effect: omit it")
         spending = jobs.Spending(embedder, limit, batch=batch)
         if dry_run or spending.limit < inf:  # before the store is created, which embeds a few words
-            found = _dry_run(embedder, store, collection, corpus, shared)
+            with closing(jobs.connect_store(store, collection)) as existing:
+                found = jobs.dry_run(
+                    embedder,
+                    existing if existing.find() else None,
+                    corpus,
+                    chunk_tokens=chunk_tokens,
+                    late_chunking=late_chunking,
+                    force=force,
+                    take_over=take_over,
+                )
             if dry_run:
                 _tell_dry_run(found, corpus, as_json=as_json)
             spending.check(found.tokens)
             if dry_run:
                 return
-        own: dict[str, Any] = {"on_error": on_error, "dead_letters": dead_letters, "prune": prune, "budget": limit}
-        own["engine"] = made_engine(engine, address, at_once)
+        chosen_engine = made_engine(engine, address, at_once)
         with jobs.open_store(store, collection, embedder) as opened:
             if batch:
                 texts = jobs.texts_to_embed(embedder, opened, corpus, chunk_tokens=chunk_tokens, force=force)
                 batching.leave_with_provider(embedder, texts, stop)
-            counts = jobs.index(embedder, opened, corpus, **shared, **own, progress=True, stop=stop)
+            counts = jobs.index(
+                embedder,
+                opened,
+                corpus,
+                chunk_tokens=chunk_tokens,
+                late_chunking=late_chunking,
+                force=force,
+                take_over=take_over,
+                on_error=on_error,
+                dead_letters=dead_letters,
+                prune=prune,
+                budget=limit,
+                engine=chosen_engine,
+                progress=True,
+                stop=stop,
+            )
             verified = jobs.verify(embedder, opened) if verify and not counts.stopped else None
     _tell(counts, corpus, verified, as_json=as_json)
     if counts.stopped:
@@ -157,15 +179,6 @@ def _tell(counts: jobs.Counts, corpus: Corpus, verified: Verified | None, *, as_
 def _tell_verified(found: Verified) -> None:
     line(f"{found.documents:,} documents, {found.rows:,} rows; {found.sampled:,} documents were checked")
     tell_faults(found)
-
-
-def _dry_run(embedder: Embedder, address: str, name: str, corpus: Corpus, options: dict[str, Any]) -> DryRun:
-    """What a run would do to the collection, which need not exist."""
-    opened: Store = jobs.connect_store(address, name)
-    try:
-        return jobs.dry_run(embedder, opened if opened.find() else None, corpus, **options)
-    finally:
-        opened.close()
 
 
 def _tell_dry_run(found: DryRun, corpus: Corpus, *, as_json: bool) -> None:

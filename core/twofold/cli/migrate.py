@@ -121,8 +121,14 @@ def migrate(
         if step == "plan":
             tell_plan(migration.plan(**chosen, trial=not no_trial), as_json=as_json)
         elif step == "apply":
-            own: dict[str, Any] = {"on_error": on_error or "stop", "dead_letters": dead_letters, "discard": discard}
-            carried = migration.apply(budget=limit, **own, progress=True, stop=stop)
+            carried = migration.apply(
+                budget=limit,
+                on_error=on_error or "stop",
+                dead_letters=dead_letters,
+                discard=discard,
+                progress=True,
+                stop=stop,
+            )
             tell_carried(carried, as_json=as_json)
         elif step == "verify":
             _verify(migration, questions, {**chosen, "behind": behind or 0}, as_json=as_json)

@@ -62,25 +62,23 @@ class Collection:
     """One of the two collections of a migration."""
 
     def __init__(self, store: Movable) -> None:
-        """Take the store of a collection, found or not."""
         self.store = store
         self.rows: Store = store
 
     @property
     def name(self) -> str:
-        """Its own name."""
         return self.store.name
 
     def find(self) -> bool:
-        """Whether it is there."""
+        """Whether it exists."""
         return self.store.find()
 
     def beside(self, name: str) -> Collection:
-        """Another collection of the same place."""
+        """Another collection in the same store."""
         return Collection(self.store.beside(name))
 
     def pages(self) -> Iterator[Sequence[Held]]:
-        """Every row, page by page; those that are written meanwhile may be there or not."""
+        """Every row, page by page. Rows that are written meanwhile may be missing."""
         cursor: Any = None
         while True:
             rows, cursor = self.rows.page(cursor, PAGE)
@@ -94,55 +92,45 @@ class Collection:
         return {one.row.id: one for one in self.store.originals(ids, vectors=vectors)} if ids else {}
 
     def put(self, rows: Sequence[Original], vectors: Sequence[FloatArray]) -> None:
-        """See `Movable.put`."""
         if rows:
             self.store.put(rows, vectors)
 
     def delete(self, ids: Sequence[str]) -> None:
-        """See `Movable.take_out`."""
         if ids:
             self.store.take_out(ids)
 
     def held(self, documents: Sequence[str]) -> Sequence[Held]:
-        """See `Store.held`."""
         return self.rows.held(documents) if documents else ()
 
     def nearest(self, vector: FloatArray, limit: int, which: int = 0) -> Sequence[tuple[str, float]]:
-        """See `Movable.nearest`."""
         return self.store.nearest(vector, limit, which)
 
     def make_like(self, source: Collection, record: str, embedder: Embedder, note: Note) -> None:
-        """See `Movable.make_like`."""
         self.store.make_like(source.store, record, embedder, {MIGRATION: note.to_json()})
 
     def match(self, source: Collection) -> None:
-        """See `Movable.match`."""
         self.store.match(source.store)
 
     def marks(self) -> Mapping[str, str]:
-        """See `Movable.marks`."""
         return self.store.marks()
 
     def note(self) -> Note | None:
-        """What a migration has kept here."""
+        """The migration's state, if this is its target."""
         return Note.read(self.marks())
 
     def keep(self, note: Note) -> None:
-        """Keep a note."""
+        """Store the migration's state here."""
         self.store.mark({MIGRATION: note.to_json()})
 
     def set_moved(self, mark: str | None) -> None:
-        """Close it, say where it has moved, or, by None, open it again."""
+        """Close the collection, or mark where it has moved; None opens it again."""
         self.store.mark({MOVED: mark})
 
     def repoint(self, name: str, to: str) -> None:
-        """See `Movable.repoint`."""
         self.store.repoint(name, to)
 
     def take_over(self, name: str) -> None:
-        """See `Movable.take_over`."""
         self.store.take_over(name)
 
     def drop(self) -> None:
-        """Remove it."""
         self.store.drop()

@@ -147,8 +147,15 @@ class Migration:
         """
         spending = Spending(self.embedder, budget)
         with SettingAside(on_error, dead_letters) as aside:
-            own: dict[str, Any] = {"late": self.late_chunking, "skip": aside.skips, "discard": discard}
-            both = prepared(self._ends(), self.name, self.embedder, self.old, **own)
+            both = prepared(
+                self._ends(),
+                self.name,
+                self.embedder,
+                self.old,
+                late=self.late_chunking,
+                skip=aside.skips,
+                discard=discard,
+            )
             with reporting(both.source.rows.count(), "migrating", shown=progress) as report:
                 return self._carrier(both, aside, spending=spending, report=report, stop=stop).carry()
 
@@ -220,8 +227,16 @@ class Migration:
             back = None
             if carry and both.serves():
                 made = maker(both.source, both.target, self.old)
-                own: dict[str, Any] = {"late": both.note.late, "aside": aside, "removing": not both.note.skip}
-                back = Carrier(both.target, both.source, made, spending=Spending(made, budget), stop=stop, **own)
+                back = Carrier(
+                    both.target,
+                    both.source,
+                    made,
+                    late=both.note.late,
+                    aside=aside,
+                    spending=Spending(made, budget),
+                    stop=stop,
+                    removing=not both.note.skip,
+                )
             return roll_back(both, back)
 
     def prune(self) -> str:
