@@ -16,16 +16,15 @@ from twofold.offsets import cut, locate
 from twofold.progress import reporting
 from twofold.settings import Options, options
 from twofold.space import mismatch_message
-from twofold.stores.checks import Checked, Given, check_documents, check_ids, check_lengths, check_metadata, warn_blank
-from twofold.stores.moving import HOPS, MIGRATION, MOVED, Original, check_marks, check_not_closed, moved_to, takes_over
+from twofold.stores.checks import Checked, Given, check_ids, check_lengths, check_metadata, warn_blank
+from twofold.stores.moving import MIGRATION, MOVED, Original, check_not_closed, follow
 from twofold.stores.opening import Adopt, aopen_collection, check_record, check_space, open_collection, read_record
 from twofold.stores.rows import (
-    DIGEST,
     DOCUMENT,
     END,
+    FIELDS,
+    HELD_FIELDS,
     OWN_PREFIX,
-    ROWS,
-    SECTION,
     SOURCE,
     START,
     Held,
@@ -43,15 +42,13 @@ from twofold.stores.writing import SLICE, Entry, Metadatas, aadd_documents, add_
 from twofold.vectors import FloatArray
 
 __all__ = [
-    "DIGEST",
     "DOCUMENT",
     "END",
-    "HOPS",
+    "FIELDS",
+    "HELD_FIELDS",
     "MIGRATION",
     "MOVED",
     "OWN_PREFIX",
-    "ROWS",
-    "SECTION",
     "SLICE",
     "SOURCE",
     "START",
@@ -81,10 +78,8 @@ __all__ = [
     "aopen_collection",
     "as_embedder",
     "check_cancelled",
-    "check_documents",
     "check_ids",
     "check_lengths",
-    "check_marks",
     "check_metadata",
     "check_not_closed",
     "check_record",
@@ -96,11 +91,11 @@ __all__ = [
     "embed_entries",
     "embed_texts",
     "extra",
+    "follow",
     "invoke",
     "is_blank",
     "locate",
     "mismatch_message",
-    "moved_to",
     "open_collection",
     "option_fields",
     "option_names",
@@ -111,7 +106,6 @@ __all__ = [
     "run_in_thread",
     "search_filtered",
     "store_over",
-    "takes_over",
     "version",
     "warn_blank",
 ]

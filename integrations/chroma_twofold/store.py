@@ -17,7 +17,6 @@ from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction, check_sto
 from twofold import InputError, SpaceMismatch, StoreError, adapters
 from twofold.adapters import (
     DOCUMENT,
-    HOPS,
     MIGRATION,
     MOVED,
     Held,
@@ -28,9 +27,8 @@ from twofold.adapters import (
     as_embedder,
     check_not_closed,
     extra,
-    moved_to,
+    follow,
     resolve,
-    takes_over,
 )
 
 with extra("chroma"):
@@ -211,26 +209,30 @@ class ChromaStore:
 
     def _follow(self) -> Any:
         """Return the collection of this name or the one that replaced it; None if both are missing."""
-        name = self.name
-        for _ in range(HOPS):
-            try:
-                found = self._call(self.client.get_collection, name, embedding_function=None)
-            except StoreError as error:
-                if not isinstance(error.__cause__, NotFoundError):
-                    raise
-                return None if self._exact else self._successor(name)
-            to = moved_to(_marks(found.metadata))
-            if self._exact or to is None:
-                return found
-            name = to
-        raise StoreError(f"collection {self.name!r} has moved in a circle, by way of {name!r}: roll one of these back")
+        if self._exact:
+            return self._get(self.name)
+        found: dict[str, Any] = {}
 
-    def _successor(self, name: str) -> Any:
-        """Return the collection that an interrupted prune has not renamed to `name` yet."""
-        for one in self._call(self.client.list_collections):
-            if not isinstance(one, str) and takes_over(_marks(one.metadata), name):
-                return self._call(self.client.get_collection, one.name, embedding_function=None)
-        return None
+        def marks_of(name: str) -> dict[str, str] | None:
+            found[name] = self._get(name)
+            return None if found[name] is None else _marks(found[name].metadata)
+
+        def everything() -> Iterator[tuple[str, dict[str, str]]]:
+            for one in self._call(self.client.list_collections):
+                if not isinstance(one, str):
+                    yield one.name, _marks(one.metadata)
+
+        name = follow(self.name, marks_of, everything)
+        return None if name is None else found.get(name) or self._get(name)
+
+    def _get(self, name: str) -> Any:
+        """Return the collection of this very name, or None."""
+        try:
+            return self._call(self.client.get_collection, name, embedding_function=None)
+        except StoreError as error:
+            if not isinstance(error.__cause__, NotFoundError):
+                raise
+            return None
 
     def _model(self) -> Any:
         """Return the collection as the server has it now, found by its id: it may have another name by now."""

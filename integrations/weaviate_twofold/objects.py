@@ -20,15 +20,10 @@ import numpy as np
 
 from twofold import Document, InputError, StoreError
 from twofold.adapters import (
-    DIGEST,
-    DOCUMENT,
-    END,
+    FIELDS,
+    HELD_FIELDS,
     OWN_PREFIX,
-    ROWS,
-    SECTION,
     SLICE,
-    SOURCE,
-    START,
     Entry,
     Held,
     Row,
@@ -80,10 +75,10 @@ MORE = f"{OWN_PREFIX}more"
 EXACT = 2**53
 """Whole numbers up to this survive as floats."""
 
-HELD = (ID, DOCUMENT, DIGEST, ROWS, SOURCE)
+HELD = (ID, *HELD_FIELDS)
 """The properties to read to learn which rows exist."""
 
-_TEXTS, _NUMBERS = (ID, DOCUMENT, DIGEST, MORE, SOURCE), (START, END, ROWS, SECTION)
+_OWN = {ID: str, MORE: str, **FIELDS}
 _NAME = re.compile(r"[a-z_][A-Za-z0-9_]{0,230}")
 _RESERVED = ("id", "vector", "_id", "_additional")
 
@@ -299,9 +294,10 @@ def properties_for(metadatas: Iterable[Metadata], text: str) -> list[Property]:
             index_searchable=False,
             skip_vectorization=True,
         )
-        for name in _TEXTS
+        for name, kind in _OWN.items()
+        if kind is str
     ]
-    own += [Property(name=name, data_type=DataType.INT) for name in _NUMBERS]
+    own += [Property(name=name, data_type=DataType.INT) for name, kind in _OWN.items() if kind is int]
     return own + [Property(name=name, data_type=_type(value)) for name, value in fields.items()]
 
 

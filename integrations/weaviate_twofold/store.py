@@ -15,7 +15,6 @@ import numpy as np
 from twofold import InputError, StoreError, adapters
 from twofold.adapters import (
     DOCUMENT,
-    HOPS,
     MIGRATION,
     Hit,
     Original,
@@ -23,10 +22,9 @@ from twofold.adapters import (
     as_embedder,
     check_not_closed,
     extra,
-    moved_to,
+    follow,
     resolve,
     search_filtered,
-    takes_over,
 )
 from weaviate_twofold.connect import class_name, connect, weaviate_errors
 from weaviate_twofold.objects import (
@@ -114,20 +112,25 @@ class WeaviateStore:
 
     def find(self) -> bool:
         """Return whether it exists, by this name or as an alias."""
-        for _ in range(HOPS):
+        if self._exact:
             if not self._ask("cannot be opened", self.collection.exists):
-                name = None if self._exact else self._successor()
-                if name is None:
-                    return False
-                self._use(name)
-            config = self._config()
-            to = moved_to(marks_in(config))
-            if self._exact and config.multi_tenancy_config.enabled:
+                return False
+            if self._config().multi_tenancy_config.enabled:
                 raise StoreError(f"collection {self.name!r} has tenants, which a migration does not copy")
-            if self._exact or to is None:
-                return True
-            self._use(to)
-        raise StoreError(f"collection {self.name!r} has moved in a circle: roll one of these moves back")
+            return True
+        asked = self.name
+
+        def marks_of(name: str) -> dict[str, str] | None:
+            nonlocal asked
+            if name != asked:
+                self._use(name)
+            asked = name
+            return marks_in(self._config()) if self._ask("cannot be opened", self.collection.exists) else None
+
+        name = follow(self.name, marks_of, self._all_marks)
+        if name is not None and name != asked:
+            self._use(name)
+        return name is not None
 
     def make(self, record: str, embedder: Embedder) -> None:
         """Create it, for vectors that come with the objects and are compared by cosine."""
@@ -185,12 +188,12 @@ class WeaviateStore:
         if self._owned:
             resolve(self._client.close())
 
-    def _successor(self) -> str | None:
-        """Return the collection to which an interrupted prune has not given its name yet."""
+    def _all_marks(self) -> list[tuple[str, dict[str, str]]]:
+        """The marks of all collections; of none without a client."""
         if self._client is None:
-            return None
-        configs = self._ask("cannot be looked for", self._client.collections.list_all, simple=False)
-        return next((one.name for one in configs.values() if takes_over(marks_in(one), self.name)), None)
+            return []
+        configs = self._ask("cannot be opened", self._client.collections.list_all, simple=False)
+        return [(one.name, marks_in(one)) for one in configs.values()]
 
     def _use(self, name: str) -> None:
         """Continue with another collection of the same server, and the same tenant."""

@@ -14,7 +14,7 @@ from twofold.errors import InputError, StoreError
 from twofold.stores.store import Catalogue, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from twofold.embedder import Embedder
     from twofold.stores.rows import Row
@@ -126,6 +126,33 @@ def takes_over(marks: Mapping[str, str], name: str) -> bool:
     """Whether a collection serves under the name of a deleted one because a prune was interrupted."""
     mark = _read(marks.get(MIGRATION))
     return mark.get("name") == name and bool(mark.get("pruning"))
+
+
+def follow(
+    name: str,
+    marks_of: Callable[[str], Mapping[str, str] | None],
+    everything: Callable[[], Iterable[tuple[str, Mapping[str, str]]]],
+) -> str | None:
+    """The name of the collection that serves under `name`; None if there is none.
+
+    Args:
+        name: a collection that may have moved.
+        marks_of: returns the marks of a collection, or None if it does not exist.
+        everything: returns every collection with its marks. It is called if one is missing: an interrupted prune may
+            not have given the name to the collection that serves.
+
+    Raises:
+        StoreError: the marks lead in a circle.
+    """
+    at = name
+    for _ in range(HOPS):
+        marks = marks_of(at)
+        if marks is None:
+            return next((other for other, own in everything() if takes_over(own, at)), None)
+        if (to := moved_to(marks)) is None:
+            return at
+        at = to
+    raise StoreError(f"collection {name!r} has moved in a circle, by way of {at!r}: roll one of these moves back")
 
 
 def check_marks(marks: Mapping[str, str], name: str) -> None:

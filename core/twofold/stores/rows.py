@@ -25,6 +25,20 @@ OWN_PREFIX = "twofold_"
 DOCUMENT, START, END = "twofold_document", "twofold_start", "twofold_end"
 DIGEST, ROWS, SOURCE, SECTION = "twofold_digest", "twofold_rows", "twofold_source", "twofold_section"
 
+FIELDS: dict[str, type] = {
+    DOCUMENT: str,
+    DIGEST: str,
+    SOURCE: str,
+    START: int,
+    END: int,
+    ROWS: int,
+    SECTION: int,
+}
+"""The names of Twofold's own fields and their types, for stores that declare them. See `Row.fields`."""
+
+HELD_FIELDS = (DOCUMENT, DIGEST, ROWS, SOURCE)
+"""The fields that `Held.from_fields` needs."""
+
 ROWS_AT_ONCE = 1000
 """Rows in one call of the store. A document with no more rows than this is written by one call."""
 
@@ -117,7 +131,7 @@ class Held(NamedTuple):
 
     @classmethod
     def from_fields(cls, id: str, fields: Mapping[str, Any]) -> Held:  # noqa: A002 - the stores' word
-        """Read what `Row.fields` returned; only `DOCUMENT`, `DIGEST`, `ROWS` and `SOURCE` are needed."""
+        """Read what `Row.fields` returned; only `HELD_FIELDS` are needed."""
         document, digest = str(fields.get(DOCUMENT) or id), str(fields.get(DIGEST) or "")
         return cls(id, document, digest, int(fields.get(ROWS) or 1), str(fields.get(SOURCE) or ""))
 
