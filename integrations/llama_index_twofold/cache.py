@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llama_index_twofold.marks import Vector
+from llama_index_twofold.identity import Vector
 from twofold import Document, InputError, ProviderError, adapters
 from twofold.adapters import Lookup, extra, invoke
 
@@ -25,9 +25,7 @@ with extra("llama-index"):
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from llama_index.core.base.embeddings.base import BaseEmbedding
-
-    from twofold import Embedder
+    from llama_index_twofold.embedding import TwofoldEmbedding
     from twofold.adapters import Side
 
 COLLECTION, VALUE = "embeddings", "float32"
@@ -37,8 +35,7 @@ dispatcher = get_dispatcher(__name__)
 
 
 def embed(
-    host: BaseEmbedding,
-    embedder: Embedder,
+    host: TwofoldEmbedding,
     side: Side,
     items: Sequence[Any],
     chunks: Sequence[str],
@@ -53,17 +50,17 @@ def embed(
     """
     with _observed(host, chunks) as vectors:
         if host.embeddings_cache is None:
-            arrays = _embed(host, embedder, side, items, len(chunks), progress=progress)
+            arrays = _embed(host, side, items, len(chunks), progress=progress)
         else:
-            lookup: Lookup[Any] = Lookup(embedder, side, items)
-            _fill(host, embedder, side, lookup, progress=progress)
+            lookup: Lookup[Any] = Lookup(host.embedder, side, items)
+            _fill(host, side, lookup, progress=progress)
             arrays = lookup.arrays()
-        whole = [arrays] if isinstance(arrays, np.ndarray) else arrays
-        vectors.extend(Vector(row, embedder) for own in whole for row in own.reshape(-1, embedder.dimensions).tolist())
+        rows = arrays if isinstance(arrays, np.ndarray) else [row for each in arrays for row in np.atleast_2d(each)]
+        vectors.extend(Vector(row.tolist(), host.embedder) for row in rows)
     return vectors
 
 
-def _fill(host: BaseEmbedding, embedder: Embedder, side: Side, lookup: Lookup[Any], *, progress: bool) -> None:
+def _fill(host: TwofoldEmbedding, side: Side, lookup: Lookup[Any], *, progress: bool) -> None:
     """Read what the cache has, embed the rest, and store that."""
     cache: Any = host.embeddings_cache
 
@@ -75,27 +72,25 @@ def _fill(host: BaseEmbedding, embedder: Embedder, side: Side, lookup: Lookup[An
     lookup.read([entry and b64decode(entry[VALUE]) for entry in read])
     if missing := list(lookup.missing.values()):
         try:
-            arrays = _embed(host, embedder, side, missing, len(missing), progress=progress)
+            arrays = _embed(host, side, missing, len(missing), progress=progress)
         except (InputError, ProviderError) as error:
             keep(lookup.salvaged(error))
             raise
         keep(lookup.filled(arrays))
 
 
-def _embed(
-    host: BaseEmbedding, embedder: Embedder, side: Side, items: Sequence[Any], count: int, *, progress: bool
-) -> Any:
+def _embed(host: TwofoldEmbedding, side: Side, items: Sequence[Any], count: int, *, progress: bool) -> Any:
     """Ask the rate limiter once for every `embed_batch_size` of `count` texts, then embed."""
     if (limiter := host.rate_limiter) is not None:
         for _ in range(0, count, host.embed_batch_size):
             limiter.acquire()
     if items and isinstance(items[0], Document):
-        return invoke(embedder, "embed_late", items, progress=progress)
-    return invoke(adapters, "embed_texts", embedder, side, items, progress=progress)
+        return invoke(host.embedder, "embed_late", items, progress=progress)
+    return invoke(adapters, "embed_texts", host.embedder, side, items, progress=progress)
 
 
 @contextmanager
-def _observed(host: BaseEmbedding, chunks: Sequence[str]) -> Iterator[list[list[float]]]:
+def _observed(host: TwofoldEmbedding, chunks: Sequence[str]) -> Iterator[list[list[float]]]:
     """Tell LlamaIndex's observers of a call: what is embedded, and the vectors that were put into the list."""
     payload = host.to_payload()
     vectors: list[list[float]] = []

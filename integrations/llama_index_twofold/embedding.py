@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self, Unpack
-from weakref import WeakSet
 
 from llama_index_twofold.cache import dispatcher, embed
-from llama_index_twofold.callers import caller_of
-from llama_index_twofold.marks import Vector, is_marked, mark, tag_of
+from llama_index_twofold.identity import Vector, caller_of, is_marked, mark, tag_of
 from twofold import InputError
 from twofold.adapters import (
     as_embedder,
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode
     from llama_index.core.storage.kvstore.types import BaseKVStore
 
-    from llama_index_twofold.callers import Caller
+    from llama_index_twofold.identity import Caller
     from twofold import Embedder
     from twofold.adapters import KeySource, Model, Options
 
@@ -81,7 +79,6 @@ class TwofoldEmbedding(Fields):
         http_client: Any = None
 
     _embedder: Embedder = PrivateAttr()
-    _seen: WeakSet[Any] = PrivateAttr(default_factory=WeakSet)
 
     def __init__(self, model: Model, **options: Unpack[HostOptions]) -> None:
         """Let the embedder check the options: its errors are `InputError`, pydantic's are not."""
@@ -130,7 +127,6 @@ class TwofoldEmbedding(Fields):
         self, queries: list[str], agg_fn: Callable[..., list[float]] | None = None
     ) -> list[float]:
         """One vector for several queries: their mean, or the result of `agg_fn`."""
-        self._check(caller_of(self, queries, wanted=True))
         vectors = [self.get_query_embedding(query) for query in queries]
         return Vector((agg_fn or mean_agg)(vectors), self._embedder)
 
@@ -138,7 +134,6 @@ class TwofoldEmbedding(Fields):
         self, queries: list[str], agg_fn: Callable[..., list[float]] | None = None
     ) -> list[float]:
         """`get_agg_embedding_from_queries` without blocking the event loop."""
-        await run_in_thread(self._check, caller_of(self, queries, wanted=True))
         vectors = [await self.aget_query_embedding(query) for query in queries]
         return Vector((agg_fn or mean_agg)(vectors), self._embedder)
 
@@ -186,17 +181,8 @@ class TwofoldEmbedding(Fields):
 
     # -- the methods that BaseEmbedding asks its subclasses for -------------------------------------------------------
 
-    def _get_query_embedding(self, query: str) -> list[float]:
-        return self.get_query_embedding(query)
-
-    async def _aget_query_embedding(self, query: str) -> list[float]:
-        return await self.aget_query_embedding(query)
-
-    def _get_text_embedding(self, text: str) -> list[float]:
-        return self.get_text_embedding(text)
-
-    async def _aget_text_embedding(self, text: str) -> list[float]:
-        return await self.aget_text_embedding(text)
+    _get_query_embedding, _aget_query_embedding = get_query_embedding, aget_query_embedding
+    _get_text_embedding, _aget_text_embedding = get_text_embedding, aget_text_embedding
 
     # -- copies -------------------------------------------------------------------------------------------------------
 
@@ -230,21 +216,17 @@ class TwofoldEmbedding(Fields):
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _check(self, caller: Caller | None) -> None:
-        """Check that the index for which LlamaIndex calls holds nothing but vectors of this space."""
-        if caller is not None:
-            caller.check(self._embedder, self._seen)
-
     def _embed_query(self, caller: Caller | None, query: str) -> list[float]:
         query = check_text(query, blank=True)
-        self._check(caller)
-        return embed(self, self._embedder, "query", [query], [query])[0]
+        if caller is not None:
+            caller.check(self._embedder)
+        return embed(self, "query", [query], [query])[0]
 
     def _embed_texts(self, caller: Caller | None, texts: list[str], progress: bool) -> list[list[float]]:
-        self._check(caller)
-        vectors: list[list[float]] = []
-        if texts := check_texts(texts, blank=True):
-            vectors = embed(self, self._embedder, "document", texts, texts, progress=progress)
+        if caller is not None:
+            caller.check(self._embedder)
+        texts = check_texts(texts, blank=True)
+        vectors = embed(self, "document", texts, texts, progress=progress) if texts else []
         if caller is not None:
             caller.mark(texts, tag_of(self._embedder))
         return vectors

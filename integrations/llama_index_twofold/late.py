@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llama_index_twofold.cache import embed
 from llama_index_twofold.embedding import TwofoldEmbedding
-from llama_index_twofold.marks import is_marked, mark, tag_of
+from llama_index_twofold.identity import is_marked, mark, tag_of
 from twofold import Document, InputError, ProviderError
 from twofold.adapters import check_text, extra, is_blank, locate, run_in_thread, warn_blank
 
@@ -159,7 +159,7 @@ def _embed_pages(model: TwofoldEmbedding, pages: Sequence[Page], progress: bool)
         return nodes
     texts, chunks = [page.text for page in pages], [content(node) for node in nodes]
     try:
-        vectors = embed(model, model.embedder, "document", texts, chunks, progress=progress)
+        vectors = embed(model, "document", texts, chunks, progress=progress)
     except (InputError, ProviderError) as error:
         error.renumber([page.place for page in pages])
         if isinstance(error, InputError) and error.index is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from llama_index_twofold.marks import is_late, mark, tag_of
+from llama_index_twofold.identity import is_late, mark, tag_of
 from twofold.adapters import DOCUMENT, END, OWN_PREFIX, START, Held, Hit, Stored, extra
 
 with extra("llama-index"):

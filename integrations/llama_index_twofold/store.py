@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from llama_index_twofold.identity import Vector, differences, marked_tag, proved, tag_of, texts_of
 from llama_index_twofold.late import content, locate_nodes
-from llama_index_twofold.marks import Vector, marked_tag, proved, tag_of, texts_of, told
 from llama_index_twofold.rows import NodeStore, stamp, user_fields
 from twofold import InputError, SpaceMismatch, adapters
 from twofold.adapters import as_embedder, check_record, extra, is_blank, read_record, run_in_thread, store_over
@@ -179,7 +179,7 @@ class Guard:
                 tag = marked_tag(node)
                 unmarked += [] if tag else [node]
                 self._check(f"the vector of node {node.node_id!r}", tag)
-        said = proved([(texts_of(node), node.embedding or []) for node in unmarked], self.embedder)
+        said = proved([(texts_of(node), node.embedding or []) for node in unmarked], self.embedder.embed_documents)
         for node, is_own in zip(unmarked, said, strict=True):
             if not is_own:
                 raise self._unproved(f"the vector of node {node.node_id!r}")
@@ -194,14 +194,14 @@ class Guard:
         vector = query.query_embedding
         if isinstance(vector, Vector):
             self._check("the question's vector", vector.tag)
-        elif vector is not None and not all(proved([([query.query_str or ""], vector)], self.embedder, "query")):
+        elif vector is not None and not all(proved([([query.query_str or ""], vector)], self.embedder.embed_queries)):
             raise self._unproved("the question's vector")
 
     def _check(self, what: str, tag: str | None) -> None:
         if tag is not None and tag not in self._tags:
             own = tag_of(self.embedder)
             raise SpaceMismatch(
-                f"collection {self.store.name!r} holds vectors of {own}, {what} is of {tag}{told(own, tag)}"
+                f"collection {self.store.name!r} holds vectors of {own}, {what} is of {tag}{differences(own, tag)}"
             )
 
     def _unproved(self, what: str) -> SpaceMismatch:

@@ -34,7 +34,7 @@ from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.vector_stores.types import VectorStoreQuery
 from llama_index.vector_stores.chroma import ChromaVectorStore
 
-from llama_index_twofold import LateChunkingNodeParser, TwofoldEmbedding, callers, open_collection
+from llama_index_twofold import LateChunkingNodeParser, TwofoldEmbedding, identity, open_collection
 from twofold import SpaceMismatch, StoreError, TwofoldWarning
 from twofold.adapters import store_over
 
@@ -531,7 +531,7 @@ def test_a_property_graph_is_refused_to_another_embedding(tmp_path: Path, way: s
 
 
 def test_a_store_without_a_record_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callers, "_warned", set())
+    monkeypatch.setattr(identity, "_warned", set())
     plain = ChromaVectorStore(chroma_collection=chromadb.PersistentClient(tmp_path).get_or_create_collection("night"))
     with pytest.warns(TwofoldWarning, match="this ChromaVectorStore keeps no record of the space of its vectors"):
         index_in(plain, a(), splitter())
@@ -539,7 +539,7 @@ def test_a_store_without_a_record_is_said_once(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_search_whose_index_cannot_be_found_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callers, "_warned", set())
+    monkeypatch.setattr(identity, "_warned", set())
     search = functools.partial(a().get_agg_embedding_from_queries, [QUERY])
     host: dict[str, Any] = {"__name__": "llama_index.core.something", "search": search}
     exec("def run():\n    return search()", host)
