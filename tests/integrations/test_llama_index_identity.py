@@ -29,6 +29,7 @@ from llama_index.core.indices.property_graph import VectorContextRetriever
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.llms import MockLLM
 from llama_index.core.node_parser import SemanticSplitterNodeParser, TokenTextSplitter
+from llama_index.core.retrievers import VectorIndexRetriever
 from llama_index.core.schema import Document, MetadataMode, NodeWithScore, QueryBundle, TextNode, TransformComponent
 from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.vector_stores.types import VectorStoreQuery
@@ -426,21 +427,123 @@ async def test_the_index_is_found_from_another_task(saved: str) -> None:
     assert await right.as_retriever().aretrieve(QUERY)
 
 
-def test_a_retriever_of_the_users_own_is_found_by_its_type(saved: str) -> None:
-    class Own(BaseRetriever):
-        def __init__(self, index: Any, model: Any) -> None:
-            super().__init__()
-            self.what_to_search, self.model = index, model
+async def test_the_index_is_found_from_a_thread_that_a_task_waits_for(saved: str) -> None:
+    class InThread(Around):
+        async def _aget_query_embedding(self, query: str) -> Any:
+            return await asyncio.to_thread(self.inner.get_query_embedding, query)
 
-        def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-            vector = self.model.get_query_embedding(query_bundle.query_str)
-            query = VectorStoreQuery(query_embedding=vector, similarity_top_k=1)
-            return [NodeWithScore(node=TextNode(text=one)) for one in self.what_to_search.vector_store.query(query).ids]
-
-    index = load(saved, a())
-    assert Own(index, a()).retrieve(QUERY)
     with pytest.raises(SpaceMismatch):
-        Own(index, b()).retrieve(QUERY)
+        await load(saved, InThread(inner=b())).as_retriever().aretrieve(QUERY)
+    assert await load(saved, InThread(inner=a())).as_retriever().aretrieve(QUERY)
+
+
+def test_the_index_is_found_from_a_wrapper_that_keeps_the_embedding_in_a_closure(saved: str) -> None:
+    def around(embedding: TwofoldEmbedding) -> BaseEmbedding:
+        def ask(name: str, text: str) -> Any:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(getattr(embedding, name), text).result()
+
+        class Closed(Around):
+            inner: Any = None
+
+            def get_agg_embedding_from_queries(self, queries: list[str], agg_fn: Any = None) -> Any:
+                return ask("get_query_embedding", queries[0])
+
+            def _get_text_embeddings(self, texts: list[str]) -> Any:
+                return [ask("get_text_embedding", text) for text in texts]
+
+        return Closed()
+
+    wrong = load(saved, around(b()))
+    with pytest.raises(SpaceMismatch):
+        wrong.as_retriever().retrieve(QUERY)
+    with pytest.raises(SpaceMismatch):
+        wrong.insert_nodes([TextNode(text="x")])
+    assert load(saved, around(a())).as_retriever().retrieve(QUERY)
+
+
+class Prefixing(Around):
+    """A wrapper that changes the texts."""
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        (texts,) = arguments
+        changed = [f"text: {text}" for text in ([texts] if isinstance(texts, str) else texts)]
+        return super().ask(name, changed[0] if isinstance(texts, str) else changed)
+
+
+def test_an_index_of_changed_texts_is_proved_by_the_wrapper_that_changes_them(tmp_path: Path) -> None:
+    index_in(None, Prefixing(inner=a()), splitter()).storage_context.persist(str(tmp_path))  # type: ignore[arg-type]
+    assert load(str(tmp_path), Prefixing(inner=a())).as_retriever().retrieve(QUERY)
+    for wrong in (a(), Prefixing(inner=b())):
+        with pytest.raises(SpaceMismatch, match="holds vectors that are not of"):
+            load(str(tmp_path), wrong).as_retriever().retrieve(QUERY)
+
+
+def test_a_wrapper_that_changes_the_texts_in_another_thread_is_said_once(
+    saved: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity, "_warned", set())
+    with pytest.warns(TwofoldWarning, match="embeds while a VectorIndexRetriever runs that holds vectors of another"):
+        load(saved, Prefixing(inner=b(), threads=True)).as_retriever().retrieve(QUERY)
+    assert load(saved, Prefixing(inner=a(), threads=True)).as_retriever().retrieve(QUERY)
+
+
+def test_an_index_that_was_empty_is_looked_at_again() -> None:
+    index: Any = VectorStoreIndex([], embed_model=a())
+    other = VectorIndexRetriever(index, embed_model=b())
+    assert not other.retrieve(QUERY)
+    index.insert_nodes([TextNode(text="a lamp")])
+    with pytest.raises(SpaceMismatch, match="use the embedding that wrote it"):
+        other.retrieve(QUERY)
+
+
+class Own(BaseRetriever):
+    """A retriever of the user's own."""
+
+    def __init__(self, index: Any, ask: Any) -> None:
+        super().__init__()
+        self.what_to_search, self.ask = index, ask
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        ask = self.ask["ask"] if isinstance(self.ask, dict) else self.ask
+        query = VectorStoreQuery(query_embedding=ask(query_bundle.query_str), similarity_top_k=1)
+        return [NodeWithScore(node=TextNode(text=one)) for one in self.what_to_search.vector_store.query(query).ids]
+
+
+OWN: dict[str, Callable[[TwofoldEmbedding], Any]] = {
+    "a method": lambda model: model.get_query_embedding,
+    "a closure": lambda model: lambda text: [*model.get_query_embedding(text)],
+    "a part": lambda model: functools.partial(TwofoldEmbedding.get_query_embedding, model),
+    "a container": lambda model: {"ask": model.get_query_embedding},
+    "a decorated method": lambda model: traced(model.get_query_embedding),
+}
+
+
+@pytest.mark.parametrize("way", OWN)
+def test_a_retriever_of_the_users_own_is_found_by_its_type(saved: str, way: str) -> None:
+    index = load(saved, a())
+    assert Own(index, OWN[way](a())).retrieve(QUERY)
+    with pytest.raises(SpaceMismatch):
+        Own(index, OWN[way](b())).retrieve(QUERY)
+
+
+def test_a_retriever_that_does_not_show_its_embedding_is_said_once(saved: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asking:
+        def __init__(self, place: int) -> None:
+            self.place = place
+
+        def __call__(self, text: str) -> Any:
+            return HIDDEN[self.place].get_query_embedding(text)
+
+    HIDDEN[:] = [a(), b()]
+    monkeypatch.setattr(identity, "_warned", set())
+    index = load(saved, a())
+    assert Own(index, Asking(0)).retrieve(QUERY)
+    with pytest.warns(TwofoldWarning, match="embeds while a Own runs that holds vectors of another space"):
+        Own(index, Asking(1)).retrieve(QUERY)
+
+
+HIDDEN: list[TwofoldEmbedding] = []
 
 
 def test_an_embedding_that_compares_sentences_is_not_the_indexs(saved: str) -> None:
