@@ -95,7 +95,6 @@ class TwofoldEmbedding(Fields):
 
     @classmethod
     def class_name(cls) -> str:
-        """LlamaIndex's name for this class, in dumps and traces."""
         return "TwofoldEmbedding"
 
     @property
@@ -104,7 +103,6 @@ class TwofoldEmbedding(Fields):
         return self._embedder
 
     def to_payload(self) -> dict[str, Any]:
-        """What traces show: the options that were given, and nothing secret."""
         return {**super().to_payload(), **self._embedder.settings.to_dict()}
 
     # -- the public methods of a BaseEmbedding ------------------------------------------------------------------------
@@ -120,7 +118,6 @@ class TwofoldEmbedding(Fields):
 
     @dispatcher.span
     async def aget_query_embedding(self, query: str) -> list[float]:
-        """`get_query_embedding` without blocking the event loop."""
         return await run_in_thread(self._embed_query, caller_of(self, [query]), query)
 
     def get_agg_embedding_from_queries(
@@ -133,16 +130,13 @@ class TwofoldEmbedding(Fields):
     async def aget_agg_embedding_from_queries(
         self, queries: list[str], agg_fn: Callable[..., list[float]] | None = None
     ) -> list[float]:
-        """`get_agg_embedding_from_queries` without blocking the event loop."""
         vectors = [await self.aget_query_embedding(query) for query in queries]
         return Vector((agg_fn or mean_agg)(vectors), self._embedder)
 
     def get_text_embedding(self, text: str) -> list[float]:
-        """The vector of one document."""
         return self.get_text_embedding_batch([text])[0]
 
     async def aget_text_embedding(self, text: str) -> list[float]:
-        """`get_text_embedding` without blocking the event loop."""
         return (await self.aget_text_embedding_batch([text]))[0]
 
     @dispatcher.span
@@ -160,7 +154,6 @@ class TwofoldEmbedding(Fields):
     async def aget_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
-        """`get_text_embedding_batch` without blocking the event loop."""
         return await run_in_thread(self._embed_texts, caller_of(self, texts), texts, show_progress)
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
@@ -176,10 +169,7 @@ class TwofoldEmbedding(Fields):
         return nodes
 
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
-        """`__call__` without blocking the event loop."""
         return await run_in_thread(self, nodes, **kwargs)
-
-    # -- the methods that BaseEmbedding asks its subclasses for -------------------------------------------------------
 
     _get_query_embedding, _aget_query_embedding = get_query_embedding, aget_query_embedding
     _get_text_embedding, _aget_text_embedding = get_text_embedding, aget_text_embedding
@@ -214,8 +204,6 @@ class TwofoldEmbedding(Fields):
             raise InputError(f"{name} cannot be changed: make another, as model_copy(update={{{name!r}: …}}) does")
         super().__setattr__(name, value)
 
-    # -- inside -------------------------------------------------------------------------------------------------------
-
     def _embed_query(self, caller: Caller | None, query: str) -> list[float]:
         query = check_text(query, blank=True)
         if caller is not None:
@@ -234,9 +222,8 @@ class TwofoldEmbedding(Fields):
 
 def _without_blank(nodes: Sequence[BaseNode]) -> Sequence[BaseNode]:
     """The nodes that have a text; the same sequence if all do."""
-    said = [
-        any(not is_blank(node.get_content(mode)) for mode in (MetadataMode.NONE, MetadataMode.EMBED)) for node in nodes
-    ]
-    for node in [node for node, words in zip(nodes, said, strict=True) if not words]:
+    modes = (MetadataMode.NONE, MetadataMode.EMBED)
+    blank = [node for node in nodes if all(is_blank(node.get_content(mode)) for mode in modes)]
+    for node in blank:
         warn_blank(f"node {node.node_id}, of document {node.ref_doc_id},")
-    return nodes if all(said) else [node for node, words in zip(nodes, said, strict=True) if words]
+    return [node for node in nodes if not any(node is each for each in blank)] if blank else nodes

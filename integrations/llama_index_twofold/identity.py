@@ -399,7 +399,7 @@ def _other_stacks() -> Iterator[Sequence[FrameType]]:
     for value in [value for frames in threads.values() for frame in frames for value in frame.f_locals.values()]:
         if isinstance(value, asyncio.AbstractEventLoop):
             loops.add(value)
-        elif isinstance(value, asyncio.Task):  # a loop in C has no frames of its own
+        elif isinstance(value, asyncio.Task):  # a loop in C has no frames
             loops.add(value.get_loop())
     for task in [task for loop in loops for task in asyncio.all_tasks(loop)]:
         waiting: list[FrameType | None] = []

@@ -44,7 +44,6 @@ class LateChunkingNodeParser(NodeParser):
 
     @classmethod
     def class_name(cls) -> str:
-        """LlamaIndex's name for this class."""
         return "TwofoldLateChunkingNodeParser"
 
     def _parse_nodes(self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any) -> list[BaseNode]:
@@ -83,7 +82,6 @@ class LateChunking(TransformComponent):
 
     @classmethod
     def class_name(cls) -> str:
-        """LlamaIndex's name for this class."""
         return "TwofoldLateChunking"
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
@@ -107,7 +105,6 @@ class LateChunking(TransformComponent):
         return nodes
 
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
-        """`__call__` without blocking the event loop."""
         return await run_in_thread(self, nodes, **kwargs)
 
 

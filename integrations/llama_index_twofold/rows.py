@@ -53,7 +53,6 @@ class NodeStore:
         self.native.upsert([replace(row, metadata={**row.metadata, **_fields(row, tag)}) for row in rows], vectors)
 
     def page(self, cursor: Any, limit: int) -> tuple[Sequence[Held], Any]:
-        """Some rows."""
         rows, cursor = self.native.page(cursor, limit)
         if self.adopt:
             stored = self.get([row.id for row in rows])
@@ -77,11 +76,10 @@ def stamp(node: BaseNode, tag: str) -> BaseNode:
     text = node.get_content(MetadataMode.NONE)
     start = getattr(node, "start_char_idx", None) or 0
     own = {DOCUMENT: node.ref_doc_id or node.node_id, START: start, END: start + len(text)}
-    late = is_late(node)
-    copy = node.model_copy(update={"metadata": {**node.metadata, **own}})
-    copy.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, *own]
-    copy.excluded_llm_metadata_keys = [*node.excluded_llm_metadata_keys, *own]
-    mark(copy, tag, late=late)
+    excluded = ("excluded_embed_metadata_keys", "excluded_llm_metadata_keys")
+    hidden = {field: [*getattr(node, field), *own] for field in excluded}
+    copy = node.model_copy(update={"metadata": {**node.metadata, **own}, **hidden})
+    mark(copy, tag, late=is_late(node))
     return copy
 
 

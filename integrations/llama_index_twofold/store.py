@@ -166,24 +166,23 @@ class Guard:
         self.store, self.embedder = store, embedder
         self._tags = {tag_of(embedder), read_record(store).space.tag}
 
-    def check_nodes(self, nodes: Sequence[BaseNode]) -> list[BaseNode]:
-        """Return the nodes in the form in which they are written. The record is read from the store each time.
+    def checked(self, nodes: Sequence[BaseNode]) -> list[list[BaseNode]]:
+        """Return the nodes in the form in which they are written, in pieces. Reads the record from the store.
 
         Raises:
             SpaceMismatch: a node has a vector of another space.
         """
         check_record(self.store, self.embedder)
-        unmarked = []
-        for node in nodes:
-            if node.embedding is not None:
-                tag = marked_tag(node)
-                unmarked += [] if tag else [node]
-                self._check(f"the vector of node {node.node_id!r}", tag)
+        embedded = [node for node in nodes if node.embedding is not None]
+        for node in embedded:
+            self._check(f"the vector of node {node.node_id!r}", marked_tag(node))
+        unmarked = [node for node in embedded if not marked_tag(node)]
         said = proved([(texts_of(node), node.embedding or []) for node in unmarked], self.embedder.embed_documents)
         for node, is_own in zip(unmarked, said, strict=True):
             if not is_own:
                 raise self._unproved(f"the vector of node {node.node_id!r}")
-        return [stamp(node, tag_of(self.embedder)) for node in nodes]
+        stamped = [stamp(node, tag_of(self.embedder)) for node in nodes]
+        return [stamped[start : start + PIECE] for start in range(0, len(stamped), PIECE)]
 
     def check_query(self, query: VectorStoreQuery) -> None:
         """Refuse a query with a vector of another space.
@@ -232,16 +231,12 @@ def _guarded(kind: type[BasePydanticVectorStore]) -> Any:
         _guard: Guard = PrivateAttr()
 
         def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-            nodes = self._guard.check_nodes(nodes)
-            pieces = [nodes[start : start + PIECE] for start in range(0, len(nodes), PIECE)]
+            pieces = self._guard.checked(nodes)
             return [one for piece in pieces for one in super(Guarded, self).add(piece, **kwargs)]
 
         async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-            nodes = await run_in_thread(self._guard.check_nodes, nodes)
-            ids: list[str] = []
-            for start in range(0, len(nodes), PIECE):
-                ids += await super().async_add(nodes[start : start + PIECE], **kwargs)
-            return ids
+            pieces = await run_in_thread(self._guard.checked, nodes)
+            return [one for piece in pieces for one in await super(Guarded, self).async_add(piece, **kwargs)]
 
         def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
             self._guard.check_query(query)
