@@ -147,7 +147,7 @@ def add_documents(
             count `documents`.
     """
     target = Target(store, options)
-    given = Documents.of(list(documents), ids, embeddings)
+    given = Documents.of(list(documents), ids, embeddings, target.own)
     target.check(given)
     written: list[str] = []
     with reporting(len(given.rows), "adding", shown=progress) as report:
@@ -234,37 +234,40 @@ class Documents:
         rows: the same documents as rows.
         named: whether each has its own id, so that it may already be stored.
         vectors: one for each; None if it must be computed, or if the document is blank.
-        space: the space of the vectors, if it is known.
-        embeddings: what computes the other vectors, if not the store's own embeddings.
+        writer: the embeddings that compute the missing vectors; None if there are none.
+        spaces: the spaces of all vectors, as far as they are known.
     """
 
     items: Sequence[Document]
     rows: list[Row]
     named: Sequence[bool]
     vectors: Sequence[list[float] | None]
-    space: Space | None = None
-    embeddings: Any = None
+    writer: Any
+    spaces: Sequence[Space]
 
     @classmethod
-    def of(cls, items: Sequence[Document], ids: Sequence[str] | None, given: Any) -> Documents:
-        """Combine documents with the `embeddings` that `add_documents` was given.
+    def of(cls, items: Sequence[Document], ids: Sequence[str] | None, given: Any, own: Any) -> Documents:
+        """Combine documents with the `embeddings` that `add_documents` was given, or with the store's `own`.
 
         Raises:
             InputError: not one id, or one vector, for each; or a duplicate id.
         """
         if ids is not None and len(ids) != len(items):
             raise InputError(f"{len(ids)} ids for {len(items)} documents: expected one for each")
-        told = list(ids) if ids is not None else [item.id for item in items]
+        told = [item.id for item in items] if ids is None else list(ids)
         names = [str(uuid.uuid4()) if name is None else name for name in told]
         check_ids(names)
         rows = [
             Row.from_fields(name, item.page_content, item.metadata) for name, item in zip(names, items, strict=True)
         ]
-        named = [name is not None for name in told]
-        if given is None or isinstance(given, str) or not hasattr(given, "__len__"):
-            embeddings = None if given is None else as_embeddings(given)
-            return cls(items, rows, named, [None] * len(items), embeddings=embeddings)
-        return cls(items, rows, named, _vectors(given, len(items)), getattr(given, "space", None))
+        named, vectors = [name is not None for name in told], [None] * len(items)
+        if given is None:
+            return cls(items, rows, named, vectors, own, [])
+        if isinstance(given, str) or not hasattr(given, "__len__"):
+            writer = as_embeddings(given)
+            return cls(items, rows, named, vectors, writer, [writer.embedder.space])
+        spaces = [given.space] if hasattr(given, "space") else []
+        return cls(items, rows, named, _vectors(given, len(items)), own, spaces)
 
     def missing(self, places: Iterable[int]) -> list[int]:
         """The places, among these, whose vectors must be computed."""
@@ -286,13 +289,13 @@ class Target:
         self.own: Any = host.embeddings
         if self.own is not None:
             embedder_of(self.own, f"{self.name} searches with")
-        native, tenant = getattr(host, "_collection", None), options.get("tenant")
-        has_tenants = hasattr(native, "with_tenant")
-        if native is not None and has_tenants and tenant is not None:
-            native = native.with_tenant(tenant)
+        native: Any = getattr(host, "_collection", None)
+        known = set()
+        if hasattr(native, "with_tenant"):
+            known = {"tenant"}
+            native = native if options.get("tenant") is None else native.with_tenant(options["tenant"])
         self.collection: Any = None if native is None else store_over(native)
-        unknown = sorted(set(options) - ({"tenant"} if has_tenants else set()))
-        if self.collection is not None and unknown:
+        if self.collection is not None and (unknown := sorted(options.keys() - known)):
             raise InputError(f"{self.name} takes no {', '.join(unknown)} here")
 
     def check(self, given: Documents) -> None:
@@ -306,33 +309,31 @@ class Target:
                 f"{self.name} was opened without TwofoldEmbeddings, and has no add_embeddings to write vectors with: "
                 "open it with TwofoldEmbeddings"
             )
-        reference = self.reference(given.embeddings)
-        if self.own is None and given.embeddings is None and given.missing(range(len(given.rows))):
+        reference, missing = self.reference(given.writer), given.missing(range(len(given.rows)))
+        if given.writer is None and missing:
             raise InputError(f"{self.name} has no embeddings: open it with some, or give them")
-        theirs = [given.space] if given.space is not None else []
-        if given.embeddings is not None:
-            theirs.append(given.embeddings.embedder.space)
-        for space in theirs:
-            if reference is not None and (differences := reference.differences(space)):
-                raise SpaceMismatch(f"{self.name}: {mismatch_message(reference, space, differences)}")
-        for vector in given.vectors:
-            if reference is not None and vector is not None and len(vector) != reference.dimensions:
-                raise InputError(f"vectors of {len(vector)} dimensions, the store's have {reference.dimensions}")
-        self._check_rows(given)
+        if reference is not None:
+            for space in given.spaces:
+                if differences := reference.differences(space):
+                    raise SpaceMismatch(f"{self.name}: {mismatch_message(reference, space, differences)}")
+            for width in {len(vector) for vector in given.vectors if vector is not None} - {reference.dimensions}:
+                raise InputError(f"vectors of {width} dimensions, the store's have {reference.dimensions}")
+        self._check_rows(given, missing)
 
-    def reference(self, embeddings: Any = None) -> Space | None:
+    def reference(self, writer: Any = None) -> Space | None:
         """The space of what may be written: that of the store's embeddings, once the collection's record agrees.
 
         Raises:
             SpaceMismatch: the record does not agree.
             StoreError: the collection has vectors without a record.
         """
-        writer = self.own if self.own is not None else embeddings
+        writer = self.own if self.own is not None else writer
         if writer is None:
             return None if self.collection is None else read_record(self.collection).space
+        embedder = writer.embedder
         if self.collection is not None:
-            adapters.open_collection(self.collection, writer.embedder, create=False)
-        space: Space = writer.embedder.space
+            adapters.open_collection(self.collection, embedder, create=False)
+        space: Space = embedder.space
         return space
 
     def write(self, given: Documents, some: range, written: list[str]) -> None:
@@ -342,7 +343,8 @@ class Target:
             StoreError: the store refused some; `failed` names them, and all that come after.
             ProviderError: a hosted model failed; its numbers count all documents.
         """
-        vectors, failure = self._embed(given, some)
+        vectors = {place: vector for place in some if (vector := given.vectors[place]) is not None}
+        failure = self._embed(given, given.missing(some), vectors)
         places = sorted(vectors)
         try:
             if places:
@@ -375,40 +377,37 @@ class Target:
         if stale:
             (self.collection or self.host).delete(stale)
 
-    def _check_rows(self, given: Documents) -> None:
+    def _check_rows(self, given: Documents, missing: Sequence[int]) -> None:
         texts: list[Text | None] = [None] * len(given.rows)
-        for place in given.missing(range(len(given.rows))):
+        for place in missing:
             texts[place] = Text.whole(check_text(given.rows[place].text, place, "document"))
+        reserved = getattr(self.collection, "reserved_fields", ())
         for place, row in enumerate(given.rows):
             if given.vectors[place] is None and texts[place] is None:
                 warn_blank(f"document {place}, {row.id!r},")
             if self.collection is not None:
                 try:
-                    lists, reserved = self.collection.keeps_lists, getattr(self.collection, "reserved_fields", ())
-                    plain = check_metadata(row.metadata, keeps_lists=lists, reserved=reserved)
-                    given.rows[place] = replace(row, metadata=plain)
+                    plain = check_metadata(row.metadata, keeps_lists=self.collection.keeps_lists, reserved=reserved)
                 except InputError as error:
                     raise InputError(f"document {place}, {row.id!r}: {error}", index=place) from None
-        writer = given.embeddings if given.embeddings is not None else self.own
-        if writer is not None:
-            check_lengths(writer.embedder, [row.id for row in given.rows], texts)
+                given.rows[place] = replace(row, metadata=plain)
+        if given.writer is not None:
+            check_lengths(given.writer.embedder, [row.id for row in given.rows], texts)
 
-    def _embed(self, given: Documents, some: range) -> tuple[dict[int, list[float]], ProviderError | None]:
-        """The vectors of a slice by their places, and the error that kept the others from being made."""
-        found = {place: vector for place in some if (vector := given.vectors[place]) is not None}
-        missing = given.missing(some)
+    def _embed(self, given: Documents, missing: Sequence[int], vectors: dict[int, list[float]]) -> ProviderError | None:
+        """Add the missing vectors; return the error that kept some from being made."""
         if not missing:
-            return found, None
-        writer: Any = given.embeddings if given.embeddings is not None else self.own
+            return None
         entries = [Entry(given.rows[place].id, Text.whole(given.rows[place].text)) for place in missing]
         try:
-            arrays, failure = embed_entries(writer, entries)
+            arrays, failure = embed_entries(given.writer, entries)
         except InputError as error:
             error.index = None if error.index is None else missing[error.index]
             raise
+        vectors |= {missing[number]: rows[0].tolist() for number, rows in arrays.items()}
         if failure is not None:
             failure.renumber(missing)
-        return found | {missing[number]: rows[0].tolist() for number, rows in arrays.items()}, failure
+        return failure
 
     def _put(self, given: Documents, places: Sequence[int], vectors: list[list[float]]) -> None:
         rows = [given.rows[place] for place in places]

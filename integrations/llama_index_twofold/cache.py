@@ -56,7 +56,8 @@ def embed(
             _fill(host, side, lookup, progress=progress)
             arrays = lookup.arrays()
         rows = arrays if isinstance(arrays, np.ndarray) else [row for each in arrays for row in np.atleast_2d(each)]
-        vectors.extend(Vector(row.tolist(), host.embedder) for row in rows)
+        embedder = host.embedder
+        vectors.extend(Vector(row.tolist(), embedder) for row in rows)
     return vectors
 
 
@@ -104,10 +105,9 @@ def _observed(host: TwofoldEmbedding, chunks: Sequence[str]) -> Iterator[list[li
 
 def _has_listeners() -> bool:
     """Whether any handler gets events, here or further up; LlamaIndex's root has one that does nothing."""
-    here, found = dispatcher, False
-    while not found:
-        found = any(not isinstance(handler, NullEventHandler) for handler in here.event_handlers)
+    here = dispatcher
+    while not any(not isinstance(handler, NullEventHandler) for handler in here.event_handlers):
         if not here.propagate or here.parent is None:
-            break
+            return False
         here = here.parent
-    return found
+    return True

@@ -207,16 +207,17 @@ class TwofoldEmbedding(Fields):
     def _embed_query(self, caller: Caller | None, query: str) -> list[float]:
         query = check_text(query, blank=True)
         if caller is not None:
-            caller.check(self._embedder)
+            caller.check(self._embedder, tag_of(self._embedder))
         return embed(self, "query", [query], [query])[0]
 
     def _embed_texts(self, caller: Caller | None, texts: list[str], progress: bool) -> list[list[float]]:
+        tag = "" if caller is None else tag_of(self._embedder)
         if caller is not None:
-            caller.check(self._embedder)
+            caller.check(self._embedder, tag)
         texts = check_texts(texts, blank=True)
         vectors = embed(self, "document", texts, texts, progress=progress) if texts else []
         if caller is not None:
-            caller.mark(texts, tag_of(self._embedder))
+            caller.mark(texts, tag)
         return vectors
 
 

@@ -168,7 +168,7 @@ def proved(pairs: Sequence[tuple[Sequence[str], Sequence[float]]], embed: Callab
     """Whether each vector is what `embed` makes of one of the texts beside it."""
     texts = list(dict.fromkeys(text for texts, _ in pairs for text in texts if not is_blank(text)))
     try:
-        made = dict(zip(texts, embed(texts), strict=True))
+        made = dict(zip(texts, embed(texts), strict=True)) if texts else {}
     except InputError:  # such as a text over the model's length: embed the others
         made = {}
         for text in texts:
@@ -203,7 +203,7 @@ class Caller:
     model: BaseEmbedding | None
     nodes: Sequence[BaseNode]
 
-    def check(self, embedder: Embedder) -> None:
+    def check(self, embedder: Embedder, tag: str) -> None:
         """Refuse nodes that come with a vector of another space, and an index that holds such vectors.
 
         The evidence is the record of its collection, the marks of its nodes, or else some stored vectors, which their
@@ -213,7 +213,6 @@ class Caller:
         Raises:
             SpaceMismatch: there are vectors of another space.
         """
-        tag = tag_of(embedder)
         try:
             check_nodes([node for node in self.nodes if node.embedding is not None], tag)
             self._check_index(embedder, tag)

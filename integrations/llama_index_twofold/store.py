@@ -163,8 +163,8 @@ class Guard:
     """Lets no vector of another space into an open collection, and none search it."""
 
     def __init__(self, store: Store, embedder: Embedder) -> None:
-        self.store, self.embedder = store, embedder
-        self._tags = {tag_of(embedder), read_record(store).space.tag}
+        self.store, self.embedder, self.tag = store, embedder, tag_of(embedder)
+        self._tags = {self.tag, read_record(store).space.tag}
 
     def checked(self, nodes: Sequence[BaseNode]) -> list[list[BaseNode]]:
         """Return the nodes in the form in which they are written, in pieces. Reads the record from the store.
@@ -181,7 +181,7 @@ class Guard:
         for node, is_own in zip(unmarked, said, strict=True):
             if not is_own:
                 raise self._unproved(f"the vector of node {node.node_id!r}")
-        stamped = [stamp(node, tag_of(self.embedder)) for node in nodes]
+        stamped = [stamp(node, self.tag) for node in nodes]
         return [stamped[start : start + PIECE] for start in range(0, len(stamped), PIECE)]
 
     def check_query(self, query: VectorStoreQuery) -> None:
@@ -198,14 +198,12 @@ class Guard:
 
     def _check(self, what: str, tag: str | None) -> None:
         if tag is not None and tag not in self._tags:
-            own = tag_of(self.embedder)
-            raise SpaceMismatch(
-                f"collection {self.store.name!r} holds vectors of {own}, {what} is of {tag}{differences(own, tag)}"
-            )
+            told = f"{what} is of {tag}{differences(self.tag, tag)}"
+            raise SpaceMismatch(f"collection {self.store.name!r} holds vectors of {self.tag}, {told}")
 
     def _unproved(self, what: str) -> SpaceMismatch:
         return SpaceMismatch(
-            f"collection {self.store.name!r} holds vectors of {tag_of(self.embedder)}; {what} does not say of which "
+            f"collection {self.store.name!r} holds vectors of {self.tag}; {what} does not say of which "
             "space it is, and its text gives another vector when it is embedded again: use the embedding that opened "
             "the collection"
         )
