@@ -15,7 +15,8 @@ from support.checkpoints import INSTRUCTIONS, sentence_transformers_files, write
 from twofold import Embedder, ModelError
 from twofold.local.encoder import EncoderConfig
 from twofold.local.files.card import OwnFiles, derive
-from twofold.local.files.checkpoint import Checkpoint, UnknownFamily
+from twofold.local.files.checkpoint import Checkpoint
+from twofold.local.files.recognise import UnknownFamily
 
 if TYPE_CHECKING:
     from collections.abc import Callable
