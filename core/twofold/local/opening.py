@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,14 +104,13 @@ def locate(model: str, revision: str | None = None) -> Path:
 def _without_weights(hub_id: str, revision: str | None, where: Path) -> ModelError:
     """The error for a hub id without safetensors. The hub is asked which files and pull requests the model has."""
     from huggingface_hub import HfApi  # noqa: PLC0415 - only after a failure
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled  # noqa: PLC0415
 
     which = hub_id if revision is None else f"{hub_id} (revision {revision})"
     try:
         api = HfApi()
         said = f"{which} {explain_weights(api.list_repo_files(hub_id, revision=revision))}"
         found = _converted(api, hub_id) if "pickle" in said else None
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
+    except Exception:  # noqa: BLE001 - whatever it raises, the error is that there are no weights
         return ModelError(
             f"{which} has no weights in the hub's cache ({where}). Twofold downloads only safetensors: if the "
             "repository has only pickled weights, give the revision of a pull request that has model.safetensors"
@@ -123,8 +123,7 @@ def _without_weights(hub_id: str, revision: str | None, where: Path) -> ModelErr
 def _converted(api: HfApi, hub_id: str) -> str | None:
     """A pull request of a hub id that adds safetensors, as a revision, or None."""
     pulls = api.get_repo_discussions(hub_id, discussion_type="pull_request")
-    titled = [pull for pull in pulls if "safetensors" in pull.title.lower()]
-    for pull in titled[:TRIED]:
+    for pull in islice((pull for pull in pulls if "safetensors" in pull.title.lower()), TRIED):
         revision = f"refs/pr/{pull.num}"
         if WEIGHTS & set(api.list_repo_files(hub_id, revision=revision)):
             return revision

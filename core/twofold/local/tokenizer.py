@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tokenizers import Encoding
+
     from twofold.documents import Document
     from twofold.local.windows import Limits, TokenSequence
     from twofold.models import Task
@@ -28,6 +30,9 @@ FAR = 8
 """Characters per token of the limit. Longer texts are tokenised only as far as needed."""
 SHORT = 2**16
 """A text of so many characters is always tokenised whole, so that an error can state its number of tokens."""
+
+LEAST = 1024
+"""Characters of the first start that is tried."""
 
 
 class Tokenizer:
@@ -59,6 +64,9 @@ class Tokenizer:
             counts += [len(encoding.ids) for encoding in self._rust.encode_batch_fast(part)]
         return counts
 
+    def _encode(self, texts: list[str], *, offsets: bool) -> list[Encoding]:
+        return (self._rust.encode_batch if offsets else self._rust.encode_batch_fast)(texts)  # faster without offsets
+
     def sequences(
         self, documents: Sequence[Document], task: Task, limits: Limits, first: int = 0
     ) -> list[TokenSequence]:
@@ -75,10 +83,7 @@ class Tokenizer:
                 needed(self._rust, text, limits.tokens) if document.is_whole and is_far(text, limits.tokens) else text
                 for document, text in zip(documents, texts, strict=True)
             ]
-        if all(document.is_whole for document in documents):
-            encodings = self._rust.encode_batch_fast(texts)  # faster, as it computes no offsets
-        else:
-            encodings = self._rust.encode_batch(texts)
+        encodings = self._encode(texts, offsets=not all(document.is_whole for document in documents))
         found: list[TokenSequence] = []
         target = 0
         for index, (document, text, encoded) in enumerate(zip(documents, texts, encodings, strict=True), first):
@@ -108,21 +113,29 @@ def needed(rust: Rust, text: str, limit: int) -> str:
     Tokens near a cut may differ from those of the whole text. So the start is doubled until it has more than `limit`
     tokens, and twice as much of it begins with the same ones. Both are cut between words where there are any.
     """
-    size, before = max(1024, FAR // 2 * limit), None
+    longest = getattr(rust.model, "max_input_chars_per_word", 0)  # a longer word is a single unknown token
+    size, before = max(LEAST, FAR // 2 * limit, FAR * longest), None
     while size < len(text):
-        start = text[: _between_words(text, size)]
+        place = _between_words(text, size)
+        start = text[: place or size]
         ids = rust.encode(start).ids
-        if len(ids) > limit and before is not None and ids[:limit] == before[:limit]:
+        is_long = len(ids) > limit and (place is not None or _is_solid(rust, start[size // 2 :]))
+        if is_long and before is not None and ids[:limit] == before[:limit]:
             return start
-        before = ids if len(ids) > limit else None
+        before = ids if is_long else None
         size *= 2
     return text
 
 
-def _between_words(text: str, size: int) -> int:
-    """The last place up to `size` where a space follows a word, or `size` if the second half has no such place."""
+def _between_words(text: str, size: int) -> int | None:
+    """The last place up to `size` where a space follows a word, or None if the second half has no such place."""
     places = re.finditer(r"(?<=\S)\s", text[size // 2 : size])
-    return max((size // 2 + place.start() for place in places), default=size)
+    return max((size // 2 + place.start() for place in places), default=None)
+
+
+def _is_solid(rust: Rust, part: str) -> bool:
+    """Whether the normaliser keeps most characters of a part, so that a long word stays long."""
+    return rust.normalizer is None or 2 * len(rust.normalizer.normalize_str(part)) > len(part)
 
 
 def _wordpiece(vocabulary: Path) -> Rust:
