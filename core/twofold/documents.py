@@ -197,11 +197,16 @@ def too_long(
     limit: int,
     *,
     index: int | None = None,
+    is_least: bool = False,
     note: str = "",
     way_out: str = "split it (embed_chunks keeps the context), or cut its end with truncate='end'",
 ) -> InputError:
-    """The error for a text over the model's length. `name` is "text 3" or similar; `note` stands before `way_out`."""
-    return InputError(f"{name} has {count} tokens, the limit is {limit}{note}: {way_out}", index=index)
+    """The error for a text over the model's length. `name` is "text 3" or similar; `note` stands before `way_out`.
+
+    With `is_least`, `count` is only a lower bound.
+    """
+    least = "more than " if is_least else ""
+    return InputError(f"{name} has {least}{count} tokens, the limit is {limit}{note}: {way_out}", index=index)
 
 
 def span_counts(documents: Sequence[Document]) -> list[int]:

@@ -407,8 +407,9 @@ class Embedder:
         """
         if (self.query_task, self._truncate("query")) != (self.document_task, self._truncate("document")):
             raise InputError(
-                f"{self.card.name} encodes queries and documents differently, but a function has only one side: import "
-                "LangChain or langgraph before the embedder is created, or pass langchain_twofold.TwofoldEmbeddings"
+                f"{self.card.label} encodes queries and documents differently, but a function has only one side: "
+                "import LangChain or langgraph before the embedder is created, or pass "
+                "langchain_twofold.TwofoldEmbeddings"
             )
         rows: list[list[float]] = self.embed_documents(texts).tolist()
         return rows

@@ -21,6 +21,7 @@ Each warning has its own class, so `warnings.filterwarnings` can silence it:
     TwofoldWarning
     ├── LicenceWarning      the licence of the weights restricts their use; once for each model
     ├── DimensionsWarning   the model was not trained for this size; once for each model and size
+    ├── PromptWarning       the model has prompts, but its files do not say which is for queries; once for each model
     ├── BlankWarning        a blank document was skipped, or got the vector of the empty text
     ├── AdoptionWarning     only a sample of a collection's rows was checked when it was adopted
     └── CacheWarning        the cache of vectors could not be read or written; everything was embedded
@@ -171,6 +172,10 @@ class LicenceWarning(TwofoldWarning):
 
 class DimensionsWarning(TwofoldWarning):
     """Vectors are cut to a size for which the model was not trained."""
+
+
+class PromptWarning(TwofoldWarning):
+    """The model has prompts, but its files do not say which one is for queries and which one for documents."""
 
 
 class BlankWarning(TwofoldWarning):

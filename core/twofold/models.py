@@ -47,6 +47,7 @@ class ModelCard:
         matryoshka: the sizes to which it was trained to be cut; may be empty.
         licence: an SPDX identifier, or "unknown".
         terms: restrictions of the licence that users should know.
+        hub_id: the id that an unknown model was opened by; messages name it.
     """
 
     name: str
@@ -59,6 +60,12 @@ class ModelCard:
     matryoshka: tuple[int, ...] = ()
     licence: str = "unknown"
     terms: str = ""
+    hub_id: str = ""
+
+    @property
+    def label(self) -> str:
+        """The model's name in messages."""
+        return self.hub_id or self.name
 
     def task(self, name: str | None) -> Task:
         """The task called `name`; None is the bare model.
@@ -73,7 +80,7 @@ class ModelCard:
                 return task
         has = ", ".join(repr(task.name) for task in self.tasks) or "no tasks"
         raise InputError(
-            f"{self.name} has no task {name!r}: it has {has}; None is the bare model "
+            f"{self.label} has no task {name!r}: it has {has}; None is the bare model "
             "(query_task=None, document_task=None)"
         )
 
@@ -91,7 +98,7 @@ class ModelCard:
         if dimensions is None:
             return self.width
         if not 1 <= dimensions <= self.width:
-            raise InputError(f"dimensions={dimensions}, but {self.name} has 1 to {self.width}")
+            raise InputError(f"dimensions={dimensions}, but {self.label} has 1 to {self.width}")
         return dimensions
 
     def late_policy(self, window: int | None, overlap: int | None) -> tuple[int, int]:
@@ -104,7 +111,7 @@ class ModelCard:
         """
         window = self.max_tokens if window is None else window
         if window > self.max_tokens:
-            raise InputError(f"late_window={window}, but {self.name} takes at most {self.max_tokens} tokens")
+            raise InputError(f"late_window={window}, but {self.label} takes at most {self.max_tokens} tokens")
         overlap = min(LATE_OVERLAP, window // 2) if overlap is None else overlap
         if overlap >= window:
             raise InputError(f"late_overlap={overlap}: it must be less than the window of {window} tokens")
@@ -115,7 +122,7 @@ class ModelCard:
 def warn_terms(card: ModelCard) -> None:
     """Warn once for each model whose licence restricts its use."""
     if card.terms:
-        warnings.warn(f"the weights of {card.name} are {card.licence}: {card.terms}", LicenceWarning, stacklevel=2)
+        warnings.warn(f"the weights of {card.label} are {card.licence}: {card.terms}", LicenceWarning, stacklevel=2)
 
 
 @cache
@@ -124,7 +131,7 @@ def warn_untrained(card: ModelCard, dimensions: int) -> None:
     sizes = ", ".join(map(str, card.matryoshka))
     trained = f"trained to be cut to {sizes}" if sizes else "not trained to be cut"
     warnings.warn(
-        f"dimensions={dimensions}: {card.name} was {trained}; shorter vectors are allowed, measure what they cost you",
+        f"dimensions={dimensions}: {card.label} was {trained}; shorter vectors are allowed, measure what they cost you",
         DimensionsWarning,
         stacklevel=5,  # where the embedder is created
     )

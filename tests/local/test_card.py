@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from support.checkpoints import INSTRUCTIONS, sentence_transformers_files, write_json
 from twofold import Embedder, ModelError
 from twofold.local.encoder import EncoderConfig
-from twofold.local.files.card import OwnFiles, derive
-from twofold.local.files.checkpoint import Checkpoint, UnknownFamily
+from twofold.local.files.card import OwnFiles, complete, derive, find_known
+from twofold.local.files.checkpoint import Checkpoint
+from twofold.local.files.recognise import UnknownFamily
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,6 +128,15 @@ def test_sentence_transformers_own_saving_is_read(bert_with: Callable[..., str],
         ({"query": "q: ", "document": ""}, None, "q: ", ""),
         ({"query": "q: "}, "absent", "q: ", ""),
         ({"query": "", "document": ""}, None, "", ""),
+        ({"query": "q: ", "document": ""}, "query", "q: ", ""),
+        ({"query": "q: ", "document": ""}, "document", "q: ", ""),
+        ({"search_query": "q: ", "search_document": "d: ", "clustering": "c: "}, None, "q: ", "d: "),
+        ({"Retrieval-query": "q: ", "Retrieval-passage": "p: "}, None, "q: ", "p: "),
+        ({"web_search_query": "q: "}, None, "q: ", ""),
+        ({"web_search_query": "q: ", "sts_query": "s: "}, None, "", ""),
+        ({"a_query": "q: ", "b_document": "d: "}, None, "", ""),
+        ({"nl2code_query": "q: ", "qa_query": "r: ", "nl2code_document": "d: "}, "qa_query", "r: ", "r: "),
+        ({"querying": "q: ", "subquery": "r: "}, None, "", ""),
     ],
 )
 def test_prompts_and_the_default_prompt(
@@ -191,6 +201,26 @@ def test_the_folders_name_is_no_evidence(tmp_path: Path) -> None:
     folder = tmp_path / "intfloat" / "multilingual-e5-small"
     folder.mkdir(parents=True)
     assert card(folder).name == "bert-12x384"
+
+
+def test_the_table_chooses_among_prompts_with_other_names(tmp_path: Path) -> None:
+    prompts = {f"{kind}_{side}": f"{kind} {side}: " for kind in ("nl2code", "qa") for side in ("query", "document")}
+    write_json(tmp_path / "config_sentence_transformers.json", {"prompts": prompts})
+    files = OwnFiles.read(tmp_path, "jinaai/jina-code-embeddings-0.5b")
+    known = find_known(files, 896)
+    assert known is not None
+    found = complete(files, known, known, None)
+    assert (found.side("query").prefix, found.side("document").prefix) == ("nl2code query: ", "nl2code document: ")
+    assert found.side("query", "qa_query").prefix == "qa query: "
+    assert (found.pooling, found.matryoshka, found.licence) == ("last", (64, 128, 256, 512, 896), "CC-BY-NC-4.0")
+    assert find_known(files, 1536) is None
+
+
+def test_an_empty_prompt_can_be_chosen_by_its_name(tmp_path: Path) -> None:
+    write_json(tmp_path / "config_sentence_transformers.json", {"prompts": {"query": "q: ", "document": ""}})
+    found = card(tmp_path)
+    assert (found.query_task, found.document_task) == ("query", None)
+    assert found.side("document", "document").prefix == ""
 
 
 def test_own_files_win_over_the_table(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from support.checkpoints import MAKERS, write_json
 from twofold import Embedder, InputError, MissingExtra, ModelError
-from twofold.local.files.checkpoint import Checkpoint, UnknownFamily
+from twofold.local.files.checkpoint import Checkpoint
+from twofold.local.files.recognise import UnknownFamily
 
 if TYPE_CHECKING:
     from collections.abc import Callable

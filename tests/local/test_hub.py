@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ from support.checkpoints import bert, sentence_transformers_files
 from twofold import Embedder, InputError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from support.checkpoints import Made
@@ -148,6 +151,103 @@ def test_a_snapshot_that_lacks_its_weights_says_so(hub: pytest.MonkeyPatch, tmp_
     bert(home / "snapshots" / NEW)
     (home / "snapshots" / NEW / "model.safetensors").unlink()
     assert "has no weights" in failure("harbour/half")
+
+
+PAGES: dict[str, object] = {
+    "/api/models/harbour/pickled/tree/main": ["config.json", "onnx/model.onnx", "pytorch_model.bin"],
+    "/api/models/harbour/pickled/tree/refs/pr/7": ["config.json"],
+    "/api/models/harbour/pickled/tree/refs/pr/4": ["config.json", "model.safetensors"],
+    "/api/models/harbour/quantised/tree/main": ["config.json", "fog-Q8_0.gguf"],
+}
+"""The files of models on a hub, by revision."""
+
+
+@pytest.fixture
+def page() -> Iterator[str]:
+    """The address of a hub that lists files and pull requests, and serves no file."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0].replace("%2F", "/")
+            if path.endswith("/discussions"):
+                titles = {9: "Better README", 7: "Adding safetensors variant", 4: "Add `safetensors`"}
+                made = {"createdAt": "2026-01-01T00:00:00.000Z", "status": "open", "isPullRequest": True}
+                pulls = [{**made, "num": num, "title": title, "repo": REPO} for num, title in titles.items()]
+                self.answer({"count": 3, "start": 0, "discussions": pulls})
+            elif path in PAGES:
+                names = cast("list[str]", PAGES[path])
+                self.answer([{"type": "file", "path": name, "size": 1, "oid": "0"} for name in names])
+            else:
+                self.send_error(404)
+
+        def answer(self, body: object) -> None:
+            sent = json.dumps(body).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(sent)))
+            self.end_headers()
+            self.wfile.write(sent)
+
+        def log_message(self, *_: object) -> None:
+            """Be silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+REPO = {"name": "harbour/pickled", "type": "model"}
+
+
+PICKLED = (
+    r"harbour/pickled has its weights only as a pickle \(pytorch_model\.bin\).*convert it to model\.safetensors"
+    r".*\. Or use its pull request that has model\.safetensors: revision='refs/pr/4'"
+)
+QUANTISED = r"harbour/quantised has only GGUF files \(fog-Q8_0\.gguf\)"
+
+
+@pytest.mark.parametrize(("model", "said"), [("harbour/pickled", PICKLED), ("harbour/quantised", QUANTISED)])
+def test_a_hub_id_without_safetensors_says_what_it_has(
+    hub: pytest.MonkeyPatch, tmp_path: Path, page: str, model: str, said: str
+) -> None:
+    """Only safetensors are downloaded, so the folder cannot tell. The hub is asked."""
+    home = tmp_path / f"models--{model.replace('/', '--')}"
+    (home / "refs").mkdir(parents=True)
+    (home / "refs" / "main").write_text(NEW, "utf-8")
+    bert(home / "snapshots" / NEW)
+    (home / "snapshots" / NEW / "model.safetensors").unlink()
+    hub.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    offline = failure(model)
+    assert offline.startswith(f"{model} has no weights in the hub's cache (")
+    assert "give the revision of a pull request that has model.safetensors" in offline
+    hub.setattr("twofold.local.opening.locate", lambda *_: home / "snapshots" / NEW)  # this hub serves no files
+    hub.setattr(constants, "HF_HUB_OFFLINE", False)
+    hub.setattr(constants, "ENDPOINT", page)
+    assert re.match(said, failure(model))
+
+
+@pytest.mark.usefixtures("hub")
+def test_messages_name_the_id_that_the_user_typed() -> None:
+    model = Embedder(HUB_ID, dtype="float32", device="cpu", truncate="error")
+    assert model.card.label == HUB_ID
+    for options, said in (
+        ({"dimensions": 49}, f"dimensions=49, but {HUB_ID} has 1 to 48"),
+        ({"query_task": "clustering"}, f"{HUB_ID} has no task 'clustering'"),
+        ({"late_window": 4096}, f"late_window=4096, but {HUB_ID} takes at most"),
+    ):
+        with pytest.raises(InputError) as caught:
+            Embedder(HUB_ID, device="cpu", **cast("Any", options)).embed_query("fog")
+        assert said in str(caught.value)
+    assert model.space.model == "bert-3x48"  # equal for a copy of the folder
+
+
+@pytest.mark.usefixtures("hub")
+def test_an_error_of_the_checkpoint_names_the_id(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"auto_map": {"AutoModel": "own.Own"}}
+    monkeypatch.setattr("twofold.local.files.refusals.read_json", lambda _: own)
+    assert failure(HUB_ID).startswith(f"{HUB_ID} needs its own code (own.Own)")
+    assert str(cache) not in failure(HUB_ID)
 
 
 def test_options_of_a_known_id_are_checked_before_any_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -291,6 +291,7 @@ async def test_a_cancelled_call_stops_after_the_batch_in_hand(
         released.wait(10)
         return real(self, batch, adapter)
 
+    embedder("bert").embed_query("fog")  # the check of the weights is over
     released = threading.Event()
     monkeypatch.setattr(Encoder, "__call__", slow)
     task = asyncio.create_task(embedder("bert", batch_tokens=1).aembed_documents(TEXTS))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from support.checkpoints import (
     HEADS,
@@ -22,13 +25,19 @@ from support.checkpoints import (
     wordpiece,
     write_json,
 )
-from twofold import DeviceError, Document, Embedder, InputError, ModelError
+from support.families import mistral, nomic, router
+from twofold import DeviceError, Document, Embedder, InputError, ModelError, PromptWarning
 from twofold.adapters import embed_texts
-from twofold.local.sentence_transformers import SentenceTransformersBackend
+from twofold.local.backend import LocalBackend
+from twofold.local.files.card import OwnFiles, _warn_prompts, complete, find_known
+from twofold.local.sentence_transformers import LoadingReport, SentenceTransformersBackend, _reported
+from twofold.vectors import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from support.checkpoints import Made
 
 TEXTS = ["How do I remove a directory?", "Berlin", "The keeper counted nine ships.", "fog"] * 9 + ["harbour"]
 """More texts than the backend embeds at once."""
@@ -236,29 +245,204 @@ def test_code_beside_the_weights_is_never_run(tmp_path: Path, folders: dict[str,
     """Neither a class named in a config, nor a module, nor a pickle."""
     trace = tmp_path / "ran"
     code = f"open({str(trace)!r}, 'w').close()\n\n\nclass Own:\n    pass\n"
-    for number, change in enumerate(
+    own, tokenizer = {"AutoConfig": "own.Own", "AutoModel": "own.Own"}, {"AutoTokenizer": [None, "own.Own"]}
+    modules = json.loads((folders["dense"] / "modules.json").read_text("utf-8"))
+    dense, config = (read(folders["dense"] / name) for name in ("2_Dense/config.json", "config.json"))
+    router = {"types": {"query_0": "own.Own"}, "structure": {"query": ["query_0"]}, "parameters": {}}
+    changes: list[tuple[str, object]] = [
+        ("config.json", config | {"model_type": "of-my-own", "auto_map": own}),
         (
-            {"model_type": "of-my-own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Own"}},
-            {"auto_map": {"AutoModel": "own.Own"}, "architectures": ["Own"]},
-        )
-    ):
-        folder = shutil.copytree(folders["distilbert"], tmp_path / str(number))
+            "config.json",
+            config | {"auto_map": own, "architectures": ["Own"]},
+        ),  # a family of transformers
+        ("tokenizer_config.json", {"auto_map": tokenizer}),
+        ("modules.json", [modules[0], {**modules[1], "type": "own.Own"}]),
+        ("router_config.json", router),
+        ("2_Dense/config.json", dense | {"activation_function": "own.Own"}),
+    ]
+    for number, (file, content) in enumerate(changes):
+        folder = shutil.copytree(folders["dense"], tmp_path / str(number))
         (folder / "own.py").write_text(code, "utf-8")
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-        write_json(folder / "config.json", config | change)
-        if number:  # transformers has its own class for the family
-            assert Embedder(folder, device="cpu").embed_query("fog").shape == (WIDTH,)
-        else:
-            with pytest.raises(ModelError, match="has a family that cannot run here"):
-                Embedder(folder, device="cpu").embed_query("fog")
-    folder = shutil.copytree(folders["distilbert"], tmp_path / "module")
-    (folder / "own.py").write_text(code, "utf-8")
-    modules = json.loads((folder / "modules.json").read_text("utf-8"))
-    modules[1]["type"] = "own.Own"
-    write_json(folder / "modules.json", modules)
-    with pytest.raises(ModelError, match="it has the module Own"):
-        Embedder(folder, device="cpu").embed_query("fog")
+        write_json(folder / file, content)
+        with pytest.raises(ModelError, match=rf"{number} needs its own code \(own\.Own\), and Twofold never runs code"):
+            Embedder(folder, device="cpu").embed_query("fog")
     assert not trace.exists()
+
+
+def read(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return found
+
+
+def test_code_in_a_berts_folder_is_not_ignored(made: Callable[[str], Made], tmp_path: Path) -> None:
+    """Its tensors are BERT's, but its code may compute something else."""
+    folder = shutil.copytree(made("bert").folder, tmp_path / "bert")
+    write_json(folder / "config.json", read(folder / "config.json") | {"auto_map": {"AutoModel": "own.Own"}})
+    with pytest.raises(ModelError, match=r"bert needs its own code \(own\.Own\).*its vectors may be others"):
+        Embedder(folder, device="cpu").embed_query("fog")
+    heads = {"auto_map": {"AutoModelForMaskedLM": "own.Own"}}  # which no embedding uses
+    write_json(folder / "config.json", read(folder / "config.json") | heads)
+    assert isinstance(Embedder(folder, device="cpu").backend, LocalBackend)
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected", "mismatched"])
+def test_weights_that_do_not_fit_are_refused_by_name(folders: dict[str, Path], tmp_path: Path, change: str) -> None:
+    folder = shutil.copytree(folders["distilbert"], tmp_path / "other")
+    tensors = load_file(folder / "model.safetensors")
+    name = "transformer.layer.1.ffn.lin1.weight"
+    if change == "missing":
+        del tensors[name]
+    elif change == "unexpected":
+        name = "transformer.layer.7.ffn.lin1.weight"
+        tensors[name] = torch.zeros(INNER, WIDTH)
+    else:
+        tensors[name] = torch.zeros(INNER + 1, WIDTH)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=rf"other (lacks|has) weights.*{re.escape(name)}.*would be wrong"):
+        Embedder(folder, device="cpu").embed_query("fog")
+
+
+def test_heads_and_poolers_may_be_missing_or_unused(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(folders["distilbert"], tmp_path / "head")
+    tensors = load_file(folder / "model.safetensors")
+    heads = {"vocab_transform.weight": torch.zeros(WIDTH, WIDTH), "pooler.dense.bias": torch.zeros(WIDTH)}
+    save_file(tensors | heads, folder / "model.safetensors", {"format": "pt"})
+    want = Embedder(folders["distilbert"], dtype="float32", device="cpu").embed_query("fog")
+    np.testing.assert_array_equal(Embedder(folder, dtype="float32", device="cpu").embed_query("fog"), want)
+    bare = shutil.copytree(folders["dense"], tmp_path / "no-pooler")
+    kept = {name: tensor for name, tensor in load_file(bare / "model.safetensors").items() if "pooler" not in name}
+    save_file(kept, bare / "model.safetensors", {"format": "pt"})
+    assert Embedder(bare, device="cpu").embed_query("fog").shape == (20,)
+
+
+def test_a_report_of_another_thread_is_not_ours(folders: dict[str, Path]) -> None:
+    from transformers import AutoModel, PreTrainedModel
+
+    before = vars(PreTrainedModel)["from_pretrained"]
+    with _reported() as reports:
+        thread = threading.Thread(target=AutoModel.from_pretrained, args=(folders["distilbert"],))
+        thread.start()
+        thread.join()
+        assert reports == []
+        AutoModel.from_pretrained(folders["distilbert"])
+        assert reports == [LoadingReport(frozenset(), frozenset(), frozenset())]
+    assert vars(PreTrainedModel)["from_pretrained"] is before
+
+
+def test_a_float16_checkpoint_is_computed_in_float32_on_a_cpu(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(folders["distilbert"], tmp_path / "half")
+    tensors = {name: tensor.half() for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    write_json(folder / "config.json", read(folder / "config.json") | {"dtype": "float16"})
+    for has, dtype in ((False, "float32"), (True, "bfloat16")):
+        monkeypatch.setattr("twofold.local.device.cpu_has_bfloat16", lambda has=has: has)
+        backend = Embedder(folder, device="cpu").backend
+        assert isinstance(backend, SentenceTransformersBackend)
+        assert backend.precision == dtype
+
+
+def test_a_router_gets_the_side(tmp_path: Path) -> None:
+    """Also without a prompt, and with tokenizers of two lengths."""
+    from sentence_transformers import SentenceTransformer
+
+    router(tmp_path)
+    write_json(tmp_path / "config_sentence_transformers.json", {})
+    write_json(tmp_path / "query_0" / "sentence_bert_config.json", {"max_seq_length": 8})
+    model = Embedder(tmp_path, dtype="float32", device="cpu", truncate="end")
+    peer = SentenceTransformer(str(tmp_path), device="cpu")
+    np.testing.assert_allclose(model.embed_queries(TEXTS), normalize(peer.encode_query(TEXTS)), atol=1e-5)
+    np.testing.assert_allclose(model.embed_documents(TEXTS), normalize(peer.encode_document(TEXTS)), atol=1e-5)
+    assert not np.allclose(model.embed_query("fog"), model.embed_documents(["fog"])[0], atol=1e-2)
+    assert (model.query_task.name, model.document_task.name) == ("query", "document")
+    assert model.space.query_task != model.space.document_task
+    long = "fog over the harbour " * 3
+    strict = model.with_options(truncate="error")
+    with pytest.raises(InputError, match="the limit is 8"):
+        strict.embed_query(long)
+    assert strict.embed_documents([long]).shape == (1, WIDTH)
+
+
+def test_prompts_whose_side_is_unclear_are_listed_once(tmp_path: Path) -> None:
+    mistral(tmp_path)
+    _warn_prompts.cache_clear()
+    with pytest.warns(PromptWarning, match=r"prompts, but none .*: sts_query, web_search_query\. Both sides run with"):
+        Embedder(tmp_path, device="cpu").embed_query("fog")
+    with warnings.catch_warnings(action="error"):
+        Embedder(tmp_path, device="cpu").embed_query("fog")
+        _warn_prompts.cache_clear()
+        chosen = Embedder(tmp_path, device="cpu", query_task="sts_query")
+        assert chosen.embed_query("fog").shape == (WIDTH,)
+        assert chosen.query_task.prefix.startswith("Instruct: Retrieve similar")
+        Embedder(tmp_path, device="cpu", query_instruction="ask: ").embed_query("fog")
+
+
+def test_the_table_completes_what_the_files_do_not_state(tmp_path: Path) -> None:
+    """As for nomic-embed-text-v1.5, whose prompts and sizes are only in its README."""
+    nomic(tmp_path)
+    readme = "---\nlicense: apache-2.0\n---\n# nomic-embed-text-v1.5: Resizable Production Embeddings\n"
+    (tmp_path / "README.md").write_text(readme, "utf-8")
+    assert Embedder(tmp_path, device="cpu").card.name == f"nomic_bert-{WIDTH}"  # another width
+    files = OwnFiles.read(tmp_path)
+    known = find_known(files, 768)
+    assert known is not None
+    card = complete(files, known, known, None)
+    assert (card.name, card.max_tokens) == ("nomic-ai/nomic-embed-text-v1.5", 128)
+    assert (card.side("query").prefix, card.side("document").prefix) == ("search_query: ", "search_document: ")
+    assert (card.matryoshka, card.licence) == ((64, 128, 256, 512, 768), "Apache-2.0")
+
+
+def test_a_very_long_text_is_cut_before_it_is_tokenised(
+    folders: dict[str, Path], embedder: Callable[..., Embedder]
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    long = "fog over the harbour and nine ships " * 4000
+    peer = SentenceTransformer(str(folders["distilbert"]), device="cpu")
+    want = normalize(peer.encode_document([long]))
+    model = embedder(truncate="end")
+    np.testing.assert_allclose(model.embed_documents([long]), want, atol=1e-5)
+    backend = model.backend
+    assert isinstance(backend, SentenceTransformersBackend)
+    (text,), _ = backend._check([Document.whole(long)], model.document_task, "end")
+    assert len(text) < len(long) / 20
+    with pytest.raises(InputError, match=rf"text 0 has more than \d+ tokens, the limit is {LENGTH}"):
+        embedder().embed_documents([long])
+
+
+@pytest.mark.parametrize("fault", ["nan", "neighbours"])
+def test_a_model_that_fails_its_check_is_refused(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    real = SentenceTransformer.encode
+
+    def encode(self: SentenceTransformer, texts: list[str], **options: Any) -> Any:
+        rows = real(self, texts, **options)
+        if fault == "nan":
+            rows[0, 0] = np.nan
+            return rows
+        rows[:, len(texts)] += 9
+        return rows
+
+    monkeypatch.setattr(SentenceTransformer, "encode", encode)
+    said = "not finite or are zero" if fault == "nan" else "other vectors for a text in a batch"
+    with pytest.raises(ModelError, match=said):
+        Embedder(folders["distilbert"], device="cpu").embed_query("fog")
+
+
+def test_an_activation_that_the_encoder_lacks_runs_here(made: Callable[[str], Made], tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    folder = shutil.copytree(made("bert").folder, tmp_path / "gelu_new")
+    sentence_transformers_files(folder)
+    write_json(folder / "config.json", read(folder / "config.json") | {"hidden_act": "gelu_new"})
+    model = Embedder(folder, dtype="float32", device="cpu")
+    assert "its activation is 'gelu_new'" in str(getattr(model.backend, "reason", ""))
+    want = normalize(SentenceTransformer(str(folder), device="cpu").encode(TEXTS))
+    np.testing.assert_allclose(model.embed_documents(TEXTS), want, atol=1e-5)
 
 
 def test_weights_that_can_not_be_read(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -67,18 +67,19 @@ def _same_space(embedder: Embedder, canaries: np.ndarray, local: Embedder | None
 
 
 def _local_twin(embedder: Embedder) -> Embedder | None:
-    """The same model on this machine, if its files are in the cache and the extra `local` is installed."""
+    """The same model on this machine, if its files are in the cache, it runs here and has the same tasks."""
     name, settings = embedder.card.name, embedder.settings
     if cached_file(name, "config.json") is None:
         return None
-    twin = Embedder(
-        name,
-        dimensions=embedder.dimensions,
-        query_task=embedder.query_task.name,
-        document_task=embedder.document_task.name,
-        normalize=settings.normalize,
-    )
     try:
-        return twin if twin.backend else None
+        twin = Embedder(
+            name,
+            dimensions=embedder.dimensions,
+            query_task=embedder.query_task.name,
+            document_task=embedder.document_task.name,
+            normalize=settings.normalize,
+        )
+        _ = twin.backend  # which opens the files
     except TwofoldError:
         return None
+    return twin

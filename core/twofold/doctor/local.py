@@ -11,7 +11,7 @@ from twofold.doctor.published import TOKEN_COUNTS, TOLERANCES
 from twofold.documents import Document
 from twofold.errors import TwofoldError
 from twofold.models import BARE
-from twofold.space import CANARIES, lowest_cosine
+from twofold.space import CANARIES
 from twofold.vectors import finish
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from twofold.doctor.published import Published
     from twofold.embedder import Embedder
-
-SAME_COSINE = {"float32": 0.99999, "bfloat16": 0.999, "int8": 0.99}
-"""The lowest allowed cosine between a text's vectors when it is embedded alone and in a batch."""
 
 
 def examine_local(embedder: Embedder, published: Iterable[Published]) -> Iterator[Finding]:
@@ -34,7 +31,9 @@ def examine_local(embedder: Embedder, published: Iterable[Published]) -> Iterato
         return
     yield from (Finding(name, None, text) for name, text in described.items())
     precision = getattr(embedder.backend, "precision", "float32")
-    for look in (_tokenizer, _sides, _alone_and_together(precision), _published(precision, published)):
+    if (verified := getattr(embedder.backend, "verified", None)) is not None:  # loading fails if this check does
+        yield Finding("alone and in a batch", ok=True, detail=str(verified))
+    for look in (_tokenizer, _sides, _published(precision, published)):
         try:
             yield look(embedder)
         except TwofoldError as error:
@@ -46,7 +45,7 @@ def _card(embedder: Embedder) -> Iterator[Finding]:
     yield Finding(
         "model",
         ok=True,
-        detail=f"{card.name}: {card.width} dimensions, {card.max_tokens} tokens, {card.pooling}-pooled",
+        detail=f"{card.label}: {card.width} dimensions, {card.max_tokens} tokens, {card.pooling}-pooled",
     )
     terms = f": {card.terms}" if card.terms else ""
     yield Finding("licence", None, f"{card.licence}{terms}")
@@ -68,22 +67,11 @@ def _sides(embedder: Embedder) -> Finding:
     return compare_sides(embedder, embedder.embed_queries(CANARIES), embedder.embed_documents(CANARIES))
 
 
-def _alone_and_together(precision: str) -> Callable[[Embedder], Finding]:
-    def look(embedder: Embedder) -> Finding:
-        together = embedder.embed_documents(CANARIES)
-        alone = np.concatenate([embedder.embed_documents([text]) for text in CANARIES])
-        cosine = lowest_cosine(together, alone)
-        said = f"the lowest cosine is {cosine:.6f}, expected at least {SAME_COSINE[precision]} in {precision}"
-        return Finding("alone and in a batch", cosine >= SAME_COSINE[precision], said)
-
-    return look
-
-
 def _published(precision: str, published: Iterable[Published]) -> Callable[[Embedder], Finding]:
     def look(embedder: Embedder) -> Finding:
         known = [one for one in published if one.model == embedder.card.name]
         if not known:
-            return Finding("published vectors", None, f"none are known for {embedder.card.name}")
+            return Finding("published vectors", None, f"none are known for {embedder.card.label}")
         off = {one.task.name: _farthest(embedder, one) for one in known}
         worst = max(off, key=lambda name: off[name])
         tasks = ", ".join(str(name) for name in off if name) or "the bare model"

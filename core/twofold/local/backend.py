@@ -6,19 +6,20 @@ import asyncio
 import os
 import threading
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import starmap
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import torch
 
-from twofold.documents import span_counts
+from twofold.documents import Document, span_counts
 from twofold.errors import DeviceError
 from twofold.local.calibration import samples
 from twofold.local.device import ACCURACY, choose_device, choose_dtype, is_out_of_memory
 from twofold.local.packing import Batch, batches, pool, slices
 from twofold.local.tokenizer import Tokenizer
+from twofold.local.verification import verify
 from twofold.local.windows import Limits, check_late
 from twofold.models import warn_terms
 from twofold.settings import Truncate
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twofold.backend import Report
-    from twofold.documents import Document
     from twofold.local.encoder import Encoder
     from twofold.local.files.checkpoint import Checkpoint
+    from twofold.local.verification import Verified
     from twofold.local.windows import TokenSequence
     from twofold.models import ModelCard, Task
     from twofold.settings import Settings
@@ -46,6 +47,7 @@ class Loaded:
 
     encoder: Encoder
     lock: threading.Lock
+    verified: dict[tuple[object, ...], Verified]  # by the tasks of both sides
 
 
 _LOADED: dict[tuple[object, ...], Loaded] = {}
@@ -92,8 +94,25 @@ class LocalBackend:
                 noted = samples(self.tokenizer, self.card) if self.int8 else ()
                 load = self.checkpoint.load
                 encoder = load(self.device, self.dtype, int8=self.int8, samples=noted, merge=self._merged)
-                _LOADED[key] = Loaded(encoder, threading.Lock())
-            return _LOADED[key]
+                _LOADED[key] = Loaded(encoder, threading.Lock(), {})
+            loaded = _LOADED[key]
+            sides = (self.settings.query_task, self.settings.document_task)
+            if sides not in loaded.verified:
+                loaded.verified[sides] = verify(partial(self._tried, loaded), self.card, self.settings, self.precision)
+            return loaded
+
+    @property
+    def verified(self) -> Verified:
+        """The check of the weights, which is made when they are loaded."""
+        return self.loaded.verified[self.settings.query_task, self.settings.document_task]
+
+    def _tried(self, loaded: Loaded, texts: Sequence[str], task: Task) -> FloatArray:
+        """The vectors of short texts in one batch, without the checks of a call."""
+        documents = [Document.whole(text) for text in texts]
+        (group,) = batches(self.tokenizer.sequences(documents, task, self.limits["end"]), GPU_TOKENS)
+        vectors = np.empty((len(group), self.card.width), np.float32)
+        vectors[[sequence.document for sequence in group]] = self._run(loaded, group, task.adapter)
+        return vectors
 
     @property
     def _merged(self) -> tuple[str, ...]:
@@ -206,13 +225,16 @@ class LocalBackend:
         self._fill(result, group[middle:], adapter)
 
     @torch.inference_mode()
+    def _run(self, loaded: Loaded, group: Sequence[TokenSequence], adapter: str | None) -> FloatArray:
+        batch = Batch.of(group, self.device)
+        with loaded.lock:
+            hidden = loaded.encoder(batch, adapter)
+            return pool(hidden, group, self.card.pooling).cpu().numpy()
+
     def _compute(self, group: Sequence[TokenSequence], adapter: str | None) -> FloatArray | None:
         """The pooled vectors of a batch, (n_targets, width), or None if memory ran out."""
-        batch = Batch.of(group, self.device)
         try:
-            with self.loaded.lock:
-                hidden = self.loaded.encoder(batch, adapter)
-                return pool(hidden, group, self.card.pooling).cpu().numpy()
+            return self._run(self.loaded, group, adapter)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise

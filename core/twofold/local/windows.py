@@ -63,20 +63,26 @@ def check_late(documents: Sequence[Document], card: ModelCard) -> None:
     for index, document in enumerate(documents):
         if not document.is_whole:
             raise InputError(
-                f"document {index} has spans, but {card.name} pools only its {card.pooling} token, so all spans "
+                f"document {index} has spans, but {card.label} pools only its {card.pooling} token, so all spans "
                 "would get the same vector: late chunking needs a mean-pooled model",
                 index=index,
             )
 
 
-def whole_sequence(index: int, target: int, encoding: Encoding, limits: Limits) -> TokenSequence:
-    """A document with one span over its whole text. All tokens are pooled, including special tokens and instruction."""
+def whole_sequence(
+    index: int, target: int, encoding: Encoding, limits: Limits, *, cuts_start: bool = False, is_part: bool = False
+) -> TokenSequence:
+    """A document with one span over its whole text. All tokens are pooled, including special tokens and instruction.
+
+    A long text loses its end, or with `cuts_start` its start. With `is_part`, `encoding` lacks what is cut anyway.
+    """
     ids = encoding.ids
     if len(ids) > limits.tokens:
         if limits.truncate == "error":
-            raise too_long(f"text {index}", len(ids), limits.tokens, index=index)
-        _, tail = _specials(encoding)
-        ids = ids[: limits.tokens - tail] + ids[len(ids) - tail :]
+            raise too_long(f"text {index}", len(ids), limits.tokens, index=index, is_least=is_part)
+        lead, tail = _specials(encoding)
+        kept = lead if cuts_start else limits.tokens - tail
+        ids = ids[:kept] + ids[len(ids) - (limits.tokens - kept) :]
     return TokenSequence(index, ids, (target,), (np.arange(len(ids)),))
 
 

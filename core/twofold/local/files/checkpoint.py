@@ -13,8 +13,10 @@ from twofold.local.building import Builder, each
 from twofold.local.calibration import Calibrator
 from twofold.local.encoder import Lora
 from twofold.local.files import recognise, weights
-from twofold.local.files.card import OwnFiles, derive, tokenizer_file
+from twofold.local.files.card import OwnFiles, derive, reads_lower, tokenizer_file
 from twofold.local.files.lora import ADAPTER_CONFIG, PeftAdapter, adapter_folders, stacked_loras, stacked_names
+from twofold.local.files.recognise import UnknownFamily
+from twofold.local.files.refusals import WRITTEN_FROM_CODE, own_code
 from twofold.local.int8 import Int8Weight, largest, quantize_blocks
 from twofold.local.kernels import Packed, packing_works
 
@@ -33,10 +35,6 @@ TABLE_ROWS = 4096
 """The number of rows of the word table that are quantised at once."""
 DECIDING = ("config.json", "tokenizer.json", "vocab.txt")
 """Small files that affect the loaded model, in addition to the weights."""
-
-
-class UnknownFamily(ModelError):
-    """The checkpoint needs something that the encoder does not support. The message says what."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +59,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, folder: Path, hub_id: str | None = None) -> Checkpoint:
-        """Read the headers and the small files of a checkpoint. `hub_id` is the id that it was downloaded by, if any.
+        """Read the headers and the small files of a checkpoint. `hub_id` is the id that it was opened by, if any.
 
         Raises:
             ModelError: no weights, a truncated or corrupt file, missing or unexpected tensors.
@@ -76,13 +74,15 @@ class Checkpoint:
         except UnknownFamily:
             raise
         except ModelError as error:
-            raise ModelError(f"{folder} cannot be used: {error}") from None
+            raise ModelError(f"{hub_id or folder} cannot be used: {error}") from None
 
     @classmethod
     def _recognise(cls, folder: Path, files: OwnFiles, tensors: Mapping[str, TensorInfo]) -> Checkpoint:
         plan = recognise.plan({name: info.shape for name, info in tensors.items()}, files.config)
         if plan is None:
             raise UnknownFamily(f"its model_type is {files.config.get('model_type')!r}")
+        if not plan.layout.family.startswith(WRITTEN_FROM_CODE) and (code := own_code(folder)):
+            raise UnknownFamily(f"it has its own code ({next(iter(code.values()))})")
         for name in (name for names in plan.sources.values() for name in names):
             if tensors[name].dtype not in weights.FLOATS:
                 raise ModelError(f"its tensor {name} has type {tensors[name].dtype}: the encoder needs floats")
@@ -106,8 +106,9 @@ class Checkpoint:
         del shape["max_positions"]  # a limit, which does not change the vectors
         scales = {task: adapter.scale for task, adapter in self.adapters.items()}
         alpha = self.files.config.get("lora_alpha") if self.plan.stacked else 1
-        tokenizer = weights.file_digest(tokenizer_file(self.folder))
-        return weights.digest({**self.tensors, **adapted}, [shape, scales, alpha, tokenizer])
+        tokenizer = [weights.file_digest(tokenizer_file(self.folder))]
+        tokenizer += ["lower case"] if reads_lower(self.folder) else []
+        return weights.digest({**self.tensors, **adapted}, [shape, scales, alpha, *tokenizer])
 
     @cached_property
     def signature(self) -> tuple[object, ...]:

@@ -30,6 +30,10 @@ _RENAMES = ((".parametrizations.weight.original", ".weight"), (".gamma", ".weigh
 _STACKED_LORA = re.compile(r"(.+)\.parametrizations\.weight\.0\.(lora_[AB])")
 
 
+class UnknownFamily(ModelError):
+    """The checkpoint needs something that the encoder does not support. The message says what."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a checkpoint becomes an encoder.
@@ -55,8 +59,9 @@ def plan(shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> Pl
         config: the checkpoint's `config.json`, for what the tensors do not show: heads, epsilon, rotary base.
 
     Raises:
-        ModelError: the family is supported, but tensors are missing, unexpected or have a wrong shape, the activation
-            is not supported, or the config lacks a required value.
+        ModelError: the family is supported, but tensors are missing, unexpected or have a wrong shape, or the config
+            lacks a required value.
+        UnknownFamily: the encoder does not support the activation.
     """
     plain, stacked = _plain_names(shapes)
     found = _recognise(plain)
@@ -174,7 +179,7 @@ def _config(
 ) -> EncoderConfig:
     activation = config.get("hidden_act", "gelu")
     if activation != "gelu":
-        raise ModelError(f"its activation is {activation!r}, but the encoder supports only 'gelu'")
+        raise UnknownFamily(f"its activation is {activation!r}")
     for name in ("word", "kind", "position", "0.down.weight"):
         if name in shapes and len(shapes[name]) != 2:
             raise ModelError(f"its {name} weights are not a matrix: their shape is {shapes[name]}")

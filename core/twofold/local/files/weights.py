@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import operator
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +15,21 @@ from typing import TYPE_CHECKING, Any
 from twofold.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import torch
 
 ADAPTER_FILE = "adapter_model.safetensors"
 LARGEST_HEADER = 100_000_000  # the limit of the safetensors library itself
-PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 """The size of an element of each supported dtype, in bytes."""
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 CHUNK = 2**22
+
+
+class NoWeights(ModelError):
+    """The folder has no safetensors file. The message says what it has instead."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +50,42 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a checkpoint: those in its index, or `model.safetensors`.
 
     Raises:
-        ModelError: there are no weights, a file in the index is missing, or there are only pickles. Pickles can run
-            code and are never opened.
+        NoWeights: there are no weights, or only pickles, which can run code and are never opened.
+        ModelError: a file in the index is missing.
     """
     index = folder / "model.safetensors.index.json"
     if index.exists():
         return _indexed(index)
     if (folder / "model.safetensors").exists():
         return [folder / "model.safetensors"]
-    if pickles := sorted(file.name for pattern in PICKLES for file in folder.glob(pattern)):
-        raise ModelError(
-            f"{folder} has its weights only as a pickle ({pickles[0]}), which can run code: convert it to "
-            "model.safetensors, for example with safetensors.torch.save_file"
-        )
-    if (folder / ADAPTER_FILE).exists():
-        raise ModelError(f"{folder} has only an adapter: merge it into its base model and save the result")
-    raise ModelError(f"{folder} has no weights: no model.safetensors and no model.safetensors.index.json")
+    names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
+    raise NoWeights(f"{folder} {explain_weights(names)}")
+
+
+def explain_weights(names: Collection[str]) -> str:
+    """Why a checkpoint with these files, and without safetensors, cannot be used, and what to do."""
+    for what, pattern, way_out in (
+        (
+            "has its weights only as a pickle ({}), which can run code",
+            r"(pytorch_model.*\.bin|[^/]*\.(pt|pth|ckpt))",
+            "convert it to model.safetensors, for example with safetensors.torch.save_file",
+        ),
+        ("has only an adapter ({})", ADAPTER_FILE, "merge it into its base model and save the result"),
+        (
+            "has only GGUF files ({}), for llama.cpp and Ollama",
+            r".*\.gguf",
+            "use the repository of the original model, which has model.safetensors, or the API of a server",
+        ),
+        (
+            "has only ONNX files ({})",
+            r".*\.onnx",
+            "use the repository of the original model, which has model.safetensors",
+        ),
+        ("has only OpenVINO files ({})", r".*openvino.*\.xml", "use the repository with model.safetensors"),
+    ):
+        if found := sorted(name for name in names if re.fullmatch(pattern, name)):
+            return f"{what.format(found[0])}: {way_out}"
+    return "has no weights: no model.safetensors and no model.safetensors.index.json"
 
 
 def _indexed(index: Path) -> list[Path]:
