@@ -1,4 +1,4 @@
-"""What an integration imports besides `twofold`."""
+"""What the integration of a host imports besides `twofold`. Stores have their own names: see `twofold.stores`."""
 
 from __future__ import annotations
 
@@ -16,97 +16,36 @@ from twofold.offsets import cut, locate
 from twofold.progress import reporting
 from twofold.settings import Options, options
 from twofold.space import mismatch_message
-from twofold.stores.checks import Checked, Given, check_ids, check_lengths, check_metadata, warn_blank
-from twofold.stores.moving import MIGRATION, MOVED, Original, check_not_closed, follow
-from twofold.stores.opening import Adopt, aopen_collection, check_record, check_space, open_collection, read_record
-from twofold.stores.rows import (
-    DOCUMENT,
-    END,
-    FIELDS,
-    HELD_FIELDS,
-    OWN_PREFIX,
-    SOURCE,
-    START,
-    Held,
-    Hit,
-    Metadata,
-    Row,
-    Stored,
-    Where,
-    digest_of,
-    search_filtered,
-)
-from twofold.stores.store import Store, store_over
+from twofold.stores.checks import warn_blank
 from twofold.stores.threads import check_cancelled, invoke, resolve, run_in_thread
-from twofold.stores.writing import SLICE, Entry, Metadatas, aadd_documents, add_documents, embed_entries, version
 from twofold.vectors import FloatArray
 
 __all__ = [
-    "DOCUMENT",
-    "END",
-    "FIELDS",
-    "HELD_FIELDS",
-    "MIGRATION",
-    "MOVED",
-    "OWN_PREFIX",
-    "SLICE",
-    "SOURCE",
-    "START",
-    "Adopt",
-    "Checked",
-    "Entry",
     "FloatArray",
-    "Given",
-    "Held",
-    "Hit",
     "KeySource",
     "Lookup",
-    "Metadata",
-    "Metadatas",
     "Model",
     "Options",
-    "Original",
-    "Row",
     "Side",
     "Span",
-    "Store",
-    "Stored",
-    "Where",
-    "aadd_documents",
-    "add_documents",
     "aembed_texts",
-    "aopen_collection",
     "as_embedder",
     "check_cancelled",
-    "check_ids",
-    "check_lengths",
-    "check_metadata",
-    "check_not_closed",
-    "check_record",
-    "check_space",
     "check_text",
     "check_texts",
     "cut",
-    "digest_of",
-    "embed_entries",
     "embed_texts",
     "extra",
-    "follow",
     "invoke",
     "is_blank",
     "locate",
     "mismatch_message",
-    "open_collection",
     "option_fields",
     "option_names",
     "options",
-    "read_record",
     "reporting",
     "resolve",
     "run_in_thread",
-    "search_filtered",
-    "store_over",
-    "version",
     "warn_blank",
 ]
 

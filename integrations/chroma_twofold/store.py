@@ -14,22 +14,9 @@ import numpy as np
 
 from chroma_twofold.connect import check_address, close, connect, folder_exists
 from chroma_twofold.embedding import RECORD, TwofoldEmbeddingFunction, check_stored, stored_config, stored_record
-from twofold import InputError, SpaceMismatch, StoreError, adapters
-from twofold.adapters import (
-    DOCUMENT,
-    MIGRATION,
-    MOVED,
-    Held,
-    Hit,
-    Original,
-    Row,
-    Stored,
-    as_embedder,
-    check_not_closed,
-    extra,
-    follow,
-    resolve,
-)
+from twofold import InputError, SpaceMismatch, StoreError, stores
+from twofold.adapters import as_embedder, extra, resolve
+from twofold.stores import DOCUMENT, MIGRATION, MOVED, Held, Hit, Original, Row, Stored, check_not_closed, follow
 
 with extra("chroma"):
     from chromadb.api.models.CollectionCommon import CollectionCommon
@@ -45,7 +32,8 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
 
     from twofold import Embedder
-    from twofold.adapters import Adopt, FloatArray, Given, Metadatas, Model, Where
+    from twofold.adapters import FloatArray, Model
+    from twofold.stores import Adopt, Given, Metadatas, Where
 
 AnyCollection = TypeVar("AnyCollection", bound="CollectionCommon[Any]")
 
@@ -390,7 +378,7 @@ class ChromaStore:
     def _slices(self, ids: Sequence[str]) -> Iterator[list[str]]:
         return (list(ids[some]) for some in self._ranges(len(ids)))
 
-    # -- moving: `twofold.adapters.Movable` ---------------------------------------------------------------------------
+    # -- moving: `twofold.stores.Movable` -----------------------------------------------------------------------------
 
     def beside(self, name: str) -> Self:
         """A collection of the same client, which is opened if it is not open yet.
@@ -553,7 +541,7 @@ def open_collection(
     """
     made = as_embedder(embedder)
     store = _store(where, name, options)
-    adapters.open_collection(store, made, create=create, adopt=adopt)
+    stores.open_collection(store, made, create=create, adopt=adopt)
     return _bind(where.get_collection(store.name, embedding_function=None), made)
 
 
@@ -573,7 +561,7 @@ async def aopen_collection(
     """
     made = as_embedder(embedder)
     store = _store(where, name, options)
-    await adapters.aopen_collection(store, made, create=create, adopt=adopt)
+    await stores.aopen_collection(store, made, create=create, adopt=adopt)
     return _bind(await where.get_collection(store.name, embedding_function=None), made)
 
 
@@ -609,7 +597,7 @@ def add_documents(
         ProviderError: a hosted model failed; every document that has its vectors is written.
     """
     store, made = ChromaStore(None, collection.name, collection=collection), _embedder(collection, embedder)
-    return adapters.add_documents(store, made, ids=ids, documents=documents, metadatas=metadatas, progress=progress)
+    return stores.add_documents(store, made, ids=ids, documents=documents, metadatas=metadatas, progress=progress)
 
 
 async def aadd_documents(
@@ -623,7 +611,7 @@ async def aadd_documents(
 ) -> list[str]:
     """`add_documents` to an asynchronous collection. If it is cancelled, only whole slices are written."""
     store, made = ChromaStore(None, collection.name, collection=collection), _embedder(collection, embedder)
-    return await adapters.aadd_documents(
+    return await stores.aadd_documents(
         store, made, ids=ids, documents=documents, metadatas=metadatas, progress=progress
     )
 

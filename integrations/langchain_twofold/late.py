@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, overload
 
 from langchain_twofold.embedding import as_embeddings
 from twofold import InputError, ProviderError
-from twofold.adapters import Checked, Entry, cut, digest_of, extra, invoke, is_blank, run_in_thread, version, warn_blank
+from twofold.adapters import cut, extra, invoke, is_blank, run_in_thread, warn_blank
+from twofold.stores import Checked, Entry, digest_of, version
 
 with extra("langchain"):
     from langchain_core.documents import Document

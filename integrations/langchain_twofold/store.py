@@ -14,28 +14,30 @@ import numpy as np
 
 from langchain_twofold.embedding import as_embeddings, embedder_of, ready
 from twofold import Document as Text
-from twofold import InputError, ProviderError, SpaceMismatch, StoreError, adapters
+from twofold import InputError, ProviderError, SpaceMismatch, StoreError, stores
 from twofold.adapters import (
+    check_cancelled,
+    check_text,
+    extra,
+    invoke,
+    is_blank,
+    mismatch_message,
+    reporting,
+    run_in_thread,
+    warn_blank,
+)
+from twofold.stores import (
     DOCUMENT,
     SLICE,
     Entry,
     Held,
     Row,
-    check_cancelled,
     check_ids,
     check_lengths,
     check_metadata,
-    check_text,
     embed_entries,
-    extra,
-    invoke,
-    is_blank,
-    mismatch_message,
     read_record,
-    reporting,
-    run_in_thread,
     store_over,
-    warn_blank,
 )
 
 with extra("langchain"):
@@ -48,7 +50,8 @@ if TYPE_CHECKING:
 
     from langchain_twofold.late import LateVectors
     from twofold import Space
-    from twofold.adapters import Adopt, FloatArray, Model
+    from twofold.adapters import FloatArray, Model
+    from twofold.stores import Adopt
 
 CHROMA = {"metadata": "collection_metadata", "configuration": "collection_configuration"}
 """Our integration's options for a new collection, and LangChain's names for them."""
@@ -97,7 +100,7 @@ def open_collection(
     else:
         raise InputError(f"where is of type {type(where).__name__}: expected a client of chromadb or of weaviate")
     store: Any = store_over(where, name, **native)
-    adapters.open_collection(store, embeddings.embedder, create=create, adopt=adopt)
+    stores.open_collection(store, embeddings.embedder, create=create, adopt=adopt)
     if host == "chromadb":
         return Chroma(store.name, embeddings, client=where, create_collection_if_not_exists=False, **options)
     return WeaviateVectorStore(where, store.name, embedding=embeddings, **options)
@@ -332,7 +335,7 @@ class Target:
             return None if self.collection is None else read_record(self.collection).space
         embedder = writer.embedder
         if self.collection is not None:
-            adapters.open_collection(self.collection, embedder, create=False)
+            stores.open_collection(self.collection, embedder, create=False)
         space: Space = embedder.space
         return space
 

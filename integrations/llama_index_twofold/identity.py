@@ -30,7 +30,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from twofold import Embedder, InputError, SpaceMismatch, SpaceRecord, TwofoldWarning
-from twofold.adapters import extra, is_blank, store_over
+from twofold.adapters import extra, is_blank
+from twofold.stores import store_over
 
 with extra("llama-index"):
     from llama_index.core import StorageContext

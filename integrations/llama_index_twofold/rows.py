@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llama_index_twofold.identity import is_late, mark, tag_of
-from twofold.adapters import DOCUMENT, END, OWN_PREFIX, START, Held, Hit, Stored, extra
+from twofold.adapters import extra
+from twofold.stores import DOCUMENT, END, OWN_PREFIX, START, Held, Hit, Stored
 
 with extra("llama-index"):
     from llama_index.core.schema import MetadataMode, NodeRelationship, RelatedNodeInfo, TextNode
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode
 
     from twofold import Embedder
-    from twofold.adapters import FloatArray, Row, Store, Where
+    from twofold.adapters import FloatArray
+    from twofold.stores import Row, Store, Where
 
 CONTENT = "_node_content"
 """The field in which LlamaIndex keeps a whole node, as JSON."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from llama_index_twofold.identity import Vector, differences, marked_tag, proved, tag_of, texts_of
 from llama_index_twofold.late import content, locate_nodes
 from llama_index_twofold.rows import NodeStore, stamp, user_fields
-from twofold import InputError, SpaceMismatch, adapters
-from twofold.adapters import as_embedder, check_record, extra, is_blank, read_record, run_in_thread, store_over
+from twofold import InputError, SpaceMismatch, stores
+from twofold.adapters import as_embedder, extra, is_blank, run_in_thread
+from twofold.stores import check_record, read_record, store_over
 
 with extra("llama-index"):
     from llama_index.core.schema import BaseNode
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery, VectorStoreQueryResult
 
     from twofold import Embedder
-    from twofold.adapters import Adopt, Given, Metadatas, Model, Store
+    from twofold.adapters import Model
+    from twofold.stores import Adopt, Given, Metadatas, Store
 
 PIECE = 1000
 """Nodes that are handed to LlamaIndex's store at a time: it sends more to Chroma than Chroma takes."""
@@ -62,7 +64,7 @@ def open_collection(
         raise InputError("LlamaIndex has no store over Chroma's asynchronous client: give a synchronous one")
     store: Any = NodeStore(native, made)
     adopting: Any = NodeStore(native, made, adopt=True) if adopt else store
-    adapters.open_collection(adopting, made, create=create, adopt=adopt)
+    stores.open_collection(adopting, made, create=create, adopt=adopt)
     vector_store = _vector_store(host, where, native.name)
     vector_store._guard = Guard(store, made)  # noqa: SLF001 - the class is ours
     return vector_store
@@ -121,7 +123,7 @@ def add_documents(
             if place < len(fields) and fields[place] is None:
                 fields[place] = own
     names = _ids(documents) if ids is None else ids
-    return adapters.add_documents(
+    return stores.add_documents(
         guard.store, guard.embedder, ids=names, documents=texts, metadatas=fields, progress=progress
     )
 

@@ -13,16 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 from twofold import InputError
-from twofold.adapters import (
-    as_embedder,
-    check_not_closed,
-    check_record,
-    check_space,
-    extra,
-    invoke,
-    resolve,
-    run_in_thread,
-)
+from twofold.adapters import as_embedder, extra, invoke, resolve, run_in_thread
+from twofold.stores import check_not_closed, check_record, check_space
 from weaviate_twofold.objects import (
     ID,
     Sending,

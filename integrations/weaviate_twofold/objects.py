@@ -19,21 +19,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import numpy as np
 
 from twofold import Document, InputError, StoreError
-from twofold.adapters import (
-    FIELDS,
-    HELD_FIELDS,
-    OWN_PREFIX,
-    SLICE,
-    Entry,
-    Held,
-    Row,
-    check_cancelled,
-    check_lengths,
-    embed_entries,
-    extra,
-    reporting,
-    resolve,
-)
+from twofold.adapters import check_cancelled, extra, reporting, resolve
+from twofold.stores import FIELDS, HELD_FIELDS, OWN_PREFIX, SLICE, Entry, Held, Row, check_lengths, embed_entries
 from weaviate_twofold.connect import weaviate_errors
 
 with extra("weaviate"):
@@ -52,7 +39,7 @@ if TYPE_CHECKING:
     from weaviate.classes.data import DataObject
 
     from twofold import Embedder
-    from twofold.adapters import Metadata
+    from twofold.stores import Metadata
     from weaviate_twofold.record import Layout
 
 PIECE = 128

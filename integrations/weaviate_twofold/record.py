@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 
 from twofold import InputError, StoreError
-from twofold.adapters import OWN_PREFIX, check_text, extra
+from twofold.adapters import check_text, extra
+from twofold.stores import OWN_PREFIX
 
 with extra("weaviate"):
     from weaviate.classes.config import Configure, DataType, Property, VectorDistances

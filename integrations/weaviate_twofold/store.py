@@ -12,20 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from twofold import InputError, StoreError, adapters
-from twofold.adapters import (
-    DOCUMENT,
-    MIGRATION,
-    Hit,
-    Original,
-    Stored,
-    as_embedder,
-    check_not_closed,
-    extra,
-    follow,
-    resolve,
-    search_filtered,
-)
+from twofold import InputError, StoreError, stores
+from twofold.adapters import as_embedder, extra, resolve
+from twofold.stores import DOCUMENT, MIGRATION, Hit, Original, Stored, check_not_closed, follow, search_filtered
 from weaviate_twofold.connect import class_name, connect, weaviate_errors
 from weaviate_twofold.objects import (
     HELD,
@@ -54,7 +43,8 @@ if TYPE_CHECKING:
     from weaviate import WeaviateAsyncClient, WeaviateClient
 
     from twofold import Embedder
-    from twofold.adapters import Adopt, FloatArray, Given, Held, Metadatas, Model, Row, Where
+    from twofold.adapters import FloatArray, Model
+    from twofold.stores import Adopt, Given, Held, Metadatas, Row, Where
     from weaviate_twofold.record import Vectorize
 
 MOST = 10_000
@@ -330,7 +320,7 @@ class WeaviateStore:
     def count(self) -> int:
         return int(self._ask("cannot be counted", self.collection.aggregate.over_all, total_count=True).total_count)
 
-    # -- moving: `twofold.adapters.Movable` ---------------------------------------------------------------------------
+    # -- moving: `twofold.stores.Movable` -----------------------------------------------------------------------------
 
     def beside(self, name: str) -> Self:
         return type(self)(self._client.collections.use(class_name(name)), client=self._client, rows=False, exact=True)
@@ -460,7 +450,7 @@ def open_collection(
     """
     made = as_embedder(embedder)
     store = _store(where, name, tenant, asked(vectorize, separator), options)
-    adapters.open_collection(store, made, create=create, adopt=adopt)
+    stores.open_collection(store, made, create=create, adopt=adopt)
     opened: Collection[Any, Any] = store.collection
     return opened
 
@@ -480,7 +470,7 @@ async def aopen_collection(
     """`open_collection` with an asynchronous client."""
     made = as_embedder(embedder)
     store = _store(where, name, tenant, asked(vectorize, separator), options)
-    await adapters.aopen_collection(store, made, create=create, adopt=adopt)
+    await stores.aopen_collection(store, made, create=create, adopt=adopt)
     opened: CollectionAsync[Any, Any] = store.collection
     return opened
 
@@ -516,7 +506,7 @@ def add_documents(
         ProviderError: a hosted model failed; documents that have their vectors are written.
     """
     store, made = WeaviateStore(collection), as_embedder(embedder)
-    return adapters.add_documents(store, made, ids=ids, documents=documents, metadatas=metadatas, progress=progress)
+    return stores.add_documents(store, made, ids=ids, documents=documents, metadatas=metadatas, progress=progress)
 
 
 async def aadd_documents(
@@ -530,7 +520,7 @@ async def aadd_documents(
 ) -> list[str]:
     """`add_documents` with an asynchronous client's collection."""
     store, made = WeaviateStore(collection), as_embedder(embedder)
-    return await adapters.aadd_documents(
+    return await stores.aadd_documents(
         store, made, ids=ids, documents=documents, metadatas=metadatas, progress=progress
     )
 

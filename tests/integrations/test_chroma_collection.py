@@ -13,7 +13,7 @@ from chroma_twofold.connect import close
 from chroma_twofold.embedding import RECORD
 from support.chroma_server import HOST, chroma_server, forget_record
 from twofold import Document, Embedder, InputError, SpaceMismatch, StoreError
-from twofold.adapters import DOCUMENT, END, START
+from twofold.stores import DOCUMENT, END, START
 from twofold.testing import FakeEmbedder
 
 if TYPE_CHECKING:

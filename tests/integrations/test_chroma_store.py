@@ -9,9 +9,9 @@ import pytest
 
 from chroma_twofold import ChromaStore
 from support.chroma_server import HOST, chroma_server
-from twofold import InputError, SpaceMismatch, StoreError, adapters
-from twofold.adapters import Row
+from twofold import InputError, SpaceMismatch, StoreError, stores
 from twofold.jobs import Counts, Item, index, open_store, search
+from twofold.stores import Row
 from twofold.stores.store import scan_rows
 from twofold.testing import FakeEmbedder
 
@@ -136,7 +136,7 @@ def test_scores_are_cosines_whatever_distance_the_collection_was_made_for(
         client = store.client  # type: ignore[attr-defined]
         client.create_collection("docs", embedding_function=None, metadata={"hnsw:space": space})
         opened = ChromaStore(client, "docs")
-        adapters.open_collection(opened, embedder)
+        stores.open_collection(opened, embedder)
         index(embedder, opened, ITEMS)
         query, documents = embedder.embed_query("fog ships"), embedder.embed_documents([item.text for item in ITEMS])
         cosines = documents @ query

@@ -23,13 +23,13 @@ from langchain_twofold import (
     open_collection,
 )
 from twofold import Embedder, InputError, SpaceMismatch, StoreError
-from twofold.adapters import DOCUMENT, END, START, store_over
+from twofold.stores import DOCUMENT, END, START, store_over
 from twofold.stores.store import scan_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.adapters import Store
+    from twofold.stores import Store
 
 TEXTS = ["a keeper lights the lamp", "nine ships in the fog", "bread is baked at night"]
 LOG = Document("fog comes in\nnine ships go out\nthe lamp is lit", id="log")

@@ -25,8 +25,9 @@ from langchain_twofold import LateVectors, TwofoldEmbeddings, add_documents, ala
 from support.tokenless import TOKENLESS
 from twofold import Document as Text
 from twofold import Embedder, InputError, ProviderError
-from twofold.adapters import DOCUMENT, END, START, is_blank
+from twofold.adapters import is_blank
 from twofold.errors import BlankWarning
+from twofold.stores import DOCUMENT, END, START
 
 ARTICLE = "Berlin is the capital of Germany.\n\nIts population is 3.8 million.\n\nThe city is one of sixteen states."
 CHAT = "who is at the dinner\nall of us\nwho is at the table\nall of us\nwho is at the bar\nall of us\n" * 12

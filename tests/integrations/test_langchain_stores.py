@@ -19,8 +19,8 @@ from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 from langchain_twofold import TwofoldEmbeddings, aadd_documents, add_documents, cached, late_chunk, open_collection
 from twofold import InputError, ProviderError, SpaceMismatch, StoreError
-from twofold.adapters import DOCUMENT
 from twofold.errors import BlankWarning
+from twofold.stores import DOCUMENT
 from twofold.testing import FailingEmbedder
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from llama_index_twofold.rows import NodeStore
 from support.chroma_server import forget_record
 from twofold import BlankWarning, Embedder, InputError, ProviderUnavailable, SpaceMismatch, StoreError
 from twofold import Document as Text
-from twofold.adapters import store_over
+from twofold.stores import store_over
 from twofold.testing import FailingEmbedder, FakeEmbedder, StoreContract, StoreDoor
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from llama_index_twofold import LateChunkingNodeParser, TwofoldEmbedding, identity, open_collection
 from twofold import SpaceMismatch, StoreError, TwofoldWarning
-from twofold.adapters import store_over
+from twofold.stores import store_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,9 +20,9 @@ from weaviate.util import _ServerVersion
 
 from support.weaviate_stand_in import StandInClient
 from twofold import Embedder, InputError, ProviderUnavailable, SpaceMismatch, SpaceRecord, StoreError
-from twofold.adapters import Row
 from twofold.cards import JINA_V3
 from twofold.fake import FakeBackend
+from twofold.stores import Row
 from twofold.testing import FakeEmbedder
 from weaviate_twofold import (
     TwofoldVectorizer,

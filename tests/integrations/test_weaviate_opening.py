@@ -10,7 +10,8 @@ from weaviate.classes.backup import BackupStorage
 from weaviate.classes.config import Configure, DataType, Property, VectorDistances
 
 from twofold import Document, Embedder, InputError, SpaceMismatch, StoreError
-from twofold.adapters import run_in_thread, store_over
+from twofold.adapters import run_in_thread
+from twofold.stores import store_over
 from twofold.testing import FakeEmbedder
 from weaviate_twofold import (
     TwofoldVectorizer,

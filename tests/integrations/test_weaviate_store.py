@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from twofold import Embedder, StoreError, jobs
-from twofold.adapters import Held, Row, open_collection
-from twofold.stores import find_store, open_store
+from twofold.stores import Held, Row, find_store, open_collection, open_store
 from twofold.stores.store import as_catalogue, collection_names, scan_rows
 from twofold.testing import FakeEmbedder
 from weaviate_twofold import TwofoldVectorizer, WeaviateStore, add_documents, demo

@@ -106,7 +106,7 @@ class Store(Protocol):
     def search(self, vector: FloatArray, limit: int, where: Where | None = None) -> list[Hit]:
         """Return the `limit` rows nearest to `vector`, shape (dimensions,), best first, among those that match `where`.
 
-        A store that cannot filter uses `twofold.adapters.search_filtered`.
+        A store that cannot filter uses `twofold.stores.search_filtered`.
         """
 
     def count(self) -> int:

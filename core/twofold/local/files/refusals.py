@@ -116,7 +116,7 @@ def _modules(types: Any) -> Iterator[tuple[str, str]]:
 
 
 def check_code(folder: Path, files: OwnFiles, label: str) -> None:
-    """Check that the checkpoint has no code of its own, or that transformers' class is known to do the same.
+    """Check that the checkpoint has no code, or that transformers' class is known to do the same.
 
     Raises:
         ModelError: it has. The message says what the code changes, if that is known, and what to use instead.
