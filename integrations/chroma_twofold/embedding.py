@@ -20,6 +20,7 @@ Chroma itself compares functions only by name. How this function knows the space
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import warnings
@@ -324,7 +325,12 @@ def _settings(config: Mapping[str, Any]) -> Settings:
         raise InputError(f"config_version={config.get('config_version')!r}: this Twofold reads {CONFIG_VERSION}")
     if "base_url" in known:
         raise InputError("a stored configuration cannot name a base_url: pass it to the Embedder")
-    return Settings.from_dict(known)
+    return _parse_settings(json.dumps(known, sort_keys=True, default=repr))
+
+
+@lru_cache(maxsize=32)  # Chroma builds a new function for almost every call
+def _parse_settings(known: str) -> Settings:
+    return Settings.from_dict(json.loads(known))
 
 
 @lru_cache(maxsize=32)

@@ -241,7 +241,7 @@ def check_counts(embedder: Embedder, ids: Sequence[str], counts: dict[int, int])
     """
     limit = embedder.card.max_tokens
     over = [index for index, count in counts.items() if count > limit]
-    if refuses_long(embedder) and over:
+    if over and refuses_long(embedder):
         raise too_long(
             f"document {ids[over[0]]!r}",
             counts[over[0]],

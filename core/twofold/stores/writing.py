@@ -237,7 +237,7 @@ def replace_rows(store: Store, documents: Sequence[str], rows: Sequence[Row], ve
         store.delete(bare)
     if vectors is None:
         return
-    for some in by_documents(rows):
+    for some in list(by_documents(rows)):
         part = {row.document for row in rows[some]}
         gone = [key for key, document in stale.items() if document in part]
         for key in gone:
