@@ -40,11 +40,9 @@ class CachedEmbeddings(Embeddings):
 
     @property
     def embedder(self) -> Embedder:
-        """The embedder behind the cache."""
         return self.embeddings.embedder
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of one query."""
         return self._embed_texts("query", [text])[0]
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
@@ -58,11 +56,9 @@ class CachedEmbeddings(Embeddings):
         return lookup.arrays()
 
     async def aembed_query(self, text: str) -> list[float]:
-        """`embed_query` without blocking the event loop."""
         return await run_in_thread(self.embed_query, text)
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """`embed_documents` without blocking the event loop."""
         return await run_in_thread(self.embed_documents, texts)
 
     async def aembed_late(self, documents: Iterable[Document], *, progress: bool = False) -> list[FloatArray]:

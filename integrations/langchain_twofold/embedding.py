@@ -81,12 +81,10 @@ class TwofoldEmbeddings(_Fields, Embeddings):  # type: ignore[misc] # its fields
         return self._embedder.embed_late(documents, progress=progress)
 
     async def aembed_query(self, text: str) -> list[float]:
-        """`embed_query` without blocking the event loop."""
         (vector,) = (await aembed_texts(self._embedder, "query", [text])).tolist()
         return cast("list[float]", vector)
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """`embed_documents` without blocking the event loop."""
         vectors: list[list[float]] = take(texts) or (await aembed_texts(self._embedder, "document", texts)).tolist()
         return vectors
 
@@ -98,7 +96,6 @@ class TwofoldEmbeddings(_Fields, Embeddings):  # type: ignore[misc] # its fields
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """True: LangChain's `dumps` writes the options, and never the key."""
         return True
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

@@ -235,6 +235,7 @@ class Documents:
     Attributes:
         items: LangChain's documents.
         rows: the same documents as rows.
+        blank: whether each is blank.
         named: whether each has its own id, so that it may already be stored.
         vectors: one for each; None if it must be computed, or if the document is blank.
         writer: the embeddings that compute the missing vectors; None if there are none.
@@ -243,6 +244,7 @@ class Documents:
 
     items: Sequence[Document]
     rows: list[Row]
+    blank: Sequence[bool]
     named: Sequence[bool]
     vectors: Sequence[list[float] | None]
     writer: Any
@@ -263,18 +265,20 @@ class Documents:
         rows = [
             Row.from_fields(name, item.page_content, item.metadata) for name, item in zip(names, items, strict=True)
         ]
-        named, vectors = [name is not None for name in told], [None] * len(items)
-        if given is None:
-            return cls(items, rows, named, vectors, own, [])
-        if isinstance(given, str) or not hasattr(given, "__len__"):
+        vectors: list[list[float] | None] = [None] * len(items)
+        writer, spaces = own, []
+        if isinstance(given, str) or not (given is None or hasattr(given, "__len__")):
             writer = as_embeddings(given)
-            return cls(items, rows, named, vectors, writer, [writer.embedder.space])
-        spaces = [given.space] if hasattr(given, "space") else []
-        return cls(items, rows, named, _vectors(given, len(items)), own, spaces)
+            spaces = [writer.embedder.space]
+        elif given is not None:
+            vectors = _vectors(given, len(items))
+            spaces = [given.space] if hasattr(given, "space") else []
+        blank, named = [is_blank(row.text) for row in rows], [name is not None for name in told]
+        return cls(items, rows, blank, named, vectors, writer, spaces)
 
     def missing(self, places: Iterable[int]) -> list[int]:
         """The places, among these, whose vectors must be computed."""
-        return [place for place in places if self.vectors[place] is None and not is_blank(self.rows[place].text)]
+        return [place for place in places if self.vectors[place] is None and not self.blank[place]]
 
 
 class Target:
@@ -362,14 +366,12 @@ class Target:
 
     def remove_stale(self, given: Documents, written: Sequence[str]) -> None:
         """Remove rows of earlier versions of those documents all of whose rows are written now."""
-        kept = set(written)
+        kept, rows = set(written), list(zip(given.rows, given.blank, given.named, strict=True))
         versions = {
-            row.document: None if is_blank(row.text) else row.digest
-            for row, named in zip(given.rows, given.named, strict=True)
-            if named or row.document != row.id
+            row.document: None if blank else row.digest for row, blank, named in rows if named or row.document != row.id
         }
-        for row in given.rows:
-            if not is_blank(row.text) and row.id not in kept:
+        for row, blank, _ in rows:
+            if not blank and row.id not in kept:
                 versions.pop(row.document, None)
         held: Sequence[Held] = ()
         if self.collection is not None and versions:
