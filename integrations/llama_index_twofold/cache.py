@@ -25,7 +25,6 @@ with extra("llama-index"):
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from llama_index_twofold.embedding import TwofoldEmbedding
     from twofold.adapters import Side
 
 COLLECTION, VALUE = "embeddings", "float32"
@@ -35,14 +34,16 @@ dispatcher = get_dispatcher(__name__)
 
 
 def embed(
-    host: TwofoldEmbedding,
+    host: Any,
     side: Side,
     items: Sequence[Any],
     chunks: Sequence[str],
     *,
     progress: bool = False,
 ) -> list[list[float]]:
-    """The vectors of `items`, texts or documents, in one call of the embedder; `chunks` has the text of each vector.
+    """The vectors of `items`, texts or documents, in one call of the embedder of `host`, a `TwofoldEmbedding`.
+
+    `chunks` has the text of each vector.
 
     Raises:
         InputError: an item that cannot be embedded, named by its place, before any work.
@@ -61,7 +62,7 @@ def embed(
     return vectors
 
 
-def _fill(host: TwofoldEmbedding, side: Side, lookup: Lookup[Any], *, progress: bool) -> None:
+def _fill(host: Any, side: Side, lookup: Lookup[Any], *, progress: bool) -> None:
     """Read what the cache has, embed the rest, and store that."""
     cache: Any = host.embeddings_cache
 
@@ -80,7 +81,7 @@ def _fill(host: TwofoldEmbedding, side: Side, lookup: Lookup[Any], *, progress: 
         keep(lookup.filled(arrays))
 
 
-def _embed(host: TwofoldEmbedding, side: Side, items: Sequence[Any], count: int, *, progress: bool) -> Any:
+def _embed(host: Any, side: Side, items: Sequence[Any], count: int, *, progress: bool) -> Any:
     """Ask the rate limiter once for every `embed_batch_size` of `count` texts, then embed."""
     if (limiter := host.rate_limiter) is not None:
         for _ in range(0, count, host.embed_batch_size):
@@ -91,7 +92,7 @@ def _embed(host: TwofoldEmbedding, side: Side, items: Sequence[Any], count: int,
 
 
 @contextmanager
-def _observed(host: TwofoldEmbedding, chunks: Sequence[str]) -> Iterator[list[list[float]]]:
+def _observed(host: Any, chunks: Sequence[str]) -> Iterator[list[list[float]]]:
     """Tell LlamaIndex's observers of a call: what is embedded, and the vectors that were put into the list."""
     payload = host.to_payload()
     vectors: list[list[float]] = []

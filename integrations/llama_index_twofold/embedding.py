@@ -118,6 +118,7 @@ class TwofoldEmbedding(Fields):
 
     @dispatcher.span
     async def aget_query_embedding(self, query: str) -> list[float]:
+        """`get_query_embedding` without blocking the event loop."""
         return await run_in_thread(self._embed_query, caller_of(self, [query]), query)
 
     def get_agg_embedding_from_queries(
@@ -134,9 +135,11 @@ class TwofoldEmbedding(Fields):
         return Vector((agg_fn or mean_agg)(vectors), self._embedder)
 
     def get_text_embedding(self, text: str) -> list[float]:
+        """The vector of one document."""
         return self.get_text_embedding_batch([text])[0]
 
     async def aget_text_embedding(self, text: str) -> list[float]:
+        """`get_text_embedding` without blocking the event loop."""
         return (await self.aget_text_embedding_batch([text]))[0]
 
     @dispatcher.span
@@ -154,6 +157,7 @@ class TwofoldEmbedding(Fields):
     async def aget_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
+        """`get_text_embedding_batch` without blocking the event loop."""
         return await run_in_thread(self._embed_texts, caller_of(self, texts), texts, show_progress)
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
@@ -207,13 +211,13 @@ class TwofoldEmbedding(Fields):
     def _embed_query(self, caller: Caller | None, query: str) -> list[float]:
         query = check_text(query, blank=True)
         if caller is not None:
-            caller.check(self._embedder, tag_of(self._embedder))
+            caller.check(self, tag_of(self._embedder))
         return embed(self, "query", [query], [query])[0]
 
     def _embed_texts(self, caller: Caller | None, texts: list[str], progress: bool) -> list[list[float]]:
         tag = "" if caller is None else tag_of(self._embedder)
         if caller is not None:
-            caller.check(self._embedder, tag)
+            caller.check(self, tag)
         texts = check_texts(texts, blank=True)
         vectors = embed(self, "document", texts, texts, progress=progress) if texts else []
         if caller is not None:

@@ -204,8 +204,10 @@ class Caller:
     model: BaseEmbedding | None
     nodes: Sequence[BaseNode]
 
-    def check(self, embedder: Embedder, tag: str) -> None:
+    def check(self, embedding: Any, tag: str) -> None:
         """Refuse nodes that come with a vector of another space, and an index that holds such vectors.
+
+        `embedding` is a `TwofoldEmbedding`, and `tag` that of its space.
 
         The evidence is the record of its collection, the marks of its nodes, or else some stored vectors, which their
         texts, embedded again, must give. Warns once for each kind of store that has none of these. Without a `model`, a
@@ -216,7 +218,7 @@ class Caller:
         """
         try:
             check_nodes([node for node in self.nodes if node.embedding is not None], tag)
-            self._check_index(embedder, tag)
+            self._check_index(embedding, tag)
         except SpaceMismatch:
             if self.model is not None:
                 raise
@@ -232,23 +234,27 @@ class Caller:
             if node.embedding is None and node.get_content(MetadataMode.EMBED) in embedded:
                 mark(node, tag)
 
-    def _check_index(self, embedder: Embedder, tag: str) -> None:
+    def _check_index(self, embedding: Any, tag: str) -> None:
         index = next(_held(self.host, BaseIndex), self.host)  # it lives longer than its retrievers
         seen = _seen.setdefault(index, {}).setdefault(tag, set())
         found = {name: pair for name, *pair in _stored(self.host, seen)}
         check_nodes([item for item, _ in found.values() if isinstance(item, BaseNode)], tag)
         if STORES not in seen:
-            self._check_stores(embedder)
+            self._check_stores(embedding.embedder)
         if self.model is None:
             return
         is_proved = len(seen) > 1
-        seen.update(found, [STORES])  # before the proof, since the model may lead here again
+        is_own = self.model is embedding and type(embedding).__module__.startswith(__name__.partition(".")[0])
+        if not is_own:
+            seen.update(found, [STORES])  # since a model around the embedding, or a subclass, leads here again
         try:
             if not is_proved:
-                _prove(type(index).__name__, self.model, list(found.values()), tag)
+                embed = embedding.embedder.embed_documents if is_own else self.model.get_text_embedding_batch
+                _prove(type(index).__name__, embed, list(found.values()), tag)
         except BaseException:
             seen.clear()
             raise
+        seen.update(found, [STORES])
 
     def _check_stores(self, embedder: Embedder) -> None:
         stores = list(_held(self.host, BasePydanticVectorStore))
@@ -305,17 +311,17 @@ def _search(
         if not code.co_argcount:
             continue
         values = frame.f_locals
-        first = values.get(code.co_varnames[0])
-        if isinstance(first, BaseEmbedding):
+        first: Any = values.get(code.co_varnames[0])
+        if _is(first, BaseEmbedding):
             active.append(first)
         if _is_step(first, code.co_name):
             return None, True
         own = list(_nodes(values))
         nodes |= {id(node): node for node in own}
         found = found or any(node.get_content(MetadataMode.EMBED) in wanted for node in own)
-        bundles = [value for value in values.values() if isinstance(value, QueryBundle)]
+        bundles = [value for value in values.values() if _is(value, QueryBundle)]
         found = found or any(text in wanted for bundle in bundles for text in bundle.embedding_strs)
-        if isinstance(first, BaseIndex | BaseRetriever):
+        if _is(first, BaseIndex | BaseRetriever):
             model = _model(first, embedding, active if texts is None else ())
             if model is not None and found:
                 return Caller(first, model, list(nodes.values())), False
@@ -326,17 +332,22 @@ def _search(
 
 def _is_step(first: Any, method: str) -> bool:
     """Whether a method needs no index, such as that of a splitter, or of an embedding as a step of a pipeline."""
-    if isinstance(first, BaseEmbedding):
+    if _is(first, BaseEmbedding):
         return method in {"__call__", "acall"}
-    return isinstance(first, TransformComponent | BaseNodePostprocessor)
+    return _is(first, TransformComponent | BaseNodePostprocessor)
 
 
 def _nodes(values: Mapping[str, Any]) -> Iterator[BaseNode]:
     """The nodes among some variables, and in lists of nodes."""
     for value in values.values():
-        each = value if isinstance(value, list | tuple) else [value]
-        if each and isinstance(each[0], BaseNode):
-            yield from (node for node in each if isinstance(node, BaseNode))
+        each = value if _is(value, list | tuple) else [value]
+        if each and _is(each[0], BaseNode):
+            yield from (node for node in each if _is(node, BaseNode))
+
+
+def _is(value: object, kind: Any) -> bool:
+    """`isinstance` for the variables of others: it would make some proxies load what they stand for."""
+    return issubclass(type(value), kind)
 
 
 def _model(host: Any, embedding: BaseEmbedding, active: Sequence[Any]) -> BaseEmbedding | None:
@@ -397,9 +408,9 @@ def _other_stacks() -> Iterator[Sequence[FrameType]]:
     threads = {name: [frame for frame, _ in walk_stack(top)] for name, top in sys._current_frames().items()}  # noqa: SLF001
     loops: set[asyncio.AbstractEventLoop] = set()
     for value in [value for frames in threads.values() for frame in frames for value in frame.f_locals.values()]:
-        if isinstance(value, asyncio.AbstractEventLoop):
+        if _is(value, asyncio.AbstractEventLoop):
             loops.add(value)
-        elif isinstance(value, asyncio.Task):  # a loop in C has no frames
+        elif _is(value, asyncio.Task):  # a loop in C has no frames
             loops.add(value.get_loop())
     for task in [task for loop in loops for task in asyncio.all_tasks(loop)]:
         waiting: list[FrameType | None] = []
@@ -444,14 +455,14 @@ def _node(host: Any, name: str) -> Any:
     return next((node for graph in _held(host, PropertyGraphStore) for node in graph.get(ids=[name])), None)
 
 
-def _prove(name: str, model: BaseEmbedding, found: Sequence[Sequence[Any]], tag: str) -> None:
+def _prove(name: str, embed: Callable[[list[str]], Any], found: Sequence[Sequence[Any]], tag: str) -> None:
     """Embed the texts of unmarked vectors again, by the host's own model, which may change texts or vectors."""
     pairs = [
         (texts_of(item) if isinstance(item, BaseNode) else [str(item)], vector)
         for item, vector in found
         if vector is not None and not (isinstance(item, BaseNode) and marked_tag(item))
     ]
-    if pairs and not any(proved(pairs, model.get_text_embedding_batch)):
+    if pairs and not any(proved(pairs, embed)):
         raise SpaceMismatch(
             f"this {name} holds vectors that are not of {tag}: of {len(pairs)} texts, none gives the stored vector "
             "when it is embedded again. Use the embedding that wrote the index, or embed its documents again into "

@@ -23,6 +23,7 @@ from llama_index.core import (
 )
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.graph_stores import SimplePropertyGraphStore
 from llama_index.core.graph_stores.types import KG_NODES_KEY, KG_RELATIONS_KEY, EntityNode, Relation
 from llama_index.core.indices.property_graph import VectorContextRetriever
@@ -471,10 +472,18 @@ class Prefixing(Around):
         return super().ask(name, changed[0] if isinstance(texts, str) else changed)
 
 
-def test_an_index_of_changed_texts_is_proved_by_the_wrapper_that_changes_them(tmp_path: Path) -> None:
-    index_in(None, Prefixing(inner=a()), splitter()).storage_context.persist(str(tmp_path))  # type: ignore[arg-type]
-    assert load(str(tmp_path), Prefixing(inner=a())).as_retriever().retrieve(QUERY)
-    for wrong in (a(), Prefixing(inner=b())):
+class PrefixingSub(Sub):
+    """A subclass that changes the texts."""
+
+    def get_text_embedding_batch(self, texts: list[str], show_progress: bool = False, **kwargs: Any) -> Any:
+        return super().get_text_embedding_batch([f"text: {text}" for text in texts], show_progress, **kwargs)
+
+
+@pytest.mark.parametrize("changing", [PrefixingSub, lambda embedding: Prefixing(inner=embedding)])
+def test_an_index_of_changed_texts_is_proved_by_the_model_that_changes_them(tmp_path: Path, changing: Any) -> None:
+    index_in(None, changing(a()), splitter()).storage_context.persist(str(tmp_path))
+    assert load(str(tmp_path), changing(a())).as_retriever().retrieve(QUERY)
+    for wrong in (a(), changing(b())):
         with pytest.raises(SpaceMismatch, match="holds vectors that are not of"):
             load(str(tmp_path), wrong).as_retriever().retrieve(QUERY)
 
@@ -486,6 +495,17 @@ def test_a_wrapper_that_changes_the_texts_in_another_thread_is_said_once(
     with pytest.warns(TwofoldWarning, match="embeds while a VectorIndexRetriever runs that holds vectors of another"):
         load(saved, Prefixing(inner=b(), threads=True)).as_retriever().retrieve(QUERY)
     assert load(saved, Prefixing(inner=a(), threads=True)).as_retriever().retrieve(QUERY)
+
+
+async def test_all_calls_of_a_wrong_embedding_are_refused_when_they_come_at_once(tmp_path: Path) -> None:
+    index_in(None, MockEmbedding(embed_dim=64), splitter()).storage_context.persist(str(tmp_path))  # type: ignore[arg-type]
+    index = load(str(tmp_path), a())
+    asked = [index.as_retriever().aretrieve(f"{QUERY} {number}") for number in range(5)]
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    with ThreadPoolExecutor(5) as pool:
+        waiting = [pool.submit(index.as_retriever().retrieve, f"{QUERY} {number}") for number in range(5)]
+        found += [each.exception() for each in waiting]
+    assert {type(each) for each in found} == {SpaceMismatch}
 
 
 def test_an_index_that_was_empty_is_looked_at_again() -> None:
@@ -568,6 +588,26 @@ def test_calls_of_one_embedding_in_other_threads_are_not_mistaken_for_this_one(s
         assert TwofoldEmbedding.get_text_embedding_batch(embedding, ["here"])
         with pytest.raises(SpaceMismatch):
             wrong.result()
+
+
+def test_the_variables_of_others_are_not_loaded() -> None:
+    class Lazy:
+        """A variable that loads what it stands for when it is looked at, as web frameworks have them."""
+
+        loaded = False
+
+        @property  # type: ignore[misc] # as such proxies do
+        def __class__(self) -> Any:
+            self.loaded = True
+            return str
+
+    def call(lazy: Any) -> Any:
+        values = [lazy]
+        return a().get_text_embedding("fog"), values
+
+    lazy = Lazy()
+    call(lazy)
+    assert not lazy.loaded
 
 
 # -- the host's other indexes -----------------------------------------------------------------------------------------
