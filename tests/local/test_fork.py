@@ -13,7 +13,7 @@ from twofold.local import backend
 
 embedder = Embedder(sys.argv[1], device="cpu")
 wanted = embedder.embed_documents(["a lighthouse " * 100] * 8)
-backend._LOADING.acquire()
+backend.LOADING.acquire()
 embedder.backend.loaded.lock.acquire()  # as another thread would hold them
 child = os.fork()
 if child == 0:

@@ -28,7 +28,7 @@ from support.checkpoints import (
 from support.families import mistral, nomic, router
 from twofold import DeviceError, Document, Embedder, InputError, ModelError, PromptWarning
 from twofold.adapters import embed_texts
-from twofold.local.backend import LocalBackend
+from twofold.local.backend import LocalBackend, unload
 from twofold.local.files.card import OwnFiles, _warn_prompts, complete, find_known
 from twofold.local.sentence_transformers import LoadingReport, SentenceTransformersBackend, _reported
 from twofold.vectors import normalize
@@ -427,10 +427,25 @@ def test_a_model_that_fails_its_check_is_refused(
         rows[:, len(texts)] += 9
         return rows
 
+    unload()
     monkeypatch.setattr(SentenceTransformer, "encode", encode)
     said = "not finite or are zero" if fault == "nan" else "other vectors for a text in a batch"
     with pytest.raises(ModelError, match=said):
         Embedder(folders["distilbert"], device="cpu").embed_query("fog")
+
+
+def test_embedders_share_the_weights_until_the_files_change(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(folders["distilbert"], tmp_path / "shared")
+    options: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
+    backends = [Embedder(folder, **options, normalize=unit).backend for unit in (True, False)]
+    unload()
+    backends.append(Embedder(folder, **options).backend)
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 9})
+    backends.append(Embedder(folder, **options).backend)
+    models = [backend.model for backend in backends if isinstance(backend, SentenceTransformersBackend)]
+    assert models[0] is models[1]
+    assert len(set(map(id, models))) == 3
+    assert (backends[0].card.max_tokens, backends[3].card.max_tokens) == (LENGTH, 9)
 
 
 def test_an_activation_that_the_encoder_lacks_runs_here(made: Callable[[str], Made], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import starmap
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -41,23 +41,27 @@ CPU_TOKENS = 1536
 GPU_TOKENS = 32_768
 
 
+Engine = TypeVar("Engine")
+
+
 @dataclass(frozen=True)
-class Loaded:
+class Loaded(Generic[Engine]):
     """Weights on a device. `lock` allows one batch at a time, since concurrent batches would share the same cores."""
 
-    encoder: Encoder
+    encoder: Engine
     lock: threading.Lock
     verified: dict[tuple[object, ...], Verified]  # by the tasks of both sides
 
 
-_LOADED: dict[tuple[object, ...], Loaded] = {}
-_LOADING = threading.Lock()
+LOADED: dict[tuple[object, ...], Loaded[Any]] = {}
+"""The weights that this process holds, of both local engines, by their files, device and dtype."""
+LOADING = threading.Lock()
 
 
 def unload() -> None:
     """Release all weights that the process holds. The next use loads them again."""
-    with _LOADING:
-        _LOADED.clear()
+    with LOADING:
+        LOADED.clear()
 
 
 class LocalBackend:
@@ -85,17 +89,17 @@ class LocalBackend:
         return self.checkpoint.digest
 
     @cached_property
-    def loaded(self) -> Loaded:
+    def loaded(self) -> Loaded[Encoder]:
         """The weights on the device. Embedders of one process share a copy; the first use loads it."""
         key = (self.checkpoint.signature, self.device, self.dtype, self.int8, *self._merged)
-        with _LOADING:
-            if key not in _LOADED:
+        with LOADING:
+            if key not in LOADED:
                 warn_terms(self.card)
                 noted = samples(self.tokenizer, self.card) if self.int8 else ()
                 load = self.checkpoint.load
                 encoder = load(self.device, self.dtype, int8=self.int8, samples=noted, merge=self._merged)
-                _LOADED[key] = Loaded(encoder, threading.Lock(), {})
-            loaded = _LOADED[key]
+                LOADED[key] = Loaded(encoder, threading.Lock(), {})
+            loaded: Loaded[Encoder] = LOADED[key]
             sides = (self.settings.query_task, self.settings.document_task)
             if sides not in loaded.verified:
                 loaded.verified[sides] = verify(partial(self._tried, loaded), self.card, self.settings, self.precision)
@@ -106,7 +110,7 @@ class LocalBackend:
         """The check of the weights, which is made when they are loaded."""
         return self.loaded.verified[self.settings.query_task, self.settings.document_task]
 
-    def _tried(self, loaded: Loaded, texts: Sequence[str], task: Task) -> FloatArray:
+    def _tried(self, loaded: Loaded[Encoder], texts: Sequence[str], task: Task) -> FloatArray:
         """The vectors of short texts in one batch, without the checks of a call."""
         documents = [Document.whole(text) for text in texts]
         (group,) = batches(self.tokenizer.sequences(documents, task, self.limits["end"]), GPU_TOKENS)
@@ -225,7 +229,7 @@ class LocalBackend:
         self._fill(result, group[middle:], adapter)
 
     @torch.inference_mode()
-    def _run(self, loaded: Loaded, group: Sequence[TokenSequence], adapter: str | None) -> FloatArray:
+    def _run(self, loaded: Loaded[Encoder], group: Sequence[TokenSequence], adapter: str | None) -> FloatArray:
         batch = Batch.of(group, self.device)
         with loaded.lock:
             hidden = loaded.encoder(batch, adapter)
@@ -261,9 +265,9 @@ class LocalBackend:
 
 def _renew_locks() -> None:
     """Free the locks in a forked child: a thread that does not exist there may have held them."""
-    global _LOADING  # noqa: PLW0603 - it is the lock itself
-    _LOADING = threading.Lock()
-    for loaded in _LOADED.values():
+    global LOADING  # noqa: PLW0603 - it is the lock itself
+    LOADING = threading.Lock()
+    for loaded in LOADED.values():
         object.__setattr__(loaded, "lock", threading.Lock())  # the object is frozen, and backends share it
 
 

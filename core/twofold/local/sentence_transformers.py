@@ -17,18 +17,20 @@ from twofold.cards import NO_LIMIT
 from twofold.documents import BLANK, too_long
 from twofold.errors import InputError, ModelError
 from twofold.extras import extra
+from twofold.local.backend import LOADED, LOADING, Loaded
 from twofold.local.device import choose_device, choose_dtype
 from twofold.local.files import weights
 from twofold.local.files.card import POOLING, OwnFiles, complete, find_known
 from twofold.local.files.refusals import check_adapters, check_code
 from twofold.local.tokenizer import is_far, needed
 from twofold.local.verification import verify
-from twofold.models import ModelCard, Side, Task
+from twofold.models import ModelCard, Side, Task, warn_terms
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import torch
     from sentence_transformers import SentenceTransformer
 
     from twofold.backend import Report
@@ -74,16 +76,34 @@ class SentenceTransformersBackend:
         check_code(folder, self.files, self.label)
         check_adapters(folder, self.files, self.label)
         self.tensors = _tensors(folder)
-        self.model = self._load()
-        self._lock = threading.Lock()
-        self.verified = verify(self._encode, self.card, settings, self.precision)
+        self.loaded = self._loaded()
+        warn_terms(self.card)
+        sides = (settings.query_task, settings.document_task)
+        if sides not in self.loaded.verified:
+            self.loaded.verified[sides] = verify(self._encode, self.card, settings, self.precision)
+        self.verified = self.loaded.verified[sides]
 
-    def _load(self) -> SentenceTransformer:
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415
-
+    def _loaded(self) -> Loaded[SentenceTransformer]:
+        """The weights on the device. Backends of one process share a copy."""
         if self.settings.dtype == "int8":
             raise InputError("dtype='int8' needs a family that Twofold's own encoder supports: use bfloat16 or float32")
         device = choose_device(self.settings.device)
+        dtype = choose_dtype(self.settings.dtype, device)
+        files = sorted(file for file in self.folder.rglob("*") if file.suffix in {".json", ".safetensors", ".txt"})
+        signature = [(file.resolve(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        key = ("sentence-transformers", *signature, device, dtype)
+        with LOADING:
+            if key not in LOADED:
+                LOADED[key] = Loaded(self._load(device, dtype), threading.Lock(), {})
+            return LOADED[key]
+
+    @property
+    def model(self) -> SentenceTransformer:
+        return self.loaded.encoder
+
+    def _load(self, device: torch.device, dtype: torch.dtype) -> SentenceTransformer:
+        from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+
         try:
             with _reported() as reports:
                 model = SentenceTransformer(
@@ -91,7 +111,7 @@ class SentenceTransformersBackend:
                     device=str(device),
                     trust_remote_code=False,
                     local_files_only=True,
-                    model_kwargs={"use_safetensors": True, "dtype": choose_dtype(self.settings.dtype, device)},
+                    model_kwargs={"use_safetensors": True, "dtype": dtype},
                 )
         except Exception as error:  # what it raises depends on the family
             raise ModelError(f"{self.label} has a family that cannot run here ({self.reason}): {error}") from error
@@ -198,7 +218,7 @@ class SentenceTransformersBackend:
         """The vectors of texts. The prompt is passed as such, since a model may leave its tokens out of the pooling."""
         side = self._side(task)
         routed: dict[str, Any] = {} if side is None or (self.routes and side not in self.routes) else {"task": side}
-        with self._lock:
+        with self.loaded.lock:
             rows = self.model.encode(list(texts), show_progress_bar=False, prompt=task.prefix, **routed)
         return np.asarray(rows, np.float32)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tokenizers import BertWordPieceTokenizer, normalizers
 from tokenizers import Tokenizer as Rust
+from tokenizers.models import WordPiece
 
 from twofold.documents import BLANK
 from twofold.errors import ModelError
@@ -140,5 +141,5 @@ def _is_solid(rust: Rust, part: str) -> bool:
 
 def _wordpiece(vocabulary: Path) -> Rust:
     lower = read_json(vocabulary.with_name("tokenizer_config.json")).get("do_lower_case", True)
-    built: Rust = BertWordPieceTokenizer(str(vocabulary), lowercase=lower)._tokenizer  # noqa: SLF001 - the tokenizer inside the wrapper
+    built: Rust = BertWordPieceTokenizer(WordPiece.read_file(str(vocabulary)), lowercase=lower)._tokenizer  # noqa: SLF001 - the tokenizer inside the wrapper
     return built
