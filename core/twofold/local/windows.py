@@ -171,6 +171,8 @@ class SpansOverTokens:
         start, end = 0, min(1, len(self.keys))
         if place:  # more than one token if a tokenizer of bytes makes several of one character
             start, end = int(np.searchsorted(self.keys, self.keys[place - 1])), place
+            while start < place - 1 and self.ends[start] <= span[0]:  # a mark of a word's start, which covers nothing
+                start += 1
         return Share(start, end, lead=near is None, tail=near is None)
 
     @property
