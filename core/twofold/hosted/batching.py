@@ -18,10 +18,11 @@ from uuid import uuid4
 
 from twofold.backend import Missing, Refused, Unsure
 from twofold.errors import InputError, ProviderUnavailable, RequestRefused, ResponseInvalid
-from twofold.hosted.exchange import READ_SECONDS, Request, retry_after
+from twofold.hosted.exchange import READ_SECONDS, Request
 from twofold.hosted.loop import call
 from twofold.hosted.piece import Piece
 from twofold.keys import Key
+from twofold.wires.limits import retry_after
 from twofold.wires.wire import BINARY, Garbled, Violation
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class Batches:
             if answer.status in TAKEN and not answer.wrong:
                 return answer
             self._judge(answer, began, again=again)
-            hold = retry_after(answer.headers)
+            hold = retry_after(answer.headers, answer.body)
             jittered = wait * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
             await asyncio.sleep(min(jittered if hold is None else hold, self.longest_outage))
             wait = min(LONGEST_WAIT, 2 * wait)

@@ -1,12 +1,9 @@
-"""One request and its answer, as the flow and the transports see them; readers of headers and of error messages."""
+"""One request and its answer, as the flow and the transports see them; and the message of an error."""
 
 from __future__ import annotations
 
 import json
-import re
-import time
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from twofold.keys import Key
@@ -96,50 +93,6 @@ class Transport(Protocol):
         A failure that a retry may avoid is returned as an answer, never raised. `caller` is the event loop of an async
         call, and None for a sync call.
         """
-
-
-def parse_number(value: Any) -> float | None:
-    """A finite number that is not negative; None for anything else."""
-    try:
-        parsed = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return parsed if 0 <= parsed < float("inf") else None
-
-
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
-
-
-def parse_duration(value: str | None) -> float | None:
-    """Seconds from "6m0s", "1.5s", "20ms" or "30", or until a Unix time; None for anything else."""
-    number = parse_number(value)
-    if number is not None:
-        return max(0.0, number - time.time()) if number > 1e9 else number
-    match = _DURATION.fullmatch(value or "")
-    if not value or match is None:
-        return None
-    return sum(float(part) * unit for part, unit in zip(match.groups("0"), (3600, 60, 1, 0.001), strict=True))
-
-
-def retry_after(headers: Mapping[str, str], wall: Callable[[], float] = time.time) -> float | None:
-    """Seconds to wait, from Retry-After (seconds or a date) or retry-after-ms; None if the time is missing or past.
-
-    A date is compared with the answer's own Date header, so a wrong clock on this machine does no harm.
-    """
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        seconds = parse_number(headers.get(name))
-        if seconds is not None:
-            return seconds * scale or None
-    until, sent = (_date(headers.get(name)) for name in ("retry-after", "date"))
-    ahead = 0.0 if until is None else until - (wall() if sent is None else sent)
-    return ahead if ahead > 0 else None
-
-
-def _date(text: str | None) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp() if text else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def reason_of(body: bytes) -> str:

@@ -6,8 +6,9 @@
 The flow opens no sockets and never sleeps, and the clock is an argument. Every rule can therefore be tested as a plain
 function of answers and time. The rules:
 
-    retry         408, 409, 425, 429, 5xx, no connection, an incomplete answer, an answer that is not JSON: the limiter
-                  pauses all calls, then one request at a time tests whether the provider is back, until time is up
+    retry         408, 409, 425, 429, 5xx, no connection, an incomplete answer, an answer that is not JSON. If other
+                  requests are answered meanwhile, only this one waits. Otherwise the limiter pauses all calls, then one
+                  request at a time tests whether the provider is back, until time is up
     halve         504 or a read timeout, on the first, third, … occurrence: the batch may be too slow for the provider
     split         400, 413 or 422 for several texts: send both halves, until the refused text is alone. If both halves
                   are accepted, the size was the cause, and is remembered
@@ -31,9 +32,10 @@ import numpy as np
 from twofold.documents import span_counts
 from twofold.errors import DeadlineExceeded, ProviderUnavailable, RequestRefused, ResponseInvalid
 from twofold.hosted.call import Usage
-from twofold.hosted.exchange import Request, reason_of, retry_after
+from twofold.hosted.exchange import Request, reason_of
 from twofold.hosted.limiter import Wait
 from twofold.hosted.piece import PROBE, Attempt, Failure, Piece, Split
+from twofold.wires.limits import retry_after, stated_quotas
 from twofold.wires.wire import Garbled, Violation
 
 if TYPE_CHECKING:
@@ -94,6 +96,7 @@ class Flow:
         self.proved = call.proved  # the model and key have been accepted
         self._report, self._clock = report, clock
         self._ready = deque(Attempt(piece) for piece in call.pieces)
+        self._delayed: list[tuple[float, Attempt]] = []  # those that wait alone, and until when
         self._under_way: dict[int, tuple[Attempt, Grant]] = {}  # by the request's number
         self._numbers = count()
         self._deadline = call.deadline  # earlier once the call has failed
@@ -116,7 +119,7 @@ class Flow:
                 reasons.
         """
         try:
-            while self._under_way or (self._ready and not self._fatal):
+            while self._under_way or ((self._ready or self._delayed) and not self._fatal):
                 step = self._next_step(self._clock())
                 for answer in (yield step):
                     self._handle(answer)
@@ -132,8 +135,11 @@ class Flow:
         if now >= self._deadline:
             self._time_out()
             self._raise_failure()
+        due = [attempt for until, attempt in self._delayed if until <= now]
+        self._delayed = [(until, attempt) for until, attempt in self._delayed if until > now]
+        self._ready.extendleft(due)
         send: list[Request] = []
-        wait, others = self._deadline - now, False
+        wait, others = min([self._deadline, *(until for until, _ in self._delayed)]) - now, False
         while self._ready and not self._fatal and len(self._under_way) < self._most_at_once():
             attempt = self._cut_to_known_size(self._ready.popleft())
             leave = self.limiter.acquire(attempt.piece.tokens, now)
@@ -208,7 +214,7 @@ class Flow:
     def _retry(self, attempt: Attempt, grant: Grant, answer: Answer) -> None:
         """The provider is busy or unavailable: pause all calls, and put the piece first in line."""
         now = self._clock()
-        hold = retry_after(answer.headers)
+        hold = retry_after(answer.headers, answer.body)
         self._record_failure(ProviderUnavailable, answer.reason, answer)
         if answer.status == 429 and answer.is_spent:
             self._end_call(RequestRefused, answer.reason, answer)
@@ -217,22 +223,27 @@ class Flow:
             reason = f"{answer.reason}; it asks for a wait of {hold:.0f} s, {self._over_time_left()}"
             self._end_call(ProviderUnavailable, reason, answer)
             hold = self._deadline - now  # hold other calls no longer than this call could have waited
+        since, tries = attempt.failed_at, attempt.tries
         if answer.status == 429:
-            self.limiter.refused(grant, answer.headers, hold, now)
+            quotas = stated_quotas(answer.headers)
+            delay = self.limiter.refused(grant, quotas, hold, now, since=since, tries=tries)
         else:
-            self.limiter.failed(grant, now)
+            delay = self.limiter.failed(grant, now, since=since, tries=tries)
             if hold is not None:
                 self.limiter.hold(hold, now)
-        self._requeue(attempt, slow=answer.slow or answer.status == 504, grant=grant)
+        self._requeue(attempt, grant, delay, slow=answer.slow or answer.status == 504)
 
-    def _requeue(self, attempt: Attempt, grant: Grant, *, slow: bool = False) -> None:
-        """Put an attempt first in line again; in halves if it may be too large to be answered in time."""
+    def _requeue(self, attempt: Attempt, grant: Grant, delay: float = 0.0, *, slow: bool = False) -> None:
+        """Send it again, after `delay`; in halves if it may be too large to be answered in time."""
         attempt.tries += 1
         attempt.timeouts += slow
+        attempt.failed_at = now = self._clock()
         if slow:
-            self.limiter.narrow(grant)
+            self.limiter.halve(grant)
         if slow and attempt.timeouts % 2 and len(attempt.piece.items) > 1 and not attempt.piece.late:
             self._halve(attempt)
+        elif delay:
+            self._delayed.append((now + delay, attempt))
         else:
             self._ready.appendleft(attempt)
 
@@ -271,12 +282,12 @@ class Flow:
             self._retry_garbled(attempt, grant, answer)
             return
         except Violation as violation:
-            self.limiter.accepted(grant, answer.headers, None)
+            self.limiter.accepted(grant, stated_quotas(answer.headers), None, self._clock())
             if not self._fatal:
                 said = answer.redact(reason_of(answer.body)) if answer.body[:1] == b"{" else ""
                 self._reject(attempt, f"{violation}{said and f'; it says {said!r}'}", answer)
             return
-        self.limiter.accepted(grant, answer.headers, reply.tokens)
+        self.limiter.accepted(grant, stated_quotas(answer.headers), reply.tokens, self._clock())
         self.usage.tokens += reply.tokens or 0
         self.usage.unsaid += piece.tokens if reply.tokens is None else 0
         self.proved, self._refused_in_a_row = True, 0
@@ -309,8 +320,8 @@ class Flow:
             self._end_call(ResponseInvalid, f"{reason} (tried {attempt.garbled} times)", answer)
             return
         self._record_failure(ResponseInvalid, reason, answer)
-        self.limiter.failed(grant, self._clock())
-        self._requeue(attempt, grant)
+        delay = self.limiter.failed(grant, self._clock(), since=attempt.failed_at, tries=attempt.tries)
+        self._requeue(attempt, grant, delay)
 
     def _reject(self, attempt: Attempt, why: str, answer: Answer) -> None:
         """Send the request once more; the second time, end the call."""
@@ -343,6 +354,7 @@ class Flow:
         self._first_refusal = self._first_refusal or failure
         # The other windows of a refused long document are useless now.
         self._ready = deque(attempt for attempt in self._ready if not attempt.is_window_of(documents[0]))
+        self._delayed = [(until, attempt) for until, attempt in self._delayed if not attempt.is_window_of(documents[0])]
         if len(self._refused) >= REFUSED_TEXTS and len(self._refused) > self._finished:
             reason = f"{reason} ({len(self._refused)} texts refused, {self._finished} accepted)"
             self._end_call(RequestRefused, reason, answer)

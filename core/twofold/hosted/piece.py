@@ -103,6 +103,7 @@ class Attempt:
     Attributes:
         probe: whether it is the one-word probe.
         tries: earlier requests.
+        failed_at: when the last of them failed.
         timeouts: of these, how many were answered with 504, or not in time.
         garbled: how many answers were not JSON.
         rejected: how many answers had invalid vectors.
@@ -112,6 +113,7 @@ class Attempt:
     piece: Piece
     probe: bool = False
     tries: int = 0
+    failed_at: float | None = None
     timeouts: int = 0
     garbled: int = 0
     rejected: int = 0
