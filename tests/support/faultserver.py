@@ -309,13 +309,16 @@ def silent(exchange: Exchange) -> None:
 
 
 def poison(
-    word: str, code: int = 422, otherwise: Callable[[Exchange], None] = Exchange.well
+    word: str,
+    code: int = 422,
+    otherwise: Callable[[Exchange], None] = Exchange.well,
+    said: str = "a text cannot be embedded",
 ) -> Callable[[Exchange], None]:
     """Refuse every request that has `word` in one of its texts."""
 
     def behave(exchange: Exchange) -> None:
         if any(word in text for text in exchange.texts):
-            exchange.answer(code, {"detail": "a text cannot be embedded", "code": "INPUT_INVALID"})
+            exchange.answer(code, {"detail": said, "code": "INPUT_INVALID"})
         else:
             otherwise(exchange)
 

@@ -11,8 +11,10 @@ function of answers and time. The rules:
                   request at a time tests whether the provider is back, until time is up
     halve         504 or a read timeout, on the first, third, … occurrence: the batch may be too slow for the provider
     split         400, 413 or 422 for several texts: send both halves, until the refused text is alone. If both halves
-                  are accepted, the size was the cause, and is remembered
-    refuse one    400, 413 or 422 for one text (or one late-chunked document): the other texts continue
+                  are accepted, the size was the cause, and is remembered. The same for a 5xx that comes again, while
+                  other requests are answered; if there are no others, one word is sent to find out
+    refuse one    400, 413 or 422 for one text (or one late-chunked document), or a 5xx for it again and again while
+                  others are answered: the other texts continue
     refuse all    401, 402, 403, 404 and every other status that no retry changes: the call ends. The call also ends if
                   a one-word probe is refused after many texts were, or if more texts are refused than accepted
     reject        200 with vectors that cannot be right: sent once more, then an error
@@ -59,6 +61,10 @@ LAST_LOOK = 5.0
 of the timeout)."""
 SHORT = 0.1
 """Seconds. A wait this short is never reported as longer than the time left."""
+BLAMED = 3
+"""After so many further 5xx for one text, each while other requests were answered, the text is refused."""
+SUSPECTED = 3
+"""After so many 5xx for all that is left of a call, one word is sent to learn whether the texts are the cause."""
 REFUSED_IN_A_ROW = 16
 """After this many refusals without a success, one word is sent as a probe. If it is refused too, the texts are not the
 cause."""
@@ -212,7 +218,7 @@ class Flow:
             self._end_call(RequestRefused, answer.reason, answer)
 
     def _retry(self, attempt: Attempt, grant: Grant, answer: Answer) -> None:
-        """The provider is busy or unavailable: pause all calls, and put the piece first in line."""
+        """The provider is busy or unavailable, or does not bear a text: wait, and send the piece again."""
         now = self._clock()
         hold = retry_after(answer.headers, answer.body)
         self._record_failure(ProviderUnavailable, answer.reason, answer)
@@ -231,29 +237,62 @@ class Flow:
             delay = self.limiter.failed(grant, now, since=since, tries=tries)
             if hold is not None:
                 self.limiter.hold(hold, now)
-        self._requeue(attempt, grant, delay, slow=answer.slow or answer.status == 504)
+        slow = answer.slow or answer.status == 504
+        if answer.status >= 500 and not (slow or attempt.probe or self._fatal):
+            if delay and tries:  # it failed before, and others were answered since
+                attempt.blamed += 1
+                if self._split_or_refuse(attempt, now, answer):
+                    return
+            elif not delay:
+                self._suspect(attempt)
+        self._requeue(attempt, grant, delay, slow=slow)
+
+    def _split_or_refuse(self, attempt: Attempt, now: float, answer: Answer) -> bool:
+        """Isolate the text that causes a 5xx. Returns False if there is not enough evidence against a single text."""
+        attempt.failed_at = now
+        if len(attempt.piece.items) > 1 and not attempt.piece.late:
+            self._halve(attempt)
+        elif attempt.blamed >= BLAMED:
+            self._refuse_documents(attempt.piece.items[0].documents, answer.reason, answer)
+        else:
+            return False
+        return True
+
+    def _suspect(self, attempt: Attempt) -> None:
+        """Nothing else is answered. If nothing else is sent either, send one word: only its answer can tell why."""
+        others = self._ready or self._delayed or self._under_way
+        if not others and (attempt.blamed or attempt.is_half or attempt.tries + 1 >= SUSPECTED):
+            self._ready.append(Attempt(Piece((PROBE,)), probe=True))
 
     def _requeue(self, attempt: Attempt, grant: Grant, delay: float = 0.0, *, slow: bool = False) -> None:
         """Send it again, after `delay`; in halves if it may be too large to be answered in time."""
         attempt.tries += 1
         attempt.timeouts += slow
         attempt.failed_at = now = self._clock()
+        attempt.failure = self._last_failure
         if slow:
             self.limiter.halve(grant)
         if slow and attempt.timeouts % 2 and len(attempt.piece.items) > 1 and not attempt.piece.late:
             self._halve(attempt)
         elif delay:
             self._delayed.append((now + delay, attempt))
-        else:
-            self._ready.appendleft(attempt)
+        else:  # another piece goes first, since this one may be the cause
+            self._ready.insert(1, attempt)
 
     def _halve(self, attempt: Attempt) -> None:
         split = Split(attempt.piece)
-        halves = (
-            Attempt(half, tries=attempt.tries, timeouts=attempt.timeouts, split=split)
+        first, second = (
+            Attempt(
+                half,
+                tries=1,
+                failed_at=attempt.failed_at,
+                failure=attempt.failure,
+                timeouts=attempt.timeouts,
+                split=split,
+            )
             for half in attempt.piece.halves()
         )
-        self._ready.extendleft(reversed(tuple(halves)))
+        self._ready.extendleft((second, first))
 
     def _isolate(self, attempt: Attempt, answer: Answer) -> None:
         """Search for the refused text; a probe of one word shows whether a text is the cause at all."""
@@ -373,7 +412,8 @@ class Flow:
         if self._last_failure is not None and not self._under_way:
             self._end_call(self._last_failure.kind, f"{self._last_failure.reason}; {over}")
         else:
-            self._end_call(DeadlineExceeded, over)
+            said = "" if self._last_failure is None else f"; before that: {self._last_failure.reason}"
+            self._end_call(DeadlineExceeded, over + said)
 
     def _end_call(self, kind: type[ProviderError], reason: str, answer: Answer | None = None) -> None:
         """Send nothing more. Requests under way get `GRACE` seconds, since their answers are paid for."""
@@ -395,8 +435,11 @@ class Flow:
             return
         failed = dict(self._refused)
         if self._fatal:
+            own, why = self._own_failures(), self._fatal.reason
             failed |= {
-                index: failure.reason for index, missing in enumerate(self._missing) if missing and index not in failed
+                index: why if why.startswith(said := own.get(index, why)) else f"{said}; {why}"
+                for index, missing in enumerate(self._missing)
+                if missing and index not in failed
             }
         partial = {
             index: self._rows(index)
@@ -412,6 +455,17 @@ class Flow:
             partial=partial,
             failed=failed,
         )
+
+    def _own_failures(self) -> dict[int, str]:
+        """What the provider last said about the texts that were sent more than once."""
+        under_way = (attempt for attempt, _ in self._under_way.values())
+        return {
+            document: attempt.failure.reason
+            for attempt in (*self._ready, *(attempt for _, attempt in self._delayed), *under_way)
+            if attempt.failure is not None
+            for item in attempt.piece.items
+            for document in item.documents
+        }
 
     def _rows(self, index: int) -> FloatArray:
         assert self._vectors is not None  # noqa: S101 - the document is finished

@@ -103,7 +103,8 @@ class Attempt:
     Attributes:
         probe: whether it is the one-word probe.
         tries: earlier requests.
-        failed_at: when the last of them failed.
+        failed_at, failure: when the last of them failed, and why.
+        blamed: how many failed with a 5xx while others were answered.
         timeouts: of these, how many were answered with 504, or not in time.
         garbled: how many answers were not JSON.
         rejected: how many answers had invalid vectors.
@@ -114,10 +115,17 @@ class Attempt:
     probe: bool = False
     tries: int = 0
     failed_at: float | None = None
+    failure: Failure | None = None
+    blamed: int = 0
     timeouts: int = 0
     garbled: int = 0
     rejected: int = 0
     split: Split | None = None
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it is a part of a batch that failed."""
+        return self.split is not None
 
     def is_window_of(self, document: int) -> bool:
         """Whether it is a part of this late-chunked document."""

@@ -3,7 +3,7 @@
 Refusals have two causes. Either the account's quota is used up, by this process or by others: then sending less helps.
 Or the provider refuses some requests whatever we send: then sending less only costs time. A large part of refusals is
 always a reason to send less. A few percent may have either cause, so they narrow the window only to a third of what it
-was: if that is no help, nothing more is lost. Every change is a factor.
+was: if that does not help, no more is lost. Every change is a factor.
 """
 
 from __future__ import annotations
