@@ -88,7 +88,7 @@ class HostedBackend:
         """
         plan = self._plan(documents, task, dimensions, truncate)
         with self._observed(dimensions) as usage:
-            return call(self._carry_out(plan, task, usage, report))
+            return call(self._carry_out(plan, task, usage, report), self._settings.timeout)
 
     async def aembed(
         self,
@@ -104,7 +104,8 @@ class HostedBackend:
         large = len(documents) > LARGE
         plan = await asyncio.to_thread(self._plan, *arguments) if large else self._plan(*arguments)
         with self._observed(dimensions) as usage:
-            return await acall(self._carry_out(plan, task, usage, report, asyncio.get_running_loop()))
+            running = self._carry_out(plan, task, usage, report, asyncio.get_running_loop())
+            return await acall(running, self._settings.timeout)
 
     def estimate(
         self, documents: Sequence[Document], task: Task, dimensions: int, *, truncate: Truncate = "error"
@@ -167,7 +168,7 @@ class HostedBackend:
         task, unknown = card.side("document"), HostedModel(card, self._row.unknown, bare=not card.tasks)
         plan = self._planner_for(unknown).first_word(task, self._sizes)
         self.check_key()
-        learnt = call(self._carry_out(plan, task, Usage(), caller=CALLER.get()))
+        learnt = call(self._carry_out(plan, task, Usage(), caller=CALLER.get()), self._settings.timeout)
         return replace(unknown, card=replace(card, name=self._model, width=learnt.shape[1]))
 
     @cached_property

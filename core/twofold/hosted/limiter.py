@@ -215,12 +215,12 @@ class Limiter:
 
 
 _part = 1.0
-_LIMITERS: WeakValueDictionary[tuple[int, str, str | None], Limiter] = WeakValueDictionary()
+_LIMITERS: WeakValueDictionary[tuple[int, str, str | None, int], Limiter] = WeakValueDictionary()
 
 
-def limiter_for(host: str, account: str | None) -> Limiter:
-    """This process's limiter for an account at `host`. It exists as long as something refers to it."""
-    name = os.getpid(), host, account
+def limiter_for(host: str, account: str | None, generation: int = 0) -> Limiter:
+    """This process's limiter for an account at `host`, on its loop. It exists as long as something refers to it."""
+    name = os.getpid(), host, account, generation
     limiter = _LIMITERS.get(name)
     if limiter is None:
         limiter = _LIMITERS[name] = Limiter()
