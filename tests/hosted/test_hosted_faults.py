@@ -84,6 +84,25 @@ def test_what_can_not_be_right_never_leaves(name: str, embed: Any) -> None:
     assert server.count == 2
 
 
+def test_another_model_is_said_after_one_paid_answer(embed: Any) -> None:
+    with Simulation(fs.OTHER_MODEL) as server, pytest.raises(ResponseInvalid, match=r"v2-base-en.*served_as"):
+        embed(make(server), TEXTS)
+    assert server.count == 1
+
+
+@pytest.mark.parametrize("status", range(201, 207))
+def test_vectors_with_any_successful_status_are_taken(status: int, embed: Any) -> None:
+    with Simulation(lambda exchange: exchange.answer(status, exchange.reply())) as server:
+        assert_right(embed(make(server), TEXTS))
+        assert server.count == 1
+
+
+def test_a_204_without_a_body_is_said(embed: Any) -> None:
+    said = pytest.raises(ResponseInvalid, match="204: its answer is not JSON: it is empty")
+    with Simulation(lambda exchange: exchange.answer(204, b"")) as server, said:
+        embed(make(server), TEXTS)
+
+
 @pytest.mark.parametrize("name", fs.FATAL)
 def test_what_is_no_use_to_repeat_is_asked_once(name: str, embed: Any) -> None:
     texts = [f"text {number}" for number in range(256)]

@@ -17,7 +17,7 @@ from support.simulation import Simulation
 from twofold import Embedder, ProviderError, RequestRefused
 from twofold.doctor import examine
 from twofold.hosted import limiter as limiters
-from twofold.hosted.exchange import reason_of
+from twofold.hosted.exchange import Answer
 from twofold.hosted.limiter import Grant, Limiter, Wait, limiter_for, take_part
 from twofold.hosted.meter import Meter
 from twofold.hosted.window import SMALLEST, Window
@@ -470,8 +470,8 @@ def test_a_wait_in_the_body_is_read(body: bytes, seconds: float | None) -> None:
     ],
 )
 def test_reasons_are_found_in_every_shape(body: bytes, reason: str) -> None:
-    assert reason_of(body) == reason
-    assert len(reason_of(b"x" * 9999)) == 300
+    assert Answer(0, 400, {}, body).said == reason
+    assert len(Answer(0, 400, {}, b"x" * 9999).said) == 300
 
 
 def test_the_doctor_looks_at_a_hosted_model() -> None:

@@ -154,8 +154,7 @@ class Batches:
         try:
             return read(answer.body)
         except (Garbled, Violation) as wrong:
-            said = answer.redact(answer.body[:60].decode(errors="replace"))
-            raise ResponseInvalid(f"{self.name}: its batch API answered {said!r}: {wrong}") from None
+            raise ResponseInvalid(f"{self.name}: its batch API answered {answer.start!r}: {wrong}") from None
 
     async def _ask(
         self,
@@ -215,7 +214,7 @@ class _Results:
                 try:
                     yield self._read(line)
                 except (Garbled, Violation) as wrong:
-                    said = str(wrong) or f"it is not JSON: {line[:60]!r}"
+                    said = str(wrong) or f"it is not JSON: {Key().redact(line.decode(errors='replace'))[:60]!r}"
                     raise ResponseInvalid(f"{self._name}: line {number} of a batch's results: {said}") from None
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "cf-ray")
+MOST_WORDS = 65_536
+"""Bytes of a body in which an error's message is looked for, if it is not JSON."""
 SPENT = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
 """Codes of a 429 that means that the account has no money left. Waiting does not help."""
 
@@ -47,6 +49,9 @@ class Request:
 class Answer:
     """The outcome of a request: an HTTP answer, or why there is none.
 
+    `received` removes the key where an answer enters. What is quoted of it is redacted once more before it is cut off,
+    since JSON may write a key in another way, and a text may hold another one.
+
     Attributes:
         number: the request's number.
         status, headers, body: of the HTTP answer. Header names are lower case. The status is 0 if there is no answer.
@@ -67,16 +72,40 @@ class Answer:
     hopeless: bool = False
     redact: Callable[[str], str] = field(default=Key().redact, repr=False)
 
+    @classmethod
+    def received(
+        cls, number: int, status: int, headers: Mapping[str, str], body: bytes, *, key: Key, wrong: str = ""
+    ) -> Answer:
+        """An HTTP answer without the key that was sent."""
+        shown = {name.lower(): key.redact(value) for name, value in headers.items()}
+        return cls(number, status, shown, key.redact_bytes(body), wrong=wrong, redact=key.redact)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of a successful answer."""
+        return 200 <= self.status < 300
+
     @property
     def reason(self) -> str:
         """The status and the body's error message, or the fault."""
-        said = "redirects are not followed" if 300 <= self.status < 400 else reason_of(self.body)
-        return f"{self.status} {self.redact(said)}".strip() if self.status else self.fault
+        said = "redirects are not followed" if 300 <= self.status < 400 else self.said
+        return f"{self.status} {said}".strip() if self.status else self.fault
+
+    @property
+    def said(self) -> str:
+        """The body's error message, at most 300 characters."""
+        return self.redact(words_of(self.body))[:300]
+
+    @property
+    def start(self) -> str:
+        """How the body starts, at most 60 characters."""
+        return self.redact(self.body[:MOST_WORDS].decode(errors="replace"))[:60]
 
     @property
     def is_spent(self) -> bool:
         """Whether a 429 means that the account has no money left."""
-        return any(code in reason_of(self.body) for code in SPENT)
+        said = words_of(self.body)
+        return any(code in said for code in SPENT)
 
     @property
     def request_id(self) -> str | None:
@@ -95,14 +124,13 @@ class Transport(Protocol):
         """
 
 
-def reason_of(body: bytes) -> str:
-    """The message of an error's body in any of the usual shapes, at most 300 characters."""
-    text = body[:4096].decode(errors="replace")
+def words_of(body: bytes) -> str:
+    """The message of an error's body in any of the usual shapes."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
-        said = " ".join(text.split())
-    return ": ".join(dict.fromkeys(_words(said)))[:300]
+        said = " ".join(body[:MOST_WORDS].decode(errors="replace").split())
+    return ": ".join(dict.fromkeys(_words(said)))
 
 
 def _words(said: Any) -> Iterator[str]:

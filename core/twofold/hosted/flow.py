@@ -17,7 +17,8 @@ function of answers and time. The rules:
                   others are answered: the other texts continue
     refuse all    401, 402, 403, 404 and every other status that no retry changes: the call ends. The call also ends if
                   a one-word probe is refused after many texts were, or if more texts are refused than accepted
-    reject        200 with vectors that cannot be right: sent once more, then an error
+    reject        2xx with vectors that cannot be right: sent once more, then an error
+    other model   2xx from another model: the call ends, since the answer was paid for and the next would be the same
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ import numpy as np
 from twofold.documents import span_counts
 from twofold.errors import DeadlineExceeded, ProviderUnavailable, RequestRefused, ResponseInvalid
 from twofold.hosted.call import Usage
-from twofold.hosted.exchange import Request, reason_of
+from twofold.hosted.exchange import Request
 from twofold.hosted.limiter import Wait
 from twofold.hosted.piece import PROBE, Attempt, Failure, Piece, Split
 from twofold.wires.limits import retry_after, stated_quotas
-from twofold.wires.wire import Garbled, Violation
+from twofold.wires.wire import Garbled, OtherModel, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -202,7 +203,7 @@ class Flow:
     def _handle(self, answer: Answer) -> None:
         attempt, grant = self._under_way.pop(answer.number)
         self.limiter.release(grant)
-        if answer.status == 200 and not answer.wrong:
+        if answer.is_success and not answer.wrong:
             self._read(attempt, grant, answer)
         elif self._fatal:
             return
@@ -322,8 +323,10 @@ class Flow:
             return
         except Violation as violation:
             self.limiter.accepted(grant, stated_quotas(answer.headers), None, self._clock())
-            if not self._fatal:
-                said = answer.redact(reason_of(answer.body)) if answer.body[:1] == b"{" else ""
+            if isinstance(violation, OtherModel):
+                self._end_call(ResponseInvalid, f"its answer is invalid: {violation}", answer)
+            elif not self._fatal:
+                said = answer.said if answer.body[:1] == b"{" else ""
                 self._reject(attempt, f"{violation}{said and f'; it says {said!r}'}", answer)
             return
         self.limiter.accepted(grant, stated_quotas(answer.headers), reply.tokens, self._clock())
@@ -353,8 +356,10 @@ class Flow:
         if self._fatal:
             return
         attempt.garbled += 1
-        start = answer.redact(answer.body[:60].decode(errors="replace"))
-        reason = f"its answer is not JSON: it starts with {start!r}"
+        is_empty = not answer.body.strip()
+        reason = f"its answer is not JSON: it {'is empty' if is_empty else f'starts with {answer.start!r}'}"
+        if answer.status != 200:
+            reason = f"{answer.status}: {reason}"
         if attempt.garbled >= GARBLED_TRIES:
             self._end_call(ResponseInvalid, f"{reason} (tried {attempt.garbled} times)", answer)
             return
