@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+
+from twofold.errors import InputError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -21,6 +24,21 @@ Report: TypeAlias = "Callable[[int, int], None]"
 
 CALLER: ContextVar[AbstractEventLoop | None] = ContextVar("CALLER", default=None)
 """The event loop for which a thread creates a backend: an async client of the user's works only on that loop."""
+
+
+def running_loop() -> AbstractEventLoop:
+    """The event loop of an async call.
+
+    Raises:
+        InputError: there is none: another library than asyncio runs the call.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise InputError(
+            "the async methods need asyncio. Under trio or curio, call the sync method in a thread: "
+            "await trio.to_thread.run_sync(embedder.embed_query, text)"
+        ) from None
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ import pytest
 
 from support import faultserver as fs
 from support.faultserver import FaultServer, truth
-from twofold import DeadlineExceeded, Embedder, ProviderError
+from twofold import DeadlineExceeded, Embedder, InputError, ProviderError
 from twofold.hosted import loop
 
 if TYPE_CHECKING:
@@ -169,6 +169,15 @@ def test_a_forked_child_opens_its_own_connections() -> None:
         vector = embedder.embed_query("in the parent")
         np.testing.assert_allclose(vector, truth("in the parent", "retrieval.query", 8), atol=1e-6)
         assert server.exchanges[0].connection.fileno() == server.exchanges[2].connection.fileno()
+
+
+def test_another_async_library_than_asyncio_is_named() -> None:
+    """As trio runs a coroutine: without an event loop of asyncio."""
+    embedder = Embedder("jina:jina-embeddings-v3", api_key="k", base_url="http://127.0.0.1:9/v1")
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"the async methods need asyncio.*trio\.to_thread\.run_sync"):
+            embedder.aembed_query("a question").send(None)
+        assert embedder.backend.provider == "jina"  # the second time, it exists already
 
 
 async def test_sync_calls_work_inside_an_event_loop() -> None:

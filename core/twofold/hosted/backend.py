@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from twofold.backend import CALLER, Estimate
+from twofold.backend import CALLER, Estimate, running_loop
 from twofold.documents import Document
 from twofold.hosted import telemetry
 from twofold.hosted.call import Usage
@@ -100,11 +100,11 @@ class HostedBackend:
         report: Report | None = None,
     ) -> FloatArray:
         """Like `embed`, without blocking the event loop."""
-        arguments = documents, task, dimensions, truncate
+        caller, arguments = running_loop(), (documents, task, dimensions, truncate)
         large = len(documents) > LARGE
         plan = await asyncio.to_thread(self._plan, *arguments) if large else self._plan(*arguments)
         with self._observed(dimensions) as usage:
-            running = self._carry_out(plan, task, usage, report, asyncio.get_running_loop())
+            running = self._carry_out(plan, task, usage, report, caller)
             return await acall(running, self._settings.timeout)
 
     def estimate(
