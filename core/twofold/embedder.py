@@ -314,7 +314,7 @@ class Embedder:
         if isinstance(self.backend, Requesting):
             return self.backend.estimate(documents, task, self.dimensions, truncate=self._truncate(side))
         tokens = sum(self.backend.count_tokens([document.text for document in documents], task)) if documents else 0
-        return Estimate(texts=len(documents), requests=0, tokens=tokens, exact=True, cost=0.0)
+        return Estimate(texts=len(documents), requests=0, tokens=tokens, least=tokens, exact=True, cost=0.0)
 
     # -- embedding ----------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from twofold.backend import CALLER, Estimate, running_loop
 from twofold.documents import Document
 from twofold.hosted import telemetry
 from twofold.hosted.call import Usage
+from twofold.hosted.counting import least_tokens
 from twofold.hosted.endpoint import Endpoint
 from twofold.hosted.flow import Flow
 from twofold.hosted.loop import acall, call, carry_out
@@ -67,8 +68,12 @@ class HostedBackend:
         return self._hosted.card
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
-        """The tokens of each text: exact if the model's tokenizer is on this machine, otherwise a high estimate."""
+        """The tokens of each text: exact if the model's tokenizer is on this machine, otherwise a bound."""
         return self._planner.counter.count([task.prefix + text for text in texts])
+
+    def likely_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
+        """The tokens of each text: exact if the model's tokenizer is on this machine, otherwise likely ones."""
+        return self._planner.counter.weigh([task.prefix + text for text in texts])
 
     def embed(
         self,
@@ -112,13 +117,15 @@ class HostedBackend:
     ) -> Estimate:
         """The requests and tokens that `embed` would take, and at the provider's own address their price."""
         plan = self._planner.plan(documents, task, dimensions, truncate, proved=True, sizes=self._sizes)
-        tokens = sum(piece.tokens for piece in plan.pieces)
+        tokens, exact = sum(piece.most for piece in plan.pieces), self._planner.counter.exact
+        least = sum(least_tokens(item.text) for piece in plan.pieces for item in piece.items)
         price = price_of(self.provider, self._model) if self._settings.base_url is None else None
         return Estimate(
             texts=len(documents),
             requests=len(plan.pieces),
             tokens=tokens,
-            exact=self._planner.counter.exact,
+            least=tokens if exact else least,
+            exact=exact,
             price=price,
             cost=None if price is None else tokens * price.dollars / 1e6,
         )

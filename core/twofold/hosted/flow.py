@@ -71,6 +71,8 @@ REFUSED_IN_A_ROW = 16
 cause."""
 REFUSED_TEXTS = 32
 """Once this many texts are refused, the call ends unless more texts were accepted than refused."""
+MARGIN = 3
+"""Tokens by which a provider's count of a text that it cut may be below the model's length: special tokens."""
 SLACK_BYTES, WIDEST, NUMBER_BYTES = 65_536, 16_384, 25
 """The largest answer in bytes: 65,536 for everything but the vectors, and 25 for each number as JSON."""
 LOG = logging.getLogger("twofold.hosted")
@@ -331,16 +333,35 @@ class Flow:
             return
         self.limiter.accepted(grant, stated_quotas(answer.headers), reply.tokens, self._clock())
         self.usage.tokens += reply.tokens or 0
-        self.usage.unsaid += piece.tokens if reply.tokens is None else 0
+        self.usage.unsaid += piece.most if reply.tokens is None else 0
         self.proved, self._refused_in_a_row = True, 0
         if attempt.probe:
             return
         self._learn_size(attempt)
-        if piece.late and reply.tokens is not None and reply.tokens >= self.call.late_limit > piece.tokens:
+        if piece.below is not None and (reply.tokens is None or reply.tokens >= piece.below - MARGIN):
+            self._doubt(attempt, reply, answer)
+        elif piece.late and reply.tokens is not None and reply.tokens >= self.call.late_limit > piece.tokens:
             reason = f"the provider counts {reply.tokens} tokens and may have cut the end: use smaller documents"
             self._refuse_documents(piece.items[0].documents, reason, answer)
         else:
             self._keep(reply, piece)
+
+    def _doubt(self, attempt: Attempt, reply: Reply, answer: Answer) -> None:
+        """A text of these may have been cut: send fewer at once, or refuse it."""
+        if reply.tokens is None:
+            self.call.sizes.says_tokens = False
+            said = "the provider does not say how many tokens it counted, and may have cut the end"
+            for item in attempt.piece.items:
+                self._refuse_documents(item.documents, f"{said}: split the text, or set truncate='end'", answer)
+        elif len(attempt.piece.items) > 1:
+            self._halve(attempt)
+        else:
+            said = (
+                f"the provider counted {reply.tokens} tokens of at most {attempt.piece.below}, and may have cut the end"
+            )
+            self._refuse_documents(
+                attempt.piece.items[0].documents, f"{said}: split the text, or set truncate='end'", answer
+            )
 
     def _learn_size(self, attempt: Attempt) -> None:
         """This size is accepted. If both halves of a refused batch are accepted, its size was the cause."""
