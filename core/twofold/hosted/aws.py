@@ -83,7 +83,9 @@ def _fault(request: Request, error: Exception) -> Answer:
         passing = any(base.__name__ in PASSING for base in type(error).__mro__)
         passing = passing and "CERTIFICATE_VERIFY_FAILED" not in str(error)
         words = Key().redact(f"{name}: {error}")[:300]
-        return Answer(request.number, fault=words, slow=name == "ReadTimeoutError", hopeless=not passing)
+        unreached = name in {"EndpointConnectionError", "ConnectTimeoutError"}
+        slow = name == "ReadTimeoutError"
+        return Answer(request.number, fault=words, slow=slow, hopeless=not passing, unreached=unreached)
     status = said.get("OriginalStatusCode") or said.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     if "Throttl" in name or "Throttl" in said.get("Error", {}).get("Code", ""):
         status = 429

@@ -51,13 +51,15 @@ class HostedBackend:
         """Find the provider and the model in the table; nothing is sent.
 
         Raises:
-            InputError: see `Endpoint`.
+            InputError: the model's name is misspelt; or see `Endpoint`.
             MissingExtra: httpx, msgspec or boto3 is not installed.
         """
         self.provider, _, self._model = settings.model.partition(":")
         self.usage = Usage()
         self._row, self._settings = PROVIDERS[self.provider].row_of(self._model), settings
         self._known = self._row.find(self._model)
+        if self._known is None and self._row.base_url is not None and settings.base_url is None:
+            PROVIDERS[self.provider].check_spelling(self._model)
         self._proved: set[str | None] = set()
         self._sizes = Sizes()
         self._endpoint = Endpoint(self._row, self._model, settings, key, http_client)

@@ -29,7 +29,7 @@ class Call:
     """One call: what is wanted, and how it is requested.
 
     Attributes:
-        name: the provider and the model, for messages.
+        name, host: the provider and the model, and whom requests go to, for messages.
         documents: the user's documents.
         pieces: the requests that they need.
         ask: what all requests have in common.
@@ -48,6 +48,7 @@ class Call:
     """
 
     name: str
+    host: str
     documents: Sequence[Document]
     pieces: Sequence[Piece]
     ask: Ask

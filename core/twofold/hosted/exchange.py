@@ -59,6 +59,7 @@ class Answer:
         fault: why there is no answer.
         slow: whether the fault is a read timeout.
         hopeless: whether a retry cannot help.
+        unreached: whether no connection was made: an unknown name, a refused connection, no route.
         redact: removes the key that was sent from a text that came from outside.
     """
 
@@ -70,6 +71,7 @@ class Answer:
     fault: str = ""
     slow: bool = False
     hopeless: bool = False
+    unreached: bool = False
     redact: Callable[[str], str] = field(default=Key().redact, repr=False)
 
     @classmethod

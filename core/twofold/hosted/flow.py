@@ -28,6 +28,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, replace
 from itertools import accumulate, count
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,7 @@ from twofold.hosted.call import Usage
 from twofold.hosted.exchange import Request
 from twofold.hosted.limiter import Wait
 from twofold.hosted.piece import PROBE, Attempt, Failure, Piece, Split
+from twofold.progress import notice
 from twofold.wires.limits import retry_after, stated_quotas
 from twofold.wires.wire import Garbled, OtherModel, Violation
 
@@ -57,6 +59,10 @@ SPLIT = frozenset({400, 413, 422})
 GARBLED_TRIES = 6
 GRACE = 5.0
 """Seconds that requests under way get after the call has failed: their answers are paid for, and kept."""
+FIRST_CONTACT = 5.0
+"""Seconds to wait for a host that cannot be reached and has never answered, unless `max_outage` is set."""
+VISIBLE, BETWEEN_NOTICES = 2.0, 60.0
+"""A wait that takes so many seconds is shown, and again after so many."""
 LAST_LOOK = 5.0
 """If the provider is unavailable, a call sends one last request this many seconds before its deadline (at most a tenth
 of the timeout)."""
@@ -119,6 +125,8 @@ class Flow:
         self._fatal: Failure | None = None  # ends the call: nothing more is sent
         self._last_failure: Failure | None = None  # one that was retried
         self._sent_probe = self._sent_last_look = False
+        self._failing_since: float | None = None  # the first failure since the last answer
+        self._never_reached = False  # the last failure: no connection to a host that has never answered
 
     def run(self) -> Generator[Step, list[Answer], FloatArray]:
         """Yield each step, receive the answers, return the vectors of all rows.
@@ -159,7 +167,24 @@ class Flow:
                 wait, others = min(wait, leave.seconds), leave.others
                 break
             send.append(self._start(attempt, leave))
-        return Step(tuple(send), max(0.0, min(wait, self._deadline - now)), others)
+        wait = max(0.0, min(wait, self._deadline - now))
+        if not send and not self._fatal:
+            wait = self._give_notice(wait, now)
+        return Step(tuple(send), wait, others)
+
+    def _give_notice(self, wait: float, now: float) -> float:
+        """Say who is waited for and until when, once a minute. Returns when to look again."""
+        since = self._failing_since
+        if since is None or now - since + wait < VISIBLE:
+            return wait
+        if now >= self.limiter.notice_at:
+            self.limiter.notice_at = now + BETWEEN_NOTICES
+            left = min(self._deadline - now, self.call.max_outage)
+            end = "" if left == inf else f" until {time.strftime('%H:%M:%S', time.localtime(time.time() + left))}"
+            text = f"waiting{end} for {self.call.host}: {self._last_reason()}"
+            if not notice(text) or LOG.hasHandlers():
+                LOG.warning("%s: %s", self.call.name, text)
+        return min(wait, self.limiter.notice_at - now)
 
     def _most_at_once(self) -> int:
         """One request until the key and the model have been accepted."""
@@ -168,7 +193,10 @@ class Flow:
     def _accept_wait(self, wait: Wait, attempt: Attempt, now: float) -> Grant | Wait:
         """Return the wait if there is time for it; otherwise end the call, or send one last request."""
         left = self._deadline - now
-        if wait.away is not None and wait.away + wait.seconds > self.call.max_outage:
+        if self._never_reached and wait.away is not None and wait.away + wait.seconds > FIRST_CONTACT:
+            reason = f"{self._last_reason()}: {self.call.host} has never answered. Check the address and the network"
+            self._end_call(ProviderUnavailable, f"{reason}; to wait for a server that starts later, set max_outage")
+        elif wait.away is not None and wait.away + wait.seconds > self.call.max_outage:
             reason = f"{self._last_reason()}; unavailable for longer than max_outage={self.call.max_outage:g} s"
             self._end_call(ProviderUnavailable, reason)
         elif wait.others or wait.seconds < left or wait.seconds <= SHORT:
@@ -205,6 +233,7 @@ class Flow:
     def _handle(self, answer: Answer) -> None:
         attempt, grant = self._under_way.pop(answer.number)
         self.limiter.release(grant)
+        self.limiter.reached |= answer.status > 0
         if answer.is_success and not answer.wrong:
             self._read(attempt, grant, answer)
         elif self._fatal:
@@ -334,7 +363,7 @@ class Flow:
         self.limiter.accepted(grant, stated_quotas(answer.headers), reply.tokens, self._clock())
         self.usage.tokens += reply.tokens or 0
         self.usage.unsaid += piece.most if reply.tokens is None else 0
-        self.proved, self._refused_in_a_row = True, 0
+        self.proved, self._refused_in_a_row, self._failing_since = True, 0, None
         if attempt.probe:
             return
         self._learn_size(attempt)
@@ -428,6 +457,9 @@ class Flow:
         """Log a failure that is retried, and keep it: the final error quotes the last one."""
         LOG.info("%s: %s; trying again", self.call.name, reason)
         self._last_failure = Failure(kind, reason, answer.status or None, answer.request_id)
+        self._never_reached = answer.unreached and not self.limiter.reached and self.call.max_outage == inf
+        if self._failing_since is None:
+            self._failing_since = self._clock()
 
     def _last_reason(self) -> str:
         return self._last_failure.reason if self._last_failure else "another call's requests get no answer"

@@ -182,7 +182,8 @@ def fault(request: Request, error: BaseException, key: Key) -> Answer:
     refused = name == "ProxyError" and "407" in str(error)
     hopeless = not kinds & PASSING or bool(kinds & LASTING) or unproven or refused
     slow = "Timeout" in name and not name.startswith(("Connect", "Pool"))
-    return Answer(request.number, fault=words, slow=slow, hopeless=hopeless)
+    unreached = name.startswith("Connect")
+    return Answer(request.number, fault=words, slow=slow, hopeless=hopeless, unreached=unreached)
 
 
 def _causes(error: BaseException | None) -> Any:

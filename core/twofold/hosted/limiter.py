@@ -67,11 +67,14 @@ class Limiter:
     Attributes:
         line: the queue of calls that wait for other calls' requests. A future is settled when there may be room.
         part: the part of the provider's limits that this process may use; see `take_part`.
+        reached: whether the host has ever answered.
+        notice_at: when the next notice may say that calls wait for this host.
     """
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         self._jitter, self.line = jitter, deque[Future[None]]()
         self.part = _part
+        self.reached, self.notice_at = False, -inf
         self._under_way = 0
         # Numbers of requests: the last one sent, the last one that failed, and the last one that had been sent when a
         # pause began and when the window was halved.

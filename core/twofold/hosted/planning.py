@@ -6,6 +6,7 @@ import time
 from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from twofold.documents import Document
 from twofold.errors import InputError
@@ -84,6 +85,7 @@ class Planner:
         endpoint, settings = self._endpoint, self._settings
         return Call(
             name=f"{self._row.name}:{self._model}",
+            host=urlsplit(endpoint.url).netloc or endpoint.url,
             documents=documents,
             pieces=pieces,
             ask=ask,
