@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+
+from twofold.errors import InputError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -21,6 +24,21 @@ Report: TypeAlias = "Callable[[int, int], None]"
 
 CALLER: ContextVar[AbstractEventLoop | None] = ContextVar("CALLER", default=None)
 """The event loop for which a thread creates a backend: an async client of the user's works only on that loop."""
+
+
+def running_loop() -> AbstractEventLoop:
+    """The event loop of an async call.
+
+    Raises:
+        InputError: there is none: another library than asyncio runs the call.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise InputError(
+            "the async methods need asyncio. Under trio or curio, call the sync method in a thread: "
+            "await trio.to_thread.run_sync(embedder.embed_query, text)"
+        ) from None
 
 
 @runtime_checkable
@@ -97,18 +115,26 @@ class Estimate:
     Attributes:
         texts: how many texts or documents would be embedded.
         requests: how many requests would be sent without retries; 0 for a local model.
-        tokens: the tokens of the texts and their instructions; equal texts count once.
-        exact: whether the model's own tokenizer counted the tokens; otherwise they are an upper estimate.
+        tokens: the tokens of the texts and their instructions; equal texts count once. If they are not exact, this is a
+            bound: the bytes in UTF-8, of which every token has at least one.
+        least: the fewest tokens that the texts can have. If they are not exact, these are their words.
+        exact: whether the model's own tokenizer counted the tokens.
         price: the list price; None if it is unknown or the model is free.
-        cost: US dollars; None if the price is unknown.
+        cost: US dollars for `tokens`; None if the price is unknown.
     """
 
     texts: int
     requests: int
     tokens: int
     exact: bool
+    least: int = 0
     price: Price | None = None
     cost: float | None = None
+
+    @property
+    def least_cost(self) -> float | None:
+        """US dollars for the fewest tokens that the texts can have; None if the price is unknown."""
+        return None if self.cost is None or not self.tokens else self.cost * self.least / self.tokens
 
     @property
     def batch_cost(self) -> float | None:
@@ -123,6 +149,9 @@ class Requesting(Protocol):
     @property
     def billed(self) -> int:
         """The tokens of all requests so far: the provider's count, or our own where it reports none."""
+
+    def likely_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
+        """The likely tokens of each text, for the sizes of chunks. `count_tokens` may be a bound far above them."""
 
     def estimate(
         self, documents: Sequence[Document], task: Task, dimensions: int, *, truncate: Truncate = "error"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 import numpy as np
 
 from twofold import vectors
-from twofold.backend import CALLER, Estimate, Requesting
+from twofold.backend import CALLER, Estimate, Requesting, running_loop
 from twofold.cache import Lookup, VectorCache
 from twofold.documents import BLANK, Document, check_documents, check_text, check_texts, is_blank, span_counts
 from twofold.errors import BlankWarning, InputError, ProviderError
@@ -314,7 +314,7 @@ class Embedder:
         if isinstance(self.backend, Requesting):
             return self.backend.estimate(documents, task, self.dimensions, truncate=self._truncate(side))
         tokens = sum(self.backend.count_tokens([document.text for document in documents], task)) if documents else 0
-        return Estimate(texts=len(documents), requests=0, tokens=tokens, exact=True, cost=0.0)
+        return Estimate(texts=len(documents), requests=0, tokens=tokens, least=tokens, exact=True, cost=0.0)
 
     # -- embedding ----------------------------------------------------------------------------------------------------
 
@@ -434,6 +434,7 @@ class Embedder:
     async def _aembed(
         self, documents: Sequence[Document], task: Task, side: Side | None, progress: bool = False
     ) -> FloatArray:
+        running_loop()
         if not documents:
             return np.empty((0, self.dimensions), np.float32)
         lookup = None
@@ -547,7 +548,7 @@ class Embedder:
         return await self._off_the_loop("space")
 
     async def _off_the_loop(self, name: str) -> Self:
-        before = CALLER.set(asyncio.get_running_loop())
+        before = CALLER.set(running_loop())
         try:
             await asyncio.to_thread(getattr, self, name)
         finally:

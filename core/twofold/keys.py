@@ -14,7 +14,7 @@ KeySource: TypeAlias = str | Callable[[], str] | None
 
 WORD_LENGTH = 8
 """A shorter key may be a part of ordinary words."""
-_LIKE_KEYS = re.compile(r"(?i)\bbearer\s+\S+|\b(?:sk|jina|pa|co|hf)[-_][\w-]{12,}")
+_LIKE_KEYS = re.compile(r"(?i:\bbearer\s+\S+|\b(?:sk[-_]|pa-|jina_|hf_)[\w-]{12,})|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
 
 
 class Key:
@@ -86,6 +86,11 @@ class Key:
         elif key:
             text = re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "***", text)
         return _LIKE_KEYS.sub("***", text)
+
+    def redact_bytes(self, body: bytes) -> bytes:
+        """Remove this resolved key from an answer's body, which may be large. A short key is kept: see `redact`."""
+        key = self._source.encode() if isinstance(self._source, str) else b""
+        return body.replace(key, b"***") if len(key) >= WORD_LENGTH and key in body else body
 
     def __repr__(self) -> str:
         return f"Key({'given' if self._source else self.variable or 'environment'})"

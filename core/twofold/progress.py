@@ -9,11 +9,20 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from twofold.backend import Report
 
 SECONDS_BETWEEN_LINES = 10.0
+_displays: list[Callable[[str], None]] = []
+"""What shows a notice: one for each progress that is shown now."""
+
+
+def notice(text: str) -> bool:
+    """Show a notice, for example what is being waited for, beside all progress. Returns whether there is any."""
+    for display in tuple(_displays):  # another thread may end one
+        display(text)
+    return bool(_displays)
 
 
 @contextmanager
@@ -54,7 +63,8 @@ def _bar(total: int | None, title: str) -> Iterator[Report]:
             tally.add(documents, tokens)
             progress.update(task, advance=documents, rate=tally.rate())
 
-        yield report
+        with _showing(lambda text: progress.update(task, rate=text)):
+            yield report
 
 
 @contextmanager
@@ -70,7 +80,20 @@ def _lines(total: int | None, title: str) -> Iterator[Report]:
             of = "" if total is None else f" of {total}"
             sys.stderr.write(f"{title}: {tally.documents}{of}, {tally.rate()}{tally.left()}\n")
 
-    yield report
+    def show(text: str) -> None:
+        sys.stderr.write(f"{title}: {tally.documents} done, {text}\n")
+
+    with _showing(show):
+        yield report
+
+
+@contextmanager
+def _showing(display: Callable[[str], None]) -> Iterator[None]:
+    _displays.append(display)
+    try:
+        yield
+    finally:
+        _displays.remove(display)
 
 
 class _Tally:

@@ -11,14 +11,18 @@ import sys
 import textwrap
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from support import faultserver as fs
 from support.faultserver import FaultServer, truth
-from twofold import DeadlineExceeded, Embedder
+from twofold import DeadlineExceeded, Embedder, InputError, ProviderError
+from twofold.hosted import loop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
 
@@ -167,6 +171,15 @@ def test_a_forked_child_opens_its_own_connections() -> None:
         assert server.exchanges[0].connection.fileno() == server.exchanges[2].connection.fileno()
 
 
+def test_another_async_library_than_asyncio_is_named() -> None:
+    """As trio runs a coroutine: without an event loop of asyncio."""
+    embedder = Embedder("jina:jina-embeddings-v3", api_key="k", base_url="http://127.0.0.1:9/v1")
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"the async methods need asyncio.*trio\.to_thread\.run_sync"):
+            embedder.aembed_query("a question").send(None)
+        assert embedder.backend.provider == "jina"  # the second time, it exists already
+
+
 async def test_sync_calls_work_inside_an_event_loop() -> None:
     with FaultServer() as server:
         vector = make(server).embed_query("from a notebook")
@@ -191,3 +204,111 @@ def test_one_embedder_in_many_threads() -> None:
             thread.join()
         assert not wrong
         assert embedder.backend.usage.requests == server.count  # type: ignore[attr-defined]
+
+
+# -- after the loop has ended -----------------------------------------------------------------------------------------
+
+AT_EXIT = """
+    import atexit, sys, time, warnings
+
+    @atexit.register  # before ours, so it runs after
+    def say_goodbye():
+        started = time.monotonic()
+        print("goodbye", embedder.embed_query("at exit").shape, time.monotonic() - started < 5)
+
+    warnings.simplefilter("ignore")
+    from twofold import Embedder
+
+    class Owner:
+        def __del__(self):
+            try:
+                embedder.embed_query("in a finalizer")
+            except Exception as error:
+                print(type(error).__name__, error)
+
+    embedder = Embedder("jina:jina-embeddings-v3", base_url=sys.argv[1], api_key="k", dimensions=8, timeout=600)
+    embedder.embed_query("before")
+    owner = Owner()
+    owner.itself = owner  # collected only when the interpreter ends
+"""
+
+
+def test_a_call_after_the_end_of_the_loop_works_or_fails_at_once() -> None:
+    with FaultServer() as server:
+        command = [sys.executable, "-c", textwrap.dedent(AT_EXIT), server.url]
+        output = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    assert output == (
+        "goodbye (8,) True\n"
+        "ProviderUnavailable Python is shutting down, and no request can be sent any more: "
+        "embed before the program ends\n"
+    )
+
+
+@pytest.fixture
+def own_loop() -> Iterator[None]:
+    """A loop that a test may stop."""
+    before = loop._home
+    loop._left_behind.append(loop._Home())  # another generation than that of other tests
+    loop._home = None
+    yield
+    if loop._home is not None:
+        loop._left_behind.append(loop._home)
+    loop._home = before
+
+
+@pytest.mark.usefixtures("own_loop")
+@pytest.mark.parametrize(
+    "call",
+    [lambda embedder: embedder.embed_query("a"), lambda embedder: asyncio.run(embedder.aembed_query("a"))],
+    ids=["sync", "async"],
+)
+def test_a_loop_that_was_stopped_is_started_again(call: Any) -> None:
+    with FaultServer(fs.silent) as server:
+        embedder = make(server, timeout=600)
+        outcome: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                call(embedder)
+            except ProviderError as error:
+                outcome.append(error)
+
+        caller = threading.Thread(target=work)
+        caller.start()
+        eventually(lambda: server.count == 1)
+        home = loop.home()
+        home.call_soon_threadsafe(home.stop)
+        caller.join(5)
+        assert "was stopped by another part of the program" in str(outcome[0])
+        server.behave = fs.Exchange.well
+        assert call(embedder).shape == (8,)
+
+
+@pytest.mark.usefixtures("own_loop")
+@pytest.mark.parametrize(
+    "call",
+    [lambda embedder: embedder.embed_query("a"), lambda embedder: asyncio.run(embedder.aembed_query("a"))],
+    ids=["sync", "async"],
+)
+def test_a_loop_that_is_blocked_does_not_hold_a_call_beyond_its_timeout(
+    call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "BLOCKED", 0.2)
+    free = threading.Event()
+    with FaultServer() as server:
+        loop.home().call_soon_threadsafe(free.wait)
+        started = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match="does not return"):
+            call(make(server, timeout=0.3))
+        assert time.monotonic() - started < 3
+        free.set()
+
+
+def test_no_thread_can_be_started_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(loop, "_home", None)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(ProviderError, match="Python is shutting down"):
+        Embedder("jina:jina-embeddings-v3", api_key="k").embed_query("a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from support.faultserver import FaultServer, truth
 from support.simulation import Simulation, provider_for
 from twofold import Embedder, ProviderError
 from twofold.errors import DeadlineExceeded, InputError, ProviderUnavailable, RequestRefused, ResponseInvalid
+from twofold.hosted import loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +84,25 @@ def test_what_can_not_be_right_never_leaves(name: str, embed: Any) -> None:
     assert server.count == 2
 
 
+def test_another_model_is_said_after_one_paid_answer(embed: Any) -> None:
+    with Simulation(fs.OTHER_MODEL) as server, pytest.raises(ResponseInvalid, match=r"v2-base-en.*served_as"):
+        embed(make(server), TEXTS)
+    assert server.count == 1
+
+
+@pytest.mark.parametrize("status", range(201, 207))
+def test_vectors_with_any_successful_status_are_taken(status: int, embed: Any) -> None:
+    with Simulation(lambda exchange: exchange.answer(status, exchange.reply())) as server:
+        assert_right(embed(make(server), TEXTS))
+        assert server.count == 1
+
+
+def test_a_204_without_a_body_is_said(embed: Any) -> None:
+    said = pytest.raises(ResponseInvalid, match="204: its answer is not JSON: it is empty")
+    with Simulation(lambda exchange: exchange.answer(204, b"")) as server, said:
+        embed(make(server), TEXTS)
+
+
 @pytest.mark.parametrize("name", fs.FATAL)
 def test_what_is_no_use_to_repeat_is_asked_once(name: str, embed: Any) -> None:
     texts = [f"text {number}" for number in range(256)]
@@ -94,7 +115,102 @@ def test_what_is_no_use_to_repeat_is_asked_once(name: str, embed: Any) -> None:
 def test_503_three_times_then_well(embed: Any) -> None:
     with Simulation(fs.first(fs.status(503), times=3)) as server:
         assert_right(embed(make(server), TEXTS))
-        assert server.count == 4
+        assert server.count == 5
+    assert server.exchanges[3].texts == ["test"]  # whether the texts are the cause
+
+
+TOO_LARGE = "input is too large to process"
+
+
+@pytest.mark.parametrize("code", [500, 502, 503])
+@pytest.mark.parametrize("place", [0, 13, 63])
+def test_a_text_that_causes_a_5xx_is_named_and_the_others_are_returned(code: int, place: int, embed: Any) -> None:
+    texts = [f"text {number}" for number in range(64)]
+    texts[place] = "the poison"
+    with Simulation(fs.poison("poison", code, said=TOO_LARGE)) as server:
+        started = server.now
+        with pytest.raises(RequestRefused, match=f"text {place} refused: {code} .*{TOO_LARGE}") as caught:
+            embed(make(server, timeout=600), texts)
+        assert server.now - started < 20
+    assert caught.value.status == code
+    assert set(caught.value.failed) == {place}
+    assert set(caught.value.partial) == set(range(64)) - {place}
+    assert server.count <= 35
+
+
+def test_a_single_text_that_causes_a_500_ends_its_call_long_before_the_timeout(embed: Any) -> None:
+    with Simulation(fs.poison("poison", 500, said=TOO_LARGE)) as server:
+        started = server.now
+        with pytest.raises(RequestRefused, match=TOO_LARGE):
+            embed(make(server, timeout=600), ["the poison"])
+        assert server.now - started < 20
+    assert server.count <= 12
+
+
+def test_other_calls_continue_while_a_text_causes_a_500(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls of one text, beside one with a text that causes a 500, with the pauses of every client."""
+
+    async def calls(server: Simulation) -> tuple[list[float], RequestRefused]:
+        embedder, waits = make(server, timeout=600, batch_items=8), []
+        bad = asyncio.create_task(embedder.aembed_documents([*(f"text {n}" for n in range(16)), "the poison"]))
+        while not bad.done():
+            started = server.now
+            await embedder.aembed_query(f"question {started}")
+            waits.append(server.now - started)
+            await asyncio.sleep(0.1)
+        error = (await asyncio.gather(bad, return_exceptions=True))[0]
+        assert isinstance(error, RequestRefused)
+        return waits, error
+
+    monkeypatch.undo()
+    with Simulation(fs.poison("poison", 500)) as server:
+        waits, error = loop.call(calls(server))  # on the virtual clock
+    assert set(error.failed) == {16}
+    assert max(waits) < 1.0
+    assert sum(waits) / len(waits) < 0.1
+    assert len(waits) > 10
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_5xx_by_chance_blames_no_text(seed: int, embed: Any) -> None:
+    chance = random.Random(seed)
+
+    def behave(exchange: fs.Exchange) -> None:
+        (fs.status(500) if chance.random() < 0.1 else fs.Exchange.well)(exchange)
+
+    texts = [f"text {number}" for number in range(400)]
+    with Simulation(behave) as server:
+        assert_right(embed(make(server, batch_items=1, timeout=600), texts), texts)
+        assert server.count <= 1.3 * 400
+
+
+def test_an_outage_while_a_text_is_isolated_blames_no_other_text(embed: Any) -> None:
+    def behave(exchange: fs.Exchange) -> None:
+        if 6 <= exchange.number < 20:
+            fs.status(503)(exchange)
+        else:
+            fs.poison("poison", 500)(exchange)
+
+    texts = [*(f"text {number}" for number in range(15)), "the poison"]
+    with Simulation(behave) as server, pytest.raises(RequestRefused) as caught:
+        embed(make(server, timeout=600), texts)
+    assert set(caught.value.failed) == {15}
+
+
+def test_a_timeout_says_what_the_provider_said_last(embed: Any) -> None:
+    def behave(exchange: fs.Exchange) -> None:
+        if any("poison" in text for text in exchange.texts):
+            exchange.pause(1.0)  # the end falls while the request is under way
+            exchange.answer(500, {"detail": TOO_LARGE}, x_request_id="req-9")
+        else:
+            exchange.well()
+
+    with Simulation(behave) as server, pytest.raises(DeadlineExceeded) as caught:
+        embed(make(server, timeout=2.5, batch_items=1), ["text 0", "the poison", "text 2"])
+    assert f"the timeout of 2.5 s ran out; before that: 500 {TOO_LARGE}" in str(caught.value)
+    assert (caught.value.status, caught.value.request_id) == (500, "req-9")
+    assert caught.value.failed == {1: f"500 {TOO_LARGE}; the timeout of 2.5 s ran out; before that: 500 {TOO_LARGE}"}
+    assert set(caught.value.partial) == {0, 2}
 
 
 @pytest.mark.parametrize(

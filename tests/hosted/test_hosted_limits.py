@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import random
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,15 +11,19 @@ import pytest
 
 from support import faultserver as fs
 from support.faultserver import FaultServer
+from support.quotas import SPELLINGS, STEPWISE, Moody, Quota, Steps, separate, use
 from support.quotaserver import QuotaServer, share
 from support.simulation import Simulation
 from twofold import Embedder, ProviderError, RequestRefused
 from twofold.doctor import examine
 from twofold.hosted import limiter as limiters
-from twofold.hosted.exchange import parse_duration, reason_of, retry_after
+from twofold.hosted.exchange import Answer
 from twofold.hosted.limiter import Grant, Limiter, Wait, limiter_for, take_part
 from twofold.hosted.meter import Meter
+from twofold.hosted.window import SMALLEST, Window
 from twofold.testing import FakeEmbedder
+from twofold.wires.limits import Quota as Stated
+from twofold.wires.limits import parse_duration, retry_after, stated_quotas
 
 if TYPE_CHECKING:
     from support.faultserver import Provider
@@ -55,9 +57,16 @@ def waiting(limiter: Limiter, now: float, tokens: int = 1) -> Wait:
     return leave
 
 
+def accept(
+    limiter: Limiter, grant: Grant, headers: dict[str, str] | None = None, tokens: int | None = None, now: float = 10.0
+) -> None:
+    """The request is answered with these headers."""
+    limiter.accepted(grant, stated_quotas(headers or {}), tokens, now)
+
+
 def test_what_the_headers_say_is_kept_to() -> None:
     limiter = Limiter()
-    limiter.accepted(over(limiter, 10.0), HEADERS, None)
+    accept(limiter, over(limiter, 10.0), HEADERS)
     for _ in range(3):
         over(limiter, 10.0)
     wait = waiting(limiter, 10.0).seconds
@@ -71,7 +80,7 @@ def test_an_answer_that_is_late_does_not_give_back_what_was_taken_since() -> Non
     early = granted(limiter, 10.0)
     for _ in range(3):
         granted(limiter, 10.0)
-    limiter.accepted(early, HEADERS, None)  # three remained before the three others
+    accept(limiter, early, HEADERS)  # three remained before the three others
     limiter.release(early)
     assert waiting(limiter, 10.0).seconds > 0.02
 
@@ -79,9 +88,9 @@ def test_an_answer_that_is_late_does_not_give_back_what_was_taken_since() -> Non
 def test_tokens_are_settled_by_what_the_provider_counts() -> None:
     headers = {"x-ratelimit-limit-tokens": "6000", "x-ratelimit-remaining-tokens": "100"}
     limiter = Limiter()
-    limiter.accepted(over(limiter, 10.0, 50), headers, 50)
+    accept(limiter, over(limiter, 10.0, 50), headers, 50)
     waiting(limiter, 10.0, 110)
-    limiter.accepted(over(limiter, 10.0, 90), {}, 10)
+    accept(limiter, over(limiter, 10.0, 90), {}, 10)
     granted(limiter, 10.0, 85)
 
 
@@ -91,7 +100,7 @@ def test_a_request_over_a_whole_minutes_tokens_goes_when_the_account_is_full() -
 
 def test_only_what_remains_is_stated() -> None:
     limiter = Limiter()
-    limiter.accepted(over(limiter, 10.0), {"x-ratelimit-remaining-requests": "59"}, None)
+    accept(limiter, over(limiter, 10.0), {"x-ratelimit-remaining-requests": "59"})
     assert limiter.limits()["requests"] == 60
 
 
@@ -110,7 +119,7 @@ def test_limits_of_any_period_are_read_with_their_resets(
 ) -> None:
     meter = Meter()
     for remaining, reset in resets:
-        meter.learn(float(limit), float(remaining), parse_duration(reset), 0.0)
+        meter.learn(Stated(float(limit), float(remaining), parse_duration(reset)), 1.0, 0.0)
     assert meter.period == pytest.approx(seconds, rel=0.05)
 
 
@@ -124,7 +133,7 @@ def test_limits_of_any_period_are_read_with_their_resets(
 )
 def test_absurd_numbers_hold_nobody_for_longer_than_a_minute(headers: dict[str, str]) -> None:
     limiter = Limiter()
-    limiter.accepted(over(limiter, 10.0), headers, 10**400)
+    accept(limiter, over(limiter, 10.0), headers, 10**400)
     leave = limiter.acquire(500, 10.0)
     assert isinstance(leave, Grant) or leave.seconds < 130
 
@@ -136,54 +145,6 @@ def test_a_retry_after_holds_everybody_of_that_host_and_key() -> None:
     assert waiting(one, 101.0).seconds == pytest.approx(4.0)
     assert isinstance(limiter_for("a host", "another key").acquire(1, 101.0), Grant)
     assert limiter_for("another host", "a key") is not one
-
-
-def test_a_guess_is_lowered_by_refusals_and_raised_by_success() -> None:
-    limiter = Limiter()
-    for step in range(20):
-        grant = over(limiter, 10.0 + step * 0.1)
-    limiter.refused(grant, {}, 0.1, 12.0)
-    first = limiter.limits()["requests"]
-    assert 200 < first < 600  # they came at 600 a minute
-    limiter.refused(grant, {}, 0.1, 12.0)  # of the same time: counts once
-    assert limiter.limits()["requests"] == first
-    limiter.accepted(grant, {}, None)
-    assert limiter.limits()["requests"] > first
-
-
-def test_what_went_before_a_guess_is_no_debt() -> None:
-    limiter = Limiter()
-    for step in range(500):
-        grant = over(limiter, 10.0 + step * 0.01)
-    limiter.refused(grant, {}, 0.001, 15.0)
-    assert waiting(limiter, 15.0).seconds < 0.1
-
-
-def test_a_stated_limit_that_others_use_too_is_shared() -> None:
-    limiter = Limiter()
-    for step in range(20):
-        grant = over(limiter, 10.0 + step * 0.1)
-        limiter.accepted(grant, {"x-ratelimit-limit-requests": "600"}, None)
-    pace = limiter._requests.pace
-    limiter.refused(grant, {}, 0.1, 12.0)
-    assert 0.5 * pace <= limiter._requests.pace < 0.8 * pace  # towards what it did, which is less than all
-    for _ in range(600):
-        limiter.accepted(grant, {}, None)
-    assert limiter._requests.pace == pytest.approx(pace)
-
-
-def test_the_window_of_requests_under_way_narrows_and_widens() -> None:
-    limiter = Limiter()
-    grants = [granted(limiter, 10.0) for _ in range(4)]
-    waiting(limiter, 10.0)
-    for grant in grants:
-        limiter.release(grant)
-        limiter.refused(grant, {}, 0.01, 10.0)
-    grants = [granted(limiter, 11.0) for _ in range(2)]
-    waiting(limiter, 11.0)
-    for grant in grants * 2:
-        limiter.accepted(grant, {}, None)
-    granted(limiter, 11.0)
 
 
 def test_who_waits_for_others_is_woken_and_asks_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +176,7 @@ def test_who_waits_for_others_is_woken_and_asks_no_more(monkeypatch: pytest.Monk
 
 def test_what_was_learnt_long_ago_is_forgotten() -> None:
     limiter = Limiter()
-    limiter.accepted(over(limiter, 10.0), HEADERS, None)
+    accept(limiter, over(limiter, 10.0), HEADERS)
     limiter.failed(over(limiter, 10.0), 10.0)
     waiting(limiter, 10.0)
     granted(limiter, 1000.0)
@@ -243,7 +204,7 @@ def test_a_failure_pauses_everyone_and_one_request_looks_whether_the_provider_is
     assert second.away == 1  # since the first failure
     probe = granted(limiter, 11.001 + 2 * FIRST)
     limiter.release(probe)
-    limiter.accepted(probe, {}, None)
+    accept(limiter, probe, now=11.1)
     granted(limiter, 11.001 + 2 * FIRST)
     granted(limiter, 11.001 + 2 * FIRST)
 
@@ -264,9 +225,9 @@ def test_an_answer_to_a_later_request_ends_a_pause_and_one_to_an_earlier_does_no
     limiter = Limiter()
     early, failing, late = (granted(limiter, 10.0) for _ in range(3))
     limiter.failed(failing, 10.0)
-    limiter.accepted(early, {}, None)
+    accept(limiter, early)
     waiting(limiter, 10.0)
-    limiter.accepted(late, {}, None)
+    accept(limiter, late)
     granted(limiter, 10.0)
 
 
@@ -296,7 +257,7 @@ def test_a_part_of_what_is_granted_is_all_that_is_used() -> None:
     try:
         take_part(0.25)
         for limiter in (held, limiter_for("other.example", None)):
-            limiter.accepted(over(limiter, 10.0), HEADERS | {"x-ratelimit-remaining-requests": "600"}, None)
+            accept(limiter, over(limiter, 10.0), HEADERS | {"x-ratelimit-remaining-requests": "600"})
             assert limiter.limits()["requests"] == 600  # the account's, for messages
             sent = 0
             for tick in range(2400):
@@ -308,50 +269,147 @@ def test_a_part_of_what_is_granted_is_all_that_is_used() -> None:
         take_part(1.0)
 
 
-def share_a_quota(processes: int, seconds: float, *, per_minute: float, burst: float, latency: float) -> Any:
-    """What part of a quota is used, and what part of the requests is refused, on a virtual clock.
-
-    Each process is a limiter of its own with two threads, which ask for all they can get.
-    """
-    limiters = [Limiter(random.Random(seed).random) for seed in range(processes)]
-    numbers = itertools.count()
-    events: list[tuple[float, int, Limiter, Grant | None]] = [
-        (0.0, next(numbers), limiter, None) for limiter in limiters for _ in range(2)
-    ]
-    waiting: dict[Limiter, int] = dict.fromkeys(limiters, 0)  # threads that wait for the other thread's request
-    level, stamp, granted, refused = burst, 0.0, 0, 0
-    headers = {"x-ratelimit-limit-requests": str(int(per_minute))}
-    while events[0][0] < seconds:
-        now, _, limiter, grant = heapq.heappop(events)
-        if grant is not None:  # its answer
-            level, stamp = min(burst, level + (now - stamp) * per_minute / 60), now
-            fine = level >= 1
-            level -= fine
-            granted, refused = granted + fine, refused + (not fine)
-            limiter.release(grant)
-            said = headers | {"x-ratelimit-remaining-requests": str(int(level))}
-            if fine:
-                limiter.accepted(grant, said, None)
-            else:
-                limiter.refused(grant, said, None, now)
-            for _ in range(waiting[limiter]):
-                heapq.heappush(events, (now, next(numbers), limiter, None))
-            waiting[limiter] = 0
-        leave = limiter.acquire(1, now)
-        if isinstance(leave, Grant):
-            heapq.heappush(events, (now + latency, next(numbers), limiter, leave))
-        elif leave.others:
-            waiting[limiter] += 1
-        else:
-            heapq.heappush(events, (now + leave.seconds + 1e-6, next(numbers), limiter, None))
-    return granted / (seconds * per_minute / 60 + burst), refused / (granted + refused)
+@pytest.fixture
+def real_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of every client, on a virtual clock."""
+    monkeypatch.undo()
 
 
-@pytest.mark.parametrize("processes", [3, 8])
-def test_processes_learn_to_share_a_quota(processes: int) -> None:
-    used, refused = share_a_quota(processes, 60, per_minute=1200, burst=20, latency=0.02)
-    assert used >= 0.9
-    assert refused <= 0.2
+@pytest.mark.usefixtures("real_pauses")
+@pytest.mark.parametrize("per_minute", [500, 2000])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_processes_learn_to_share_a_quota(spelling: str, per_minute: float) -> None:
+    """Eight processes are refused at most 5 % of the time, once they have found their shares."""
+    says = SPELLINGS[spelling]
+    late = []
+    for seed in range(3):
+        quota: Any = Steps(per_minute, says) if spelling in STEPWISE else Quota(per_minute, per_minute / 60, says)
+        outcome = use(quota, 120, processes=8, seed=seed)
+        assert len(outcome.granted) >= 0.9 * 120 * per_minute / 60
+        assert outcome.part_refused() <= 0.25
+        late.append(outcome.part_refused(60))
+    assert sum(late) / 3 <= 0.05
+
+
+@pytest.mark.usefixtures("real_pauses")
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("part", "length", "slower"), [(0.005, 0, 1.1), (0.01, 0, 1.1), (0.03, 0, 1.3), (0.06, 0, 1.5), (0.05, 1, 1.5)]
+)
+def test_refusals_that_do_not_depend_on_the_pace_cost_about_as_much_as_separate_back_off(
+    part: float, length: float, slower: float, seed: int
+) -> None:
+    ours = use(Moody(part, seed, length), 60, threads=16, latency=0.1)
+    alone = separate(Moody(part, seed, length), 60, threads=16, latency=0.1)
+    assert len(alone.granted) <= slower * len(ours.granted)
+    assert ours.part_refused() <= 1.3 * max(part, alone.part_refused())
+
+
+@pytest.mark.usefixtures("real_pauses")
+def test_processes_use_a_quota_that_becomes_free() -> None:
+    quota = Quota(1200, 20, SPELLINGS["none"], others=18.0)
+    quota(0.0)
+    first = use(quota, 60)
+    quota.others, quota.stamp = 0.0, 0.0
+    assert first.part_refused(30) <= 0.15
+    assert len(use(quota, 60).granted) >= 0.9 * 1200
+
+
+def rounds(window: Window, part: float, number: int, now: float) -> float:
+    """So many rounds of answers of which a part are refusals."""
+    chance = random.Random(1)
+    for _ in range(number * 50):
+        now += 0.1
+        window.answered(refused=chance.random() < part, seconds=0.1, used=16, now=now)
+    return now
+
+
+def test_the_window_widens_without_refusals_and_narrows_with_many() -> None:
+    window = Window()
+    now = rounds(window, 0.0, 1, 0.0)
+    assert window.size == 32  # twice of what is used
+    now = rounds(window, 0.9, 10, now)
+    assert window.size == SMALLEST
+    assert window.gap == pytest.approx(0.1 / SMALLEST)
+    rounds(window, 0.0, 50, now)
+    assert window.size >= 4
+
+
+@pytest.mark.parametrize("part", [0.05, 0.08, 0.15])
+def test_refusals_that_may_be_unrelated_narrow_the_window_to_a_third_at_most(part: float) -> None:
+    window = Window()
+    now = rounds(window, 0.0, 1, 0.0)
+    for _ in range(60):
+        for number in range(100):
+            now += 0.1
+            refused = int(number * part) != int((number + 1) * part)
+            window.answered(refused=refused, seconds=0.1, used=16, now=now)
+        assert window.size >= 32 / 3
+
+
+def test_answers_to_what_was_sent_before_a_change_do_not_change_the_window_again() -> None:
+    window = Window()
+    for number in range(16):
+        window.answered(refused=True, seconds=0.1, used=16, now=10.0 + number / 1000)
+    assert window.size == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "unit", "quota"),
+    [
+        ({"x-ratelimit-limit-tokens": "9", "x-ratelimit-reset-tokens": "6m0s"}, "tokens", Stated(9, None, 360)),
+        ({"x-ratelimit-limit-req-minute": "60"}, "requests", Stated(60, None, None, 60)),
+        ({"x-ratelimit-remaining-tokens-minute": "5"}, "tokens", Stated(None, 5, None, 60)),
+        (
+            {"ratelimit-policy": '"a";q=100;w=60,"b";q=9999;w=99999', "ratelimit": '"a";r=50;t=30'},
+            "requests",
+            Stated(100, 50, 30, 60, stepwise=True),
+        ),
+        (
+            {"ratelimit-policy": '"s";q=10;w=1, "m";q=100;w=60', "ratelimit": '"s";r=9;t=1, "m";r=2;t=31'},
+            "requests",
+            Stated(100, 2, 31, 60, stepwise=True),
+        ),
+        ({"ratelimit-policy": '"t";q=10;w=1;qu="tokens"'}, "tokens", Stated(10, None, None, 1, stepwise=True)),
+        (
+            {"ratelimit": "limit=100, remaining=50, reset=5", "ratelimit-policy": "100;w=10"},
+            "requests",
+            Stated(100, 50, 5, 10, stepwise=True),
+        ),
+        (
+            {"ratelimit-limit": "100, 100;w=60", "ratelimit-remaining": "7", "ratelimit-reset": "9"},
+            "requests",
+            Stated(100, 7, 9, 60, stepwise=True),
+        ),
+        (
+            {"x-ratelimit-limit": "100", "x-ratelimit-remaining": "7", "x-ratelimit-reset": "9"},
+            "requests",
+            Stated(100, 7, 9, stepwise=True),
+        ),
+    ],
+)
+def test_limits_are_read_in_every_spelling(headers: dict[str, str], unit: str, quota: Stated) -> None:
+    assert stated_quotas(headers) == {unit: quota}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"ratelimit": ""},
+        {"ratelimit": "soon", "ratelimit-policy": ";;=,"},
+        {"x-ratelimit-limit": "many"},
+        {"ratelimit-policy": '"b";q=9;w=9;qu="content-bytes"'},
+    ],
+)
+def test_what_is_no_limit_is_ignored(headers: dict[str, str]) -> None:
+    assert stated_quotas(headers) == {}
+
+
+def test_a_limit_that_is_restored_at_once_is_waited_for() -> None:
+    limiter = Limiter(jitter=lambda: 0.5)
+    accept(limiter, over(limiter, 10.0), {"ratelimit-policy": '"a";q=100;w=60', "ratelimit": '"a";r=0;t=30'})
+    assert waiting(limiter, 10.0).seconds == pytest.approx(30.5)
 
 
 @pytest.mark.soak
@@ -376,11 +434,26 @@ def test_real_processes_learn_to_share_a_quota() -> None:
         ({"retry-after": "-3"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "soon"}, None),
+        ({"x-ms-retry-after-ms": "20"}, 0.02),
     ],
 )
 def test_retry_after_in_every_form(headers: dict[str, str], seconds: float | None) -> None:
     wall = 1_792_567_677.0  # 2026-10-21 07:27:57 GMT
-    assert retry_after(headers, lambda: wall) == seconds
+    assert retry_after(headers, b"", lambda: wall) == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        (b'{"error": {"details": [{"@type": "t/google.rpc.RetryInfo", "retryDelay": "34.5s"}]}}', 34.5),
+        (b'[{"error": {"details": [{"@type": "x"}, {"@type": "t/google.rpc.RetryInfo", "retryDelay": "1s"}]}}]', 1.0),
+        (b'{"error": {"details": [{"@type": "t/google.rpc.RetryInfo"}]}}', None),
+        (b'{"error": "RetryInfo"}', None),
+        (b"RetryInfo", None),
+    ],
+)
+def test_a_wait_in_the_body_is_read(body: bytes, seconds: float | None) -> None:
+    assert retry_after({}, body) == seconds
 
 
 @pytest.mark.parametrize(
@@ -397,8 +470,8 @@ def test_retry_after_in_every_form(headers: dict[str, str], seconds: float | Non
     ],
 )
 def test_reasons_are_found_in_every_shape(body: bytes, reason: str) -> None:
-    assert reason_of(body) == reason
-    assert len(reason_of(b"x" * 9999)) == 300
+    assert Answer(0, 400, {}, body).said == reason
+    assert len(Answer(0, 400, {}, b"x" * 9999).said) == 300
 
 
 def test_the_doctor_looks_at_a_hosted_model() -> None:

@@ -107,6 +107,7 @@ class Schedules(RuleBasedStateMachine):
         entries = [Item(text, 5, len(text), (index,), (index,)) for index, text in enumerate(self.texts)]
         ask = Ask(model="jina-embeddings-v3", texts=(), task=TASK, dimensions=WIDTH, normalize=True, encoding="base64")
         call = Call(
+            host="api.example",
             name="jina:jina-embeddings-v3",
             documents=[Document.whole(text) for text in self.texts],
             pieces=list(batches(entries, Limits(items=items, tokens=10_000, length=100, window=100, overlap=0))),

@@ -9,6 +9,7 @@ import json
 import logging
 import pickle
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,9 +21,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from support import faultserver as fs
+from support.command_line import exit_code
 from support.faultserver import FaultServer
+from support.serving import http as http_client
+from support.serving import serving
 from support.simulation import Simulation, provider_for
 from twofold import Document, Embedder, InputError, ProviderError, TwofoldError
+from twofold.doctor import examine
 from twofold.hosted import http, telemetry
 
 if TYPE_CHECKING:
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.filterwarnings("ignore::twofold.errors.DimensionsWarning")
 CANARY = "jina_canary5b1d9e7a4c8f2036"
+MODEL = "jina:jina-embeddings-v3"
 TEXT = "a text that nobody logs"
 
 
@@ -108,6 +114,77 @@ def test_no_error_and_no_traceback_has_the_key_or_the_text(
     assert error.__context__ is None
     assert CANARY not in caplog.text
     assert TEXT not in "".join(record.getMessage() for record in caplog.records if record.name.startswith("twofold"))
+
+
+def at(place: int, margin: int) -> str:
+    """A text in which the key starts `margin` characters before this place."""
+    return "x " * ((place - margin) // 2) + "x" * ((place - margin) % 2) + CANARY + " and more"
+
+
+def _name_the_model(name: str, _: fs.Exchange, reply: dict[str, Any]) -> None:
+    reply["model"] = name
+
+
+ESCAPED = "".join(f"\\u{ord(character):04x}" for character in CANARY)
+BOUNDARIES: dict[str, Any] = {
+    **{f"message, {margin}": fs.status(400, at(300 - 10, margin)) for margin in (2, 12, 22)},
+    **{
+        f"{code} that is no JSON, {margin}": partial(fs.Exchange.answer, status=code, body=at(60, margin).encode())
+        for code in (200, 500)
+        for margin in (2, 12, 22)
+    },
+    **{
+        f"blanks, then the key, {margin}": partial(
+            fs.Exchange.answer, status=500, body=b" " * (4096 - margin) + CANARY.encode()
+        )
+        for margin in (3, 13, 23)
+    },
+    "escaped in JSON": partial(fs.Exchange.answer, status=400, body=f'{{"detail": "{ESCAPED}"}}'.encode()),
+    "request id": fs.status(403, x_request_id=CANARY),
+    "long request id": fs.status(403, x_request_id=at(200, 9).replace(" ", "-")),
+    "any header": fs.status(503, retry_after=CANARY, x_debug=f"Bearer {CANARY}"),
+    **{f"model, {margin}": fs.spoilt(partial(_name_the_model, at(80, margin))) for margin in (2, 12, 22)},
+    "message in a 200": partial(fs.Exchange.answer, status=200, body={"error": {"message": at(300, 9)}}),
+}
+
+
+FURTHER = {"message, 12", "500 that is no JSON, 12", "request id", "any header", "model, 12"}
+"""For these, the doctor and a server are asked too."""
+
+
+def shown_elsewhere(embedder: Embedder, server: FaultServer) -> str:
+    """What the doctor finds, and what a server answers; the command prints, and the server logs."""
+    findings = repr(list(examine(embedder)))
+    exit_code(["doctor", MODEL, "--base-url", server.url, "--max-outage", "0.1", "--json", "--api-key-env", "CANARY"])
+    with serving(embedder) as url:
+        served = http_client.post(f"{url}/v1/embeddings", json={"input": [TEXT]})
+    return f"{findings} {served.text} {served.headers}"
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_no_part_of_a_quoted_key_is_shown_anywhere(
+    boundary: str,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Wherever an answer quotes it: in errors, pickles, logs of all levels and libraries, the doctor and the server."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("CANARY", CANARY)
+    with FaultServer(BOUNDARIES[boundary]) as server:
+        embedder = make(server, timeout=2)
+        with pytest.raises(ProviderError) as caught:
+            embedder.embed_queries([TEXT, "another"])
+        elsewhere = shown_elsewhere(embedder, server) if boundary in FURTHER else ""
+    logged = "".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
+    assert "httpcore.http11" in logged
+    printed = "".join(capsys.readouterr())
+    error = caught.value
+    frames = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    shown = (str(error), repr(vars(error)), pickle.dumps(error).decode("latin-1"), logged, elsewhere, printed, frames)
+    for surface in shown:
+        for start in range(len(CANARY) - 8):
+            assert CANARY[start : start + 9] not in surface
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])

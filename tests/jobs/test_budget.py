@@ -67,11 +67,11 @@ def test_a_run_ends_before_what_does_not_fit_and_another_goes_on(
 ) -> None:
     monkeypatch.setattr("twofold.jobs.writing.MAX_DOCUMENTS", 10)
     spending = Spending(hosted)
-    with pytest.raises(BudgetExceeded, match="stopped within the budget of 600 tokens") as stopped:
-        index(hosted, store, ITEMS, budget=Budget(tokens=600, ahead=False), **options)
+    with pytest.raises(BudgetExceeded, match="stopped within the budget of 800 tokens") as stopped:
+        index(hosted, store, ITEMS, budget=Budget(tokens=800, ahead=False), **options)
     there = store.count()
     assert 0 < there < len(ITEMS)
-    assert 0 < stopped.value.spent == spending.spent <= 600
+    assert 0 < stopped.value.spent == spending.spent <= 800
     counts = index(hosted, store, ITEMS, budget=Budget(tokens=100_000), **options)
     assert (counts.skipped, counts.added) == (there, len(ITEMS) - there)
 
@@ -80,7 +80,7 @@ def test_a_run_ends_before_what_does_not_fit_and_another_goes_on(
 def test_a_long_document_is_left_in_the_middle(hosted: Embedder, store: Store, late: bool) -> None:
     options: dict[str, Any] = {"chunk_tokens": 100, "late_chunking": late}
     with pytest.raises(BudgetExceeded):
-        index(hosted, store, [BOOK], budget=Budget(tokens=60_000 if late else 34_000, ahead=False), **options)
+        index(hosted, store, [BOOK], budget=Budget(tokens=80_000 if late else 34_000, ahead=False), **options)
     there = store.count()
     assert there
     counts = index(hosted, store, [BOOK], **options)

@@ -309,13 +309,16 @@ def silent(exchange: Exchange) -> None:
 
 
 def poison(
-    word: str, code: int = 422, otherwise: Callable[[Exchange], None] = Exchange.well
+    word: str,
+    code: int = 422,
+    otherwise: Callable[[Exchange], None] = Exchange.well,
+    said: str = "a text cannot be embedded",
 ) -> Callable[[Exchange], None]:
     """Refuse every request that has `word` in one of its texts."""
 
     def behave(exchange: Exchange) -> None:
         if any(word in text for text in exchange.texts):
-            exchange.answer(code, {"detail": "a text cannot be embedded", "code": "INPUT_INVALID"})
+            exchange.answer(code, {"detail": said, "code": "INPUT_INVALID"})
         else:
             otherwise(exchange)
 
@@ -433,7 +436,6 @@ WRONG: dict[str, Callable[[Exchange], None]] = {
     "one dimension less": vector(lambda row: row[:-1]),
     "all of another width": spoilt(_narrower),
     "another length than 1": vector(lambda row: row * 2),
-    "another model": spoilt(lambda _, reply: reply.update(model="jina-embeddings-v2-base-en")),
     "strings": _item(0, embedding=["0.1"] * 16),
     "booleans": _item(0, embedding=[True] * 16),
     "nested": _item(0, embedding=[[0.1] * 16]),
@@ -445,6 +447,9 @@ WRONG: dict[str, Callable[[Exchange], None]] = {
     "a gzip bomb": lambda exchange: exchange.answer(200, BOMB, content_encoding="gzip"),
 }
 """200, and not to be believed: asked for once more, then an error."""
+
+OTHER_MODEL = spoilt(lambda _, reply: reply.update(model="jina-embeddings-v2-base-en"))
+"""200 from another model: asked for once."""
 
 FATAL: dict[str, Callable[[Exchange], None]] = {
     **{f"{code}": status(code) for code in (401, 402, 403, 404, 405, 410, 451)},

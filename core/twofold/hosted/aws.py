@@ -61,7 +61,7 @@ class AwsTransport:
         except Exception as error:  # noqa: BLE001 - every exception becomes a message
             return _fault(request, error)
         wrong = f"it is longer than {request.most_bytes} bytes" if len(body) > request.most_bytes else ""
-        return Answer(request.number, 200, _headers(said), body, wrong)
+        return Answer.received(request.number, 200, _headers(said), body, key=Key(), wrong=wrong)
 
 
 def _on_sagemaker(client: Any, name: str, body: bytes) -> tuple[dict[str, Any], Any]:
@@ -83,14 +83,16 @@ def _fault(request: Request, error: Exception) -> Answer:
         passing = any(base.__name__ in PASSING for base in type(error).__mro__)
         passing = passing and "CERTIFICATE_VERIFY_FAILED" not in str(error)
         words = Key().redact(f"{name}: {error}")[:300]
-        return Answer(request.number, fault=words, slow=name == "ReadTimeoutError", hopeless=not passing)
+        unreached = name in {"EndpointConnectionError", "ConnectTimeoutError"}
+        slow = name == "ReadTimeoutError"
+        return Answer(request.number, fault=words, slow=slow, hopeless=not passing, unreached=unreached)
     status = said.get("OriginalStatusCode") or said.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     if "Throttl" in name or "Throttl" in said.get("Error", {}).get("Code", ""):
         status = 429
     words = said.get("OriginalMessage") or said.get("Error", {}).get("Message", "")
-    return Answer(request.number, int(status), _headers(said), str(words).encode())
+    return Answer.received(request.number, int(status), _headers(said), str(words).encode(), key=Key())
 
 
 def _headers(said: dict[str, Any]) -> dict[str, str]:
-    headers = said.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return {name.lower(): value for name, value in headers.items()}
+    headers: dict[str, str] = said.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return headers

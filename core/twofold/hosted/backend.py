@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from twofold.backend import CALLER, Estimate
+from twofold.backend import CALLER, Estimate, running_loop
 from twofold.documents import Document
 from twofold.hosted import telemetry
 from twofold.hosted.call import Usage
+from twofold.hosted.counting import least_tokens
 from twofold.hosted.endpoint import Endpoint
 from twofold.hosted.flow import Flow
 from twofold.hosted.loop import acall, call, carry_out
@@ -50,13 +51,15 @@ class HostedBackend:
         """Find the provider and the model in the table; nothing is sent.
 
         Raises:
-            InputError: see `Endpoint`.
+            InputError: the model's name is misspelt; or see `Endpoint`.
             MissingExtra: httpx, msgspec or boto3 is not installed.
         """
         self.provider, _, self._model = settings.model.partition(":")
         self.usage = Usage()
         self._row, self._settings = PROVIDERS[self.provider].row_of(self._model), settings
         self._known = self._row.find(self._model)
+        if self._known is None and self._row.base_url is not None and settings.base_url is None:
+            PROVIDERS[self.provider].check_spelling(self._model)
         self._proved: set[str | None] = set()
         self._sizes = Sizes()
         self._endpoint = Endpoint(self._row, self._model, settings, key, http_client)
@@ -67,8 +70,12 @@ class HostedBackend:
         return self._hosted.card
 
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
-        """The tokens of each text: exact if the model's tokenizer is on this machine, otherwise a high estimate."""
+        """The tokens of each text: exact if the model's tokenizer is on this machine, otherwise a bound."""
         return self._planner.counter.count([task.prefix + text for text in texts])
+
+    def likely_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
+        """The tokens of each text: exact if the model's tokenizer is on this machine, otherwise likely ones."""
+        return self._planner.counter.weigh([task.prefix + text for text in texts])
 
     def embed(
         self,
@@ -88,7 +95,7 @@ class HostedBackend:
         """
         plan = self._plan(documents, task, dimensions, truncate)
         with self._observed(dimensions) as usage:
-            return call(self._carry_out(plan, task, usage, report))
+            return call(self._carry_out(plan, task, usage, report), self._settings.timeout)
 
     async def aembed(
         self,
@@ -100,24 +107,27 @@ class HostedBackend:
         report: Report | None = None,
     ) -> FloatArray:
         """Like `embed`, without blocking the event loop."""
-        arguments = documents, task, dimensions, truncate
+        caller, arguments = running_loop(), (documents, task, dimensions, truncate)
         large = len(documents) > LARGE
         plan = await asyncio.to_thread(self._plan, *arguments) if large else self._plan(*arguments)
         with self._observed(dimensions) as usage:
-            return await acall(self._carry_out(plan, task, usage, report, asyncio.get_running_loop()))
+            running = self._carry_out(plan, task, usage, report, caller)
+            return await acall(running, self._settings.timeout)
 
     def estimate(
         self, documents: Sequence[Document], task: Task, dimensions: int, *, truncate: Truncate = "error"
     ) -> Estimate:
         """The requests and tokens that `embed` would take, and at the provider's own address their price."""
         plan = self._planner.plan(documents, task, dimensions, truncate, proved=True, sizes=self._sizes)
-        tokens = sum(piece.tokens for piece in plan.pieces)
+        tokens, exact = sum(piece.most for piece in plan.pieces), self._planner.counter.exact
+        least = sum(least_tokens(item.text) for piece in plan.pieces for item in piece.items)
         price = price_of(self.provider, self._model) if self._settings.base_url is None else None
         return Estimate(
             texts=len(documents),
             requests=len(plan.pieces),
             tokens=tokens,
-            exact=self._planner.counter.exact,
+            least=tokens if exact else least,
+            exact=exact,
             price=price,
             cost=None if price is None else tokens * price.dollars / 1e6,
         )
@@ -167,7 +177,7 @@ class HostedBackend:
         task, unknown = card.side("document"), HostedModel(card, self._row.unknown, bare=not card.tasks)
         plan = self._planner_for(unknown).first_word(task, self._sizes)
         self.check_key()
-        learnt = call(self._carry_out(plan, task, Usage(), caller=CALLER.get()))
+        learnt = call(self._carry_out(plan, task, Usage(), caller=CALLER.get()), self._settings.timeout)
         return replace(unknown, card=replace(card, name=self._model, width=learnt.shape[1]))
 
     @cached_property

@@ -18,10 +18,11 @@ from uuid import uuid4
 
 from twofold.backend import Missing, Refused, Unsure
 from twofold.errors import InputError, ProviderUnavailable, RequestRefused, ResponseInvalid
-from twofold.hosted.exchange import READ_SECONDS, Request, retry_after
+from twofold.hosted.exchange import READ_SECONDS, Request
 from twofold.hosted.loop import call
 from twofold.hosted.piece import Piece
 from twofold.keys import Key
+from twofold.wires.limits import retry_after
 from twofold.wires.wire import BINARY, Garbled, Violation
 
 if TYPE_CHECKING:
@@ -153,8 +154,7 @@ class Batches:
         try:
             return read(answer.body)
         except (Garbled, Violation) as wrong:
-            said = answer.redact(answer.body[:60].decode(errors="replace"))
-            raise ResponseInvalid(f"{self.name}: its batch API answered {said!r}: {wrong}") from None
+            raise ResponseInvalid(f"{self.name}: its batch API answered {answer.start!r}: {wrong}") from None
 
     async def _ask(
         self,
@@ -181,7 +181,7 @@ class Batches:
             if answer.status in TAKEN and not answer.wrong:
                 return answer
             self._judge(answer, began, again=again)
-            hold = retry_after(answer.headers)
+            hold = retry_after(answer.headers, answer.body)
             jittered = wait * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
             await asyncio.sleep(min(jittered if hold is None else hold, self.longest_outage))
             wait = min(LONGEST_WAIT, 2 * wait)
@@ -214,7 +214,7 @@ class _Results:
                 try:
                     yield self._read(line)
                 except (Garbled, Violation) as wrong:
-                    said = str(wrong) or f"it is not JSON: {line[:60]!r}"
+                    said = str(wrong) or f"it is not JSON: {Key().redact(line.decode(errors='replace'))[:60]!r}"
                     raise ResponseInvalid(f"{self._name}: line {number} of a batch's results: {said}") from None
 
 

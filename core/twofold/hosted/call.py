@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twofold.hosted.sizes import Sizes
-from twofold.wires.wire import Violation
+from twofold.wires.wire import OtherModel, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class Call:
     """One call: what is wanted, and how it is requested.
 
     Attributes:
-        name: the provider and the model, for messages.
+        name, host: the provider and the model, and whom requests go to, for messages.
         documents: the user's documents.
         pieces: the requests that they need.
         ask: what all requests have in common.
@@ -48,6 +48,7 @@ class Call:
     """
 
     name: str
+    host: str
     documents: Sequence[Document]
     pieces: Sequence[Piece]
     ask: Ask
@@ -80,21 +81,23 @@ class Call:
         """Reject vectors that cannot be right.
 
         Raises:
-            Violation: the width, the length or the model is wrong, a number is not finite, or a vector is all zeros.
+            OtherModel: another model answered.
+            Violation: the width or the length is wrong, a number is not finite, or a vector is all zeros.
         """
         vectors = reply.vectors
+        if reply.model is not None and not self.echoes(reply.model):
+            named = redact(reply.model)[:80]
+            raise OtherModel(f"the model {named!r} answered, which was not asked for (a gateway's name: served_as)")
         if width is not None and vectors.shape[1] != width:
             raise Violation(f"it has vectors of {vectors.shape[1]} dimensions instead of {width}")
-        if not np.isfinite(vectors).all():
+        with np.errstate(over="ignore"):
+            norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))  # without a copy
+        if not np.isfinite(norms).all() and not np.isfinite(vectors).all():
             raise Violation("a vector has NaN or infinity")
-        norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-        if not norms.all():
+        if not norms.all() and not vectors.any(axis=1).all():
             raise Violation("a vector is all zeros")
         if self.unit and np.abs(norms - 1).max() > UNIT:
             raise Violation(f"a vector has length {norms[np.abs(norms - 1).argmax()]:.3f} instead of 1")
-        if reply.model is not None and not self.echoes(reply.model):
-            named = redact(reply.model)[:80]
-            raise Violation(f"the model {named!r} answered, which was not asked for (a gateway's name: served_as)")
 
     def _filled(self, piece: Piece) -> Ask:
         """The request for one piece; late-chunked documents are never cut short."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from twofold.errors import InputError
 from twofold.hosted.addresses import address, is_loopback
 from twofold.hosted.limiter import limiter_for
-from twofold.hosted.loop import in_thread
+from twofold.hosted.loop import generation, in_thread
 from twofold.wires import find_wire
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class Endpoint:
     def limiter(self) -> Limiter:
         """The limiter of this host and key."""
         host = urlsplit(self.url).netloc or self.url
-        self._limited = limiter_for(host, self._key.identity(self._variable))  # a strong reference keeps it alive
+        account = self._key.identity(self._variable)
+        self._limited = limiter_for(host, account, generation())  # a strong reference keeps it alive
         return self._limited
 
     # -- inside -------------------------------------------------------------------------------------------------------

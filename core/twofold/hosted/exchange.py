@@ -1,12 +1,9 @@
-"""One request and its answer, as the flow and the transports see them; readers of headers and of error messages."""
+"""One request and its answer, as the flow and the transports see them; and the message of an error."""
 
 from __future__ import annotations
 
 import json
-import re
-import time
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from twofold.keys import Key
@@ -17,6 +14,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "cf-ray")
+MOST_WORDS = 65_536
+"""Bytes of a body in which an error's message is looked for, if it is not JSON."""
 SPENT = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
 """Codes of a 429 that means that the account has no money left. Waiting does not help."""
 
@@ -50,6 +49,9 @@ class Request:
 class Answer:
     """The outcome of a request: an HTTP answer, or why there is none.
 
+    `received` removes the key where an answer enters. What is quoted of it is redacted once more before it is cut off,
+    since JSON may write a key in another way, and a text may hold another one.
+
     Attributes:
         number: the request's number.
         status, headers, body: of the HTTP answer. Header names are lower case. The status is 0 if there is no answer.
@@ -57,6 +59,7 @@ class Answer:
         fault: why there is no answer.
         slow: whether the fault is a read timeout.
         hopeless: whether a retry cannot help.
+        unreached: whether no connection was made: an unknown name, a refused connection, no route.
         redact: removes the key that was sent from a text that came from outside.
     """
 
@@ -68,18 +71,43 @@ class Answer:
     fault: str = ""
     slow: bool = False
     hopeless: bool = False
+    unreached: bool = False
     redact: Callable[[str], str] = field(default=Key().redact, repr=False)
+
+    @classmethod
+    def received(
+        cls, number: int, status: int, headers: Mapping[str, str], body: bytes, *, key: Key, wrong: str = ""
+    ) -> Answer:
+        """An HTTP answer without the key that was sent."""
+        shown = {name.lower(): key.redact(value) for name, value in headers.items()}
+        return cls(number, status, shown, key.redact_bytes(body), wrong=wrong, redact=key.redact)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of a successful answer."""
+        return 200 <= self.status < 300
 
     @property
     def reason(self) -> str:
         """The status and the body's error message, or the fault."""
-        said = "redirects are not followed" if 300 <= self.status < 400 else reason_of(self.body)
-        return f"{self.status} {self.redact(said)}".strip() if self.status else self.fault
+        said = "redirects are not followed" if 300 <= self.status < 400 else self.said
+        return f"{self.status} {said}".strip() if self.status else self.fault
+
+    @property
+    def said(self) -> str:
+        """The body's error message, at most 300 characters."""
+        return self.redact(words_of(self.body))[:300]
+
+    @property
+    def start(self) -> str:
+        """How the body starts, at most 60 characters."""
+        return self.redact(self.body[:MOST_WORDS].decode(errors="replace"))[:60]
 
     @property
     def is_spent(self) -> bool:
         """Whether a 429 means that the account has no money left."""
-        return any(code in reason_of(self.body) for code in SPENT)
+        said = words_of(self.body)
+        return any(code in said for code in SPENT)
 
     @property
     def request_id(self) -> str | None:
@@ -98,58 +126,13 @@ class Transport(Protocol):
         """
 
 
-def parse_number(value: Any) -> float | None:
-    """A finite number that is not negative; None for anything else."""
-    try:
-        parsed = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return parsed if 0 <= parsed < float("inf") else None
-
-
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
-
-
-def parse_duration(value: str | None) -> float | None:
-    """Seconds from "6m0s", "1.5s", "20ms" or "30", or until a Unix time; None for anything else."""
-    number = parse_number(value)
-    if number is not None:
-        return max(0.0, number - time.time()) if number > 1e9 else number
-    match = _DURATION.fullmatch(value or "")
-    if not value or match is None:
-        return None
-    return sum(float(part) * unit for part, unit in zip(match.groups("0"), (3600, 60, 1, 0.001), strict=True))
-
-
-def retry_after(headers: Mapping[str, str], wall: Callable[[], float] = time.time) -> float | None:
-    """Seconds to wait, from Retry-After (seconds or a date) or retry-after-ms; None if the time is missing or past.
-
-    A date is compared with the answer's own Date header, so a wrong clock on this machine does no harm.
-    """
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        seconds = parse_number(headers.get(name))
-        if seconds is not None:
-            return seconds * scale or None
-    until, sent = (_date(headers.get(name)) for name in ("retry-after", "date"))
-    ahead = 0.0 if until is None else until - (wall() if sent is None else sent)
-    return ahead if ahead > 0 else None
-
-
-def _date(text: str | None) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp() if text else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def reason_of(body: bytes) -> str:
-    """The message of an error's body in any of the usual shapes, at most 300 characters."""
-    text = body[:4096].decode(errors="replace")
+def words_of(body: bytes) -> str:
+    """The message of an error's body in any of the usual shapes."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
-        said = " ".join(text.split())
-    return ": ".join(dict.fromkeys(_words(said)))[:300]
+        said = " ".join(body[:MOST_WORDS].decode(errors="replace").split())
+    return ": ".join(dict.fromkeys(_words(said)))
 
 
 def _words(said: Any) -> Iterator[str]:

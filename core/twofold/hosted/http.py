@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import ssl
 import threading
 import zlib
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
@@ -32,7 +34,22 @@ PASSING = frozenset({"TransportError", "DecodingError", "OSError", "TimeoutError
 """Names of the error classes of either library that a retry may avoid."""
 LASTING = frozenset({"UnsupportedProtocol", "LocalProtocolError"})
 """Subclasses of these that a retry does not avoid."""
-OK = 200
+LOGGERS = tuple(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks"))
+"""They log the headers of answers, in which a provider may quote the key."""
+_sent_key: ContextVar[Key | None] = ContextVar("sent_key", default=None)
+
+
+class _Redacting(logging.Filter):
+    """Removes the key of the request in whose context a record is logged."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key = _sent_key.get()
+        if key is not None:
+            record.msg, record.args = key.redact(record.getMessage()), ()
+        return True
+
+
+_redacting = _Redacting()
 
 
 class HttpTransport:
@@ -59,6 +76,8 @@ class HttpTransport:
         self._httpx, self._url, self._late_url, self._headers = httpx, url, late_url, headers
         self._theirs = client
         self._theirs_async = inspect.iscoroutinefunction(getattr(client, "send", None))
+        for name in LOGGERS:
+            logging.getLogger(name).addFilter(_redacting)  # once, however often
         self._own: list[tuple[asyncio.AbstractEventLoop, Any]] = []
         finalize(self, _hang_up, self._own).atexit = False  # at exit, the system closes them
 
@@ -84,6 +103,7 @@ class HttpTransport:
         key = Key()
         try:
             key, arguments = await self._arguments(request, seconds)
+            _sent_key.set(key)
             async with client.stream(**arguments) as response:
                 body = _Body(request, response)
                 if not body.is_complete:
@@ -109,6 +129,7 @@ class HttpTransport:
             given_up.set()
 
     def _exchange_sync(self, key: Key, arguments: Any, request: Request, given_up: threading.Event) -> Answer:
+        _sent_key.set(key)
         try:
             with self._theirs.stream(**arguments) as response:
                 body = _Body(request, response)
@@ -161,7 +182,8 @@ def fault(request: Request, error: BaseException, key: Key) -> Answer:
     refused = name == "ProxyError" and "407" in str(error)
     hopeless = not kinds & PASSING or bool(kinds & LASTING) or unproven or refused
     slow = "Timeout" in name and not name.startswith(("Connect", "Pool"))
-    return Answer(request.number, fault=words, slow=slow, hopeless=hopeless)
+    unreached = name.startswith("Connect")
+    return Answer(request.number, fault=words, slow=slow, hopeless=hopeless, unreached=unreached)
 
 
 def _causes(error: BaseException | None) -> Any:
@@ -175,11 +197,11 @@ class _Body:
 
     def __init__(self, request: Request, response: Any) -> None:
         self._request, self._response = request, response
-        self._headers = {name.lower(): value for name, value in response.headers.items()}
+        self._headers = response.headers  # of httpx, which ignores case
         # A MockTransport, cache, recorder or hook of the user's client may have read and decoded the body already.
         self.is_complete = response.is_stream_consumed
         self._encoding = "identity" if self.is_complete else self._headers.get("content-encoding", "identity")
-        self._file = request.file if response.status_code == OK and self._encoding == "identity" else None
+        self._file = request.file if 200 <= response.status_code < 300 and self._encoding == "identity" else None
         self._kept, self._size = bytearray(), 0
         if request.file is not None:  # an earlier attempt may have written to it
             request.file.seek(0)
@@ -204,12 +226,12 @@ class _Body:
         """
         request, status = self._request, self._response.status_code
         plain = _plain(bytes(self._kept), self._encoding, request.most_bytes)
-        if request.file is not None and self._file is None and status == OK:
+        if request.file is not None and self._file is None and 200 <= status < 300:
             request.file.write(plain)
         wrong = ""
-        if max(len(plain), self._size) > request.most_bytes and status == OK:
+        if max(len(plain), self._size) > request.most_bytes and 200 <= status < 300:
             wrong = f"it is longer than {request.most_bytes} bytes, the most that the requested vectors can take"
-        return Answer(request.number, status, self._headers, plain, wrong, redact=key.redact)
+        return Answer.received(request.number, status, self._headers, plain, key=key, wrong=wrong)
 
 
 def _plain(body: bytes, encoding: str, most: int) -> bytes:

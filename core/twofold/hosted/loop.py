@@ -11,13 +11,19 @@ import asyncio
 import atexit
 import contextvars
 import os
+import sys
 import threading
+import time
 from concurrent.futures import wait
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from twofold.errors import DeadlineExceeded, ProviderUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
 
     from twofold.hosted.exchange import Answer, Transport
     from twofold.hosted.flow import Flow
@@ -28,30 +34,68 @@ T = TypeVar("T")
 BEAT = 0.5
 """Seconds between two checks for Ctrl-C, which does not wake a waiting thread on every system."""
 LONGEST_SLEEP = 3600.0
+BLOCKED = 2.0
+"""Seconds after its deadline when a call ends although the loop does not answer."""
+AT_THE_END = "Python is shutting down, and no request can be sent any more: embed before the program ends"
+STOPPED = "the event loop of hosted calls was stopped by another part of the program: call again"
 LEAVE_SECONDS = 1.0
 """Seconds that an interrupted call gets to close its connections."""
 
 
 class _Home:
+    """A loop and its thread.
+
+    Raises:
+        ProviderUnavailable: Python is shutting down, and no thread can be started.
+    """
+
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, name="twofold-hosted", daemon=True)
-        self.thread.start()
+        try:
+            self.thread.start()
+        except RuntimeError:
+            self.loop.close()
+            raise ProviderUnavailable(AT_THE_END) from None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread still runs its loop. At Python's end, threads stop without a trace."""
+        return self.thread.is_alive() and not sys.is_finalizing()
 
 
 _home: _Home | None = None
 _lock = threading.Lock()
 _left_behind: list[_Home] = []
-"""Loops of parent processes. They are kept: collecting one would remove the parent's sockets from its selector."""
+"""Loops of parent processes, and loops that were stopped. They are kept: collecting one would remove the parent's
+sockets from its selector, or warn of unfinished tasks."""
 
 
 def home() -> asyncio.AbstractEventLoop:
-    """The loop, started on first use."""
+    """The loop, started on first use, and again if it was stopped.
+
+    Raises:
+        ProviderUnavailable: Python is shutting down.
+    """
+    return _running().loop
+
+
+def _running() -> _Home:
     global _home  # noqa: PLW0603 - one per process
     with _lock:
+        if _home is not None and not _home.is_alive:
+            _left_behind.append(_home)
+            _home = None
         if _home is None:
+            if sys.is_finalizing():
+                raise ProviderUnavailable(AT_THE_END)
             _home = _Home()
-        return _home.loop
+        return _home
+
+
+def generation() -> int:
+    """How many loops this process has used before. What belongs to an earlier loop is not shared with a later one."""
+    return len(_left_behind)
 
 
 def is_home(loop: asyncio.AbstractEventLoop) -> bool:
@@ -59,23 +103,53 @@ def is_home(loop: asyncio.AbstractEventLoop) -> bool:
     return _home is not None and _home.loop is loop
 
 
-def call(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the loop and wait for it. The calling thread may have a running event loop."""
-    over = threading.Event()
-    future = asyncio.run_coroutine_threadsafe(_signal_end(coroutine, over), home())
+def call(coroutine: Coroutine[Any, Any, T], seconds: float = inf) -> T:
+    """Run a coroutine on the loop and wait for it. The calling thread may have a running event loop.
+
+    Raises:
+        ProviderUnavailable: Python is shutting down, or the loop was stopped.
+        DeadlineExceeded: the coroutine should have ended after `seconds`, but the loop is blocked.
+    """
+    over, end = threading.Event(), time.monotonic() + seconds + BLOCKED
+    running, future = _submit(coroutine, over)
     try:
         while not wait((future,), BEAT).done:
-            pass
+            _check_progress(running, end)
         return future.result()
     except BaseException:
-        if future.cancel():  # Ctrl-C, or another exception that was thrown into this thread
+        if future.cancel() and running.is_alive:  # Ctrl-C, or another exception that was thrown into this thread
             over.wait(LEAVE_SECONDS)
         raise
 
 
-async def acall(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the loop and await it from another loop. Cancelling one cancels the other."""
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, home()))
+async def acall(coroutine: Coroutine[Any, Any, T], seconds: float = inf) -> T:
+    """Like `call`, but await it from another loop. Cancelling one cancels the other."""
+    end = time.monotonic() + seconds + BLOCKED
+    running, future = _submit(coroutine, threading.Event())
+    awaited = asyncio.wrap_future(future)
+    try:
+        while not (await asyncio.wait((awaited,), timeout=BEAT))[0]:
+            _check_progress(running, end)
+    except BaseException:
+        future.cancel()
+        raise
+    return awaited.result()
+
+
+def _submit(coroutine: Coroutine[Any, Any, T], over: threading.Event) -> tuple[_Home, Future[T]]:
+    try:
+        running = _running()
+        return running, asyncio.run_coroutine_threadsafe(_signal_end(coroutine, over), running.loop)
+    except BaseException:
+        coroutine.close()
+        raise
+
+
+def _check_progress(running: _Home, end: float) -> None:
+    if not running.is_alive:
+        raise ProviderUnavailable(AT_THE_END if sys.is_finalizing() else STOPPED)
+    if time.monotonic() > end:
+        raise DeadlineExceeded("the timeout ran out, and a function that was called during the call does not return")
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
@@ -152,8 +226,8 @@ def _after_fork() -> None:
 
 @atexit.register
 def _stop() -> None:
-    """End the thread before the interpreter shuts down."""
-    if _home is not None:
+    """End the thread before the interpreter shuts down. A later call, of another atexit handler, starts a new one."""
+    if _home is not None and _home.thread.is_alive():
         _home.loop.call_soon_threadsafe(_home.loop.stop)
         _home.thread.join(LEAVE_SECONDS)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from twofold.documents import span_counts
 from twofold.errors import InputError
-from twofold.hosted.counting import SPECIAL
+from twofold.hosted.counting import SPECIAL, least_tokens
 from twofold.hosted.piece import Item, Piece, size_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from twofold.documents import Document
     from twofold.hosted.counting import Counter
     from twofold.hosted.piece import Limits
+
+TOKENIZER = "With the model's tokenizer on this machine, Twofold counts exactly: see the page on hosted models"
 
 
 def pack(documents: Sequence[Document], counter: Counter, limits: Limits, prefix: str, *, add: bool) -> list[Piece]:
@@ -33,13 +36,21 @@ def pack(documents: Sequence[Document], counter: Counter, limits: Limits, prefix
         twins.setdefault(document, []).append(index)
     whole = [document for document in twins if document.is_whole]
     texts = [prefix + document.text for document in whole]
-    items = []
-    for document, text, count in zip(whole, texts, counter.count(texts), strict=True):
-        fitting, tokens = _fitting(twins[document][0], text, count, counter, limits)
-        sent = fitting if add else fitting[len(prefix) :]
+    sure: list[Item] = []
+    doubtful: list[Item] = []
+    counts, weights = counter.count(texts), counter.weigh(texts)
+    for document, text, count, weight in zip(whole, texts, counts, weights, strict=True):
+        fitting = _fitting(twins[document][0], text, count, counter, limits)
         places = tuple(twins[document])
-        items.append(Item(sent, tokens, size_of(sent), places, tuple(rows[index] for index in places)))
-    pieces = list(batches(items, limits))
+        if fitting != text:
+            count = weight = limits.length  # noqa: PLW2901 - it was cut
+        sent = fitting if add else fitting[len(prefix) :]
+        item = Item(sent, weight, size_of(sent), places, tuple(rows[index] for index in places), count)
+        is_doubtful = count > limits.length and limits.long == "error" and not limits.counted
+        (doubtful if is_doubtful else sure).append(item)
+    pieces = [*batches(sure, limits)]
+    narrow = replace(limits, tokens=min(limits.tokens, limits.length - 1))
+    pieces += (replace(piece, below=limits.length) for piece in batches(doubtful, narrow))
     for document, indices in twins.items():
         if not document.is_whole:
             starts = [rows[index] for index in indices]
@@ -63,33 +74,41 @@ def batches(items: Sequence[Item], limits: Limits) -> Iterator[Piece]:
         yield Piece(tuple(batch))
 
 
-def _fitting(index: int, text: str, count: int, counter: Counter, limits: Limits) -> tuple[str, int]:
-    """The text, or the start of it that fits the model, and its tokens.
+def _fitting(index: int, text: str, count: int, counter: Counter, limits: Limits) -> str:
+    """The text, or the start of it that fits the model. `count` is exact, or a bound.
 
     Raises:
         InputError: the text is too long, and must not be cut or cannot be cut here.
     """
-    trusted = limits.long == "error" and limits.counted and not counter.exact
-    if count <= limits.length or limits.long == "end" or trusted:
-        return text, count
-    if limits.long == "error" and not counter.exact:
+    if count <= limits.length or limits.long == "end":
+        return text
+    if limits.long == "cut" and counter.exact:
+        return counter.cut(text, limits.length)
+    if limits.long == "cut":
         raise InputError(
-            f"text {index} has up to {count} tokens by estimate, the limit is {limits.length}, and this provider cuts "
-            "silently: split it, or set truncate='end'",
+            f"text {index} has up to {count} tokens, the limit is {limits.length}, and this provider does not cut: "
+            f"split it, or set truncate='error' to let the provider count. {TOKENIZER}",
             index=index,
         )
-    if limits.long == "error":
+    if counter.exact:
         raise InputError(
             f"text {index} has {count} tokens, the limit is {limits.length}: split it, or set truncate='end'",
             index=index,
         )
-    if not counter.exact:
+    if limits.counted:
+        return text  # the provider decides
+    if (least := least_tokens(text)) > limits.length:
         raise InputError(
-            f"text {index} has up to {count} tokens by estimate, the limit is {limits.length}, and this provider does "
-            "not cut: split it, or set truncate='error' to let the provider count",
+            f"text {index} has at least {least} tokens, the limit is {limits.length}: split it, or set truncate='end'",
             index=index,
         )
-    return counter.cut(text, limits.length), limits.length
+    if not limits.says_tokens:
+        raise InputError(
+            f"text {index} has up to {count} tokens, the limit is {limits.length}, and this provider neither refuses "
+            f"longer texts nor says how many tokens it counts: split it, or set truncate='end'. {TOKENIZER}",
+            index=index,
+        )
+    return text  # the answer's tokens decide
 
 
 # -- late chunking ----------------------------------------------------------------------------------------------------
@@ -129,8 +148,8 @@ def _windows(
     """A document's chunks in one or several overlapping requests. Each vector is taken where it has most context."""
     index = places[0]
     chunks = _chunks_of(index, document)
-    counts = counter.count(chunks, special=False)
-    reserved = sum(counter.count([prefix], special=False)) + SPECIAL
+    counts, most = counter.weigh(chunks, special=False), counter.count(chunks, special=False)
+    reserved = sum(counter.weigh([prefix], special=False)) + SPECIAL
     budget = min(limits.window, limits.late_tokens) - reserved
     for number, count in enumerate(counts):
         if count > budget:
@@ -149,10 +168,11 @@ def _windows(
                 size_of(chunks[chunk]),
                 places,
                 tuple(row + chunk for row in rows) if owners[chunk] == window else (),
+                most[chunk],
             )
             for chunk in range(start, end)
         )
-        first = items[0]._replace(tokens=items[0].tokens + reserved)
+        first = items[0]._replace(tokens=items[0].tokens + reserved, most=items[0].most + reserved)
         yield Piece((first, *items[1:]), late=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import inf
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Item(NamedTuple):
-    """One input of a request: its text, and the text's length in tokens and bytes.
+    """One input of a request: its text, and the text's length in tokens, counted or likely, and in bytes.
 
-    `documents` are the indices of the documents that have this text, `rows` their rows in the result. A chunk that is
-    sent only as context has no rows.
+    `most` is the length in tokens, counted or a bound. `documents` are the indices of the documents that have this
+    text, `rows` their rows in the result. A chunk that is sent only as context has no rows.
     """
 
     text: str
@@ -24,23 +24,34 @@ class Item(NamedTuple):
     size: int
     documents: tuple[int, ...] = ()
     rows: tuple[int, ...] = ()
+    most: int = 0
 
 
-PROBE = Item("test", 1, 4)
+PROBE = Item("test", 1, 4, most=4)
 """One word, sent to learn whether the provider accepts anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The inputs of one request: separate texts, or with `late` consecutive chunks of one document."""
+    """The inputs of one request: separate texts, or with `late` consecutive chunks of one document.
+
+    If `below` is set, a text may be longer than the model allows. The vectors are right only if the provider counts
+    fewer tokens than that for the whole request: otherwise it may have cut the end of a text in silence.
+    """
 
     items: tuple[Item, ...]
     late: bool = False
+    below: int | None = None
 
     @property
     def tokens(self) -> int:
-        """Tokens of the request, counted or estimated."""
+        """Tokens of the request, counted or likely."""
         return sum(item.tokens for item in self.items)
+
+    @property
+    def most(self) -> int:
+        """Tokens of the request, counted or a bound."""
+        return sum(item.most for item in self.items)
 
     @property
     def size(self) -> int:
@@ -49,13 +60,13 @@ class Piece:
 
     def halves(self) -> tuple[Piece, Piece]:
         middle = len(self.items) // 2
-        return Piece(self.items[:middle]), Piece(self.items[middle:])
+        return replace(self, items=self.items[:middle]), replace(self, items=self.items[middle:])
 
     def cut(self, items: float, size: float) -> tuple[Piece, Piece]:
         """As many texts as fit the limits (at least one), and the rest."""
         sums = list(accumulate(item.size for item in self.items))
         end = max(1, min(bisect_right(sums, size), len(sums) if items == inf else int(items), len(sums) - 1))
-        return Piece(self.items[:end]), Piece(self.items[end:])
+        return replace(self, items=self.items[:end]), replace(self, items=self.items[end:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +79,8 @@ class Limits:
         length: the model's maximum length in tokens.
         window, overlap: tokens of a late-chunking window, and of the overlap of two windows.
         long: what happens to a text over `length`: "error"; "end", the provider cuts it; "cut", we cut it.
-        counted: whether the provider refuses a text over `length`. If not, an estimate decides.
+        counted: whether the provider refuses a text over `length`. If not, it may cut the text in silence.
+        says_tokens: whether the provider says how many tokens it counted, as far as known.
     """
 
     items: int
@@ -81,6 +93,7 @@ class Limits:
     late_tokens: int = 8192
     long: Literal["error", "end", "cut"] = "error"
     counted: bool = True
+    says_tokens: bool = True
 
 
 def size_of(text: str) -> int:
@@ -103,6 +116,8 @@ class Attempt:
     Attributes:
         probe: whether it is the one-word probe.
         tries: earlier requests.
+        failed_at, failure: when the last of them failed, and why.
+        blamed: how many failed with a 5xx while others were answered.
         timeouts: of these, how many were answered with 504, or not in time.
         garbled: how many answers were not JSON.
         rejected: how many answers had invalid vectors.
@@ -112,10 +127,18 @@ class Attempt:
     piece: Piece
     probe: bool = False
     tries: int = 0
+    failed_at: float | None = None
+    failure: Failure | None = None
+    blamed: int = 0
     timeouts: int = 0
     garbled: int = 0
     rejected: int = 0
     split: Split | None = None
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it is a part of a batch that failed."""
+        return self.split is not None
 
     def is_window_of(self, document: int) -> bool:
         """Whether it is a part of this late-chunked document."""

@@ -6,6 +6,7 @@ import time
 from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from twofold.documents import Document
 from twofold.errors import InputError
@@ -56,7 +57,8 @@ class Planner:
         self._check(documents, task, width)
         started = time.monotonic()
         add = not self._row.instructs or self._has_own_instruction(task)
-        pieces = pack(documents, self.counter, self._limits(truncate), task.prefix, add=add)
+        limits = self._limits(truncate, says_tokens=sizes.says_tokens)
+        pieces = pack(documents, self.counter, limits, task.prefix, add=add)
         ask = self._ask(task, size, truncate)
         return self._call(documents, pieces, ask, width, started=started, proved=proved, sizes=sizes)
 
@@ -83,6 +85,7 @@ class Planner:
         endpoint, settings = self._endpoint, self._settings
         return Call(
             name=f"{self._row.name}:{self._model}",
+            host=urlsplit(endpoint.url).netloc or endpoint.url,
             documents=documents,
             pieces=pieces,
             ask=ask,
@@ -145,7 +148,7 @@ class Planner:
         """Whether the user replaced the task's instruction."""
         return task.prefix != self._hosted.card.task(task.name).prefix
 
-    def _limits(self, truncate: Truncate) -> Limits:
+    def _limits(self, truncate: Truncate, *, says_tokens: bool) -> Limits:
         """How much a request may hold, and how long a text may be.
 
         Raises:
@@ -169,7 +172,8 @@ class Planner:
             window=window,
             overlap=overlap,
             long="cut" if we_cut else truncate,
-            counted=row.counts,
+            counted=row.counts and (settings.base_url is None or row.base_url is None),
+            says_tokens=says_tokens,
         )
 
     def _unit(self) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -123,6 +125,16 @@ class Provider:
         """The row for `model`: one of `apart`, or this one."""
         return next((row for row in self.apart if model in row.models), self)
 
+    def check_spelling(self, model: str) -> None:
+        """Reject a name that is almost that of a known model. Another version or date is a new model.
+
+        Raises:
+            InputError: the message has the known name.
+        """
+        for known in (name for row in (self, *self.apart) for name in row.models):
+            if _is_misspelt(model, known):
+                raise InputError(f"{self.name} has no model {model!r}: did you mean {known!r}?")
+
     def find(self, model: str) -> HostedModel | None:
         """What is known about `model` at this provider; None if it is unknown.
 
@@ -143,3 +155,14 @@ class Provider:
                 "with Jina's API, use 'jina:jina-embeddings-v3' with base_url"
             )
         return HostedModel(card, self.unknown)
+
+
+def _is_misspelt(model: str, known: str) -> bool:
+    """Whether two names differ in punctuation or case only, or in a few letters while all numbers are the same."""
+    if model == known:
+        return False
+    letters, known_letters = (re.findall(r"[a-z]+", name.casefold()) for name in (model, known))
+    if re.findall(r"\d+", model) != re.findall(r"\d+", known):
+        return False
+    ratio = SequenceMatcher(None, "".join(letters), "".join(known_letters)).ratio()
+    return ratio >= 0.9 and (len(letters) == len(known_letters) or ratio == 1)

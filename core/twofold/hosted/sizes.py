@@ -34,10 +34,16 @@ class Bound:
 
 @dataclass(slots=True)
 class Sizes:
-    """The bounds of the requests to one model, kept from call to call."""
+    """What was learnt about the requests to one model, kept from call to call.
+
+    Attributes:
+        items, bytes: their bounds.
+        says_tokens: whether answers state their tokens, as far as known.
+    """
 
     items: Bound = field(default_factory=Bound)
     bytes: Bound = field(default_factory=Bound)
+    says_tokens: bool = True
 
     def accepted(self, items: int, size: int) -> None:
         """A request was accepted."""

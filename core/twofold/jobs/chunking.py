@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from twofold.backend import Requesting
 from twofold.documents import Document, is_blank, too_long
 from twofold.errors import InputError
 from twofold.extras import extra
@@ -61,7 +62,7 @@ class Cutting:
         name, longest = embedder.card.name, embedder.card.max_tokens
         if self.chunk_tokens > longest:
             raise InputError(f"chunk_tokens={self.chunk_tokens}: {name} takes at most {longest} tokens")
-        least = embedder.count_tokens(["word"])[0]
+        least = _tokens(embedder, "word")
         if self.chunk_tokens < least:
             raise InputError(
                 f"chunk_tokens={self.chunk_tokens}: the minimum is {least} (one word, with its instruction and special "
@@ -120,7 +121,15 @@ def split(embedder: Embedder, text: str, chunk_tokens: int) -> tuple[Span, ...]:
         from semantic_text_splitter import TextSplitter  # noqa: PLC0415 - optional
 
     def count(piece: str) -> int:
-        return embedder.count_tokens([piece])[0] if not is_blank(piece) else 0
+        return _tokens(embedder, piece) if not is_blank(piece) else 0
 
     found = TextSplitter.from_callback(count, chunk_tokens).chunk_indices(text)
     return tuple((start, start + len(chunk)) for start, chunk in found if not is_blank(chunk))
+
+
+def _tokens(embedder: Embedder, text: str) -> int:
+    """The tokens of a chunk; likely ones if only the provider can count them."""
+    backend = embedder.backend
+    if isinstance(backend, Requesting):
+        return backend.likely_tokens([text], embedder.document_task)[0]
+    return embedder.count_tokens([text])[0]

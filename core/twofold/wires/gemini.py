@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from twofold.wires.reading import decode, stack
+from twofold.wires.reading import count_of, decode, stack
 from twofold.wires.wire import Reply
 
 if TYPE_CHECKING:
@@ -38,10 +38,11 @@ class Embedding(msgspec.Struct):
     values: list[float]
 
 
-class Answer(msgspec.Struct):
-    """`{"embeddings": [{"values": […]}]}`, in the order of the inputs."""
+class Answer(msgspec.Struct, rename="camel"):
+    """`{"embeddings": [{"values": […]}], "usageMetadata": {"promptTokenCount": …}}`, in the order of the inputs."""
 
     embeddings: list[Embedding]
+    usage_metadata: Any = None
 
 
 def write_request(ask: Ask) -> bytes:
@@ -56,4 +57,5 @@ def read_answer(body: bytes, ask: Ask) -> Reply:
         Garbled, Violation: see `decode`.
     """
     answer = decode(body, Answer)
-    return Reply(stack([embedding.values for embedding in answer.embeddings], len(ask.texts), "float"))
+    vectors = stack([embedding.values for embedding in answer.embeddings], len(ask.texts), "float")
+    return Reply(vectors, tokens=count_of(answer.usage_metadata, "promptTokenCount"))

@@ -16,6 +16,10 @@ class Violation(ValueError):
     """A body is not what was requested. The message says what is wrong; callers turn it into a public error."""
 
 
+class OtherModel(Violation):
+    """Another model answered. Asking again costs the same and changes nothing."""
+
+
 class Garbled(ValueError):
     """A body is not JSON."""
 
