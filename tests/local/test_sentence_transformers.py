@@ -315,6 +315,14 @@ def test_heads_and_poolers_may_be_missing_or_unused(folders: dict[str, Path], tm
     assert Embedder(bare, device="cpu").embed_query("fog").shape == (20,)
 
 
+def test_adapters_beside_a_bert_are_not_ignored(made: Callable[[str], Made], tmp_path: Path) -> None:
+    for number, name in enumerate(("bert", "jina-v3-hf")):
+        folder = shutil.copytree(made(name).folder, tmp_path / str(number))
+        write_json(folder / "adapters" / "retrieval" / "adapter_config.json", {"peft_type": "LORA", "r": 4})
+        with pytest.raises(ModelError, match=r"has adapters that nothing applies \(retrieval\).*merge_and_unload"):
+            Embedder(folder, device="cpu").embed_query("fog")
+
+
 def test_a_report_of_another_thread_is_not_ours(folders: dict[str, Path]) -> None:
     from transformers import AutoModel, PreTrainedModel
 

@@ -11,7 +11,7 @@ from twofold.local.files.lora import ADAPTER_CONFIG
 from twofold.local.files.weights import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from twofold.local.files.card import OwnFiles
@@ -62,7 +62,7 @@ KNOWN: Mapping[str, Code] = {
         defaults=_NOMIC,
         instead="Use nomic-ai/nomic-embed-text-v1.5",
     ),
-    "GteModel": Code("is the model that transformers' class was written for", same={}),
+    "GteModel": Code("computes the same as transformers' class", same={}),
     "NewModel": Code(
         "has rotary positions and a gated MLP, which transformers calls 'gte'",
         instead="Use alibaba-nlp-community/gte-multilingual-base, the same model in transformers' layout",
@@ -141,13 +141,13 @@ def _is_same(code: Code, config: Mapping[str, Any]) -> bool:
     return all(config.get(key, code.defaults.get(key)) == value for key, value in code.same.items())
 
 
-def check_adapters(folder: Path, files: OwnFiles, label: str) -> None:
-    """Check that there are no adapters. Only the encoder's own families apply them.
+def check_adapters(folder: Path, files: OwnFiles, label: str, used: Collection[Path] = ()) -> None:
+    """Check that there are no adapters, except those in the folders `used`.
 
     Raises:
         ModelError: there are. The message names a repository with merged weights, if one is known.
     """
-    found = sorted(file.parent.name for file in folder.rglob(ADAPTER_CONFIG))
+    found = sorted(file.parent.name for file in folder.rglob(ADAPTER_CONFIG) if file.parent not in used)
     if not found:
         return
     instead = "Merge one into the weights with peft's merge_and_unload, and open the saved result"
