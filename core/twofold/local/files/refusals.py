@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ USED = ("AutoModel", "AutoConfig", "AutoTokenizer", "AutoProcessor")
 """The classes of `auto_map` that an embedding model uses. The others are for heads."""
 WRITTEN_FROM_CODE = ("jina-", "nomic", "gte")
 """Families of the encoder that are written from the code in their checkpoints, which is therefore not needed."""
+ELSEWHERE = re.compile(r"checkpoint-\d+$|\.")
 V5 = "jinaai/jina-embeddings-v5-text-"
 
 
@@ -86,8 +88,14 @@ def own_code(folder: Path) -> dict[str, str]:
     return dict(_own_code(folder))
 
 
+def _inside(folder: Path, pattern: str) -> list[Path]:
+    """The files of a checkpoint, without those of a trainer's checkpoints and of hidden folders in it."""
+    found = sorted(folder.rglob(pattern))
+    return [file for file in found if not any(ELSEWHERE.match(part) for part in file.relative_to(folder).parts[:-1])]
+
+
 def _own_code(folder: Path) -> Iterator[tuple[str, str]]:
-    for file in sorted(folder.rglob("*.json")):
+    for file in _inside(folder, "*.json"):
         if file.name in {"config.json", "tokenizer_config.json"}:
             yield from _mapped(read_json(file))
         if file.name == "modules.json":
@@ -147,7 +155,7 @@ def check_adapters(folder: Path, files: OwnFiles, label: str, used: Collection[P
     Raises:
         ModelError: there are. The message names a repository with merged weights, if one is known.
     """
-    found = sorted(file.parent.name for file in folder.rglob(ADAPTER_CONFIG) if file.parent not in used)
+    found = sorted(file.parent.name for file in _inside(folder, ADAPTER_CONFIG) if file.parent not in used)
     if not found:
         return
     instead = "Merge one into the weights with peft's merge_and_unload, and open the saved result"
