@@ -6,6 +6,7 @@ To write the table: `WRITE_TABLE=1 pytest tests/local/test_families.py -k table`
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import warnings
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.families import LAYOUTS
+from support.families import LAYOUTS, attend_both_ways, edit
 from twofold import Embedder, ModelError, PromptWarning
 from twofold.local.backend import LocalBackend
 from twofold.vectors import normalize
@@ -59,8 +60,11 @@ def outcome(name: str) -> Outcome:
 def _deviation(name: str, folder: Path, embedder: Embedder) -> float:
     from sentence_transformers import SentenceTransformer
 
-    peer = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": "float32"})
     layout = LAYOUTS[name]
+    if layout.convert is not None:
+        folder = shutil.copytree(folder, folder.with_name("converted"), dirs_exist_ok=True)
+        layout.convert(folder)
+    peer = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": "float32"})
     queries = normalize(peer.encode(TEXTS, prompt=layout.query, task="query"))
     documents = normalize(peer.encode(TEXTS, prompt=layout.document, task="document"))
     mine = [
@@ -82,6 +86,25 @@ def test_a_layout_is_exact_or_is_refused(name: str) -> None:
     else:
         assert found.deviation < TOLERANCE
         assert bool(found.warned) == layout.unclear
+
+
+@pytest.mark.parametrize("name", [name for name, layout in LAYOUTS.items() if layout.convert is not None])
+@pytest.mark.filterwarnings("ignore::twofold.PromptWarning")
+def test_what_a_refusal_advises_works(name: str, tmp_path: Path) -> None:
+    """The copy runs, and with `is_causal: false` its vectors are not those of causal attention."""
+    layout, folder = LAYOUTS[name], tmp_path / "copy"
+    folder.mkdir()
+    layout.make(folder)
+    assert layout.convert is not None
+    layout.convert(folder)
+    model = Embedder(folder, dtype="float32", device="cpu", truncate="end")
+    assert model.embed_query("fog").shape == (model.dimensions,)
+    if layout.convert is not attend_both_ways:
+        return
+    causal = shutil.copytree(folder, tmp_path / "causal")
+    edit(causal / "config.json", is_causal=True, auto_map={})
+    other = Embedder(causal, dtype="float32", device="cpu").embed_query("fog")
+    assert not np.allclose(model.embed_query("fog"), other, atol=1e-3)
 
 
 def test_the_table_is_up_to_date() -> None:

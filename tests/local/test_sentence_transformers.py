@@ -30,6 +30,7 @@ from twofold import DeviceError, Document, Embedder, InputError, ModelError, Pro
 from twofold.adapters import embed_texts
 from twofold.local.backend import LocalBackend, unload
 from twofold.local.files.card import OwnFiles, _warn_prompts, complete, find_known
+from twofold.local.files.refusals import check_code
 from twofold.local.sentence_transformers import LoadingReport, SentenceTransformersBackend, _reported
 from twofold.vectors import normalize
 
@@ -285,6 +286,34 @@ def test_code_in_a_berts_folder_is_not_ignored(made: Callable[[str], Made], tmp_
     assert isinstance(Embedder(folder, device="cpu").backend, LocalBackend)
 
 
+NOMIC = {
+    "model_type": "nomic_bert",
+    "auto_map": {"AutoModel": "nomic-ai/nomic-bert-2048--modeling_hf_nomic_bert.NomicBertModel"},
+    "activation_function": "swiglu",
+    "layer_norm_epsilon": 1e-12,
+    "n_head": 12,
+    "prenorm": False,
+    "rotary_emb_base": 1000,
+    "rotary_emb_fraction": 1.0,
+}
+"""As nomic-embed-text-v1.5 states them, in keys that transformers' class does not read: its defaults are the same."""
+
+
+@pytest.mark.parametrize(
+    ("change", "fits"),
+    [({}, True), ({"n_head": 16}, False), ({"rotary_emb_base": 10_000}, False), ({"num_experts": 8}, False)],
+)
+def test_code_that_is_known_to_compute_the_same_is_not_needed(
+    tmp_path: Path, change: dict[str, object], fits: bool
+) -> None:
+    write_json(tmp_path / "config.json", NOMIC | change)
+    if fits:
+        check_code(tmp_path, OwnFiles.read(tmp_path), "It")
+    else:
+        with pytest.raises(ModelError, match=r"It needs its own code .*Use nomic-ai/nomic-embed-text-v1\.5"):
+            check_code(tmp_path, OwnFiles.read(tmp_path), "It")
+
+
 @pytest.mark.parametrize("change", ["missing", "unexpected", "mismatched"])
 def test_weights_that_do_not_fit_are_refused_by_name(folders: dict[str, Path], tmp_path: Path, change: str) -> None:
     folder = shutil.copytree(folders["distilbert"], tmp_path / "other")
@@ -313,6 +342,17 @@ def test_heads_and_poolers_may_be_missing_or_unused(folders: dict[str, Path], tm
     kept = {name: tensor for name, tensor in load_file(bare / "model.safetensors").items() if "pooler" not in name}
     save_file(kept, bare / "model.safetensors", {"format": "pt"})
     assert Embedder(bare, device="cpu").embed_query("fog").shape == (20,)
+
+
+def test_adapters_beside_a_bert_are_not_ignored(made: Callable[[str], Made], tmp_path: Path) -> None:
+    trained = shutil.copytree(made("bert").folder, tmp_path / "trained")
+    write_json(trained / "checkpoint-500" / "adapter_config.json", {"peft_type": "LORA"})  # a trainer's own
+    assert Embedder(trained, device="cpu").embed_query("fog").shape == (WIDTH,)
+    for number, name in enumerate(("bert", "jina-v3-hf")):
+        folder = shutil.copytree(made(name).folder, tmp_path / str(number))
+        write_json(folder / "adapters" / "retrieval" / "adapter_config.json", {"peft_type": "LORA", "r": 4})
+        with pytest.raises(ModelError, match=r"has adapters that nothing applies \(retrieval\).*merge_and_unload"):
+            Embedder(folder, device="cpu").embed_query("fog")
 
 
 def test_a_report_of_another_thread_is_not_ours(folders: dict[str, Path]) -> None:

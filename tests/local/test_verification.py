@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
+from support.families import qwen3_embedding
 from twofold import Embedder, ModelError
 from twofold.doctor import examine
 from twofold.local import backend
@@ -76,8 +77,15 @@ def test_a_text_that_depends_on_its_neighbours_is_refused(
         embedder("bert").embed_query("fog")
 
 
-def test_the_doctor_reports_it(embedder: Callable[..., Embedder]) -> None:
-    (finding,) = (one for one in examine(embedder("jina-v3"), []) if one.name == "alone and in a batch")
-    assert finding.ok
-    assert finding.detail.startswith("retrieval.query, retrieval.passage: the lowest cosine is ")
+def test_the_doctor_reports_it_for_both_engines(embedder: Callable[..., Embedder], tmp_path: Path) -> None:
+    qwen3_embedding(tmp_path)
+    for model, tasks in (
+        (embedder("jina-v3"), "retrieval.query, retrieval.passage"),
+        (Embedder(tmp_path, dtype="float32", device="cpu", truncate="end"), "query, the bare model"),
+    ):
+        findings = list(examine(model, []))
+        (finding,) = (one for one in findings if one.name == "alone and in a batch")
+        assert finding.ok
+        assert finding.detail.startswith(f"{tasks}: the lowest cosine is ")
+        assert not [one for one in findings if one.ok is False]
     assert len(set(map(len, TEXTS))) == 2  # so that a batch of both has padding where an engine pads

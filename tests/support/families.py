@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class Layout:
         query, document: the prompt of each side.
         unclear: whether Twofold should ask for the tasks, as the names of the prompts do not tell the sides.
         refused: part of the message, if no engine can run it.
+        convert: changes the folder into one with the same vectors that sentence-transformers runs without its code.
     """
 
     make: Callable[[Path], None]
@@ -58,6 +60,7 @@ class Layout:
     document: str = ""
     unclear: bool = False
     refused: str = ""
+    convert: Callable[[Path], None] | None = None
 
 
 def byte_level(folder: Path) -> int:
@@ -176,6 +179,26 @@ def v5_base(folder: Path) -> None:
     modules = json.loads((folder / "modules.json").read_text("utf-8"))
     modules[0]["type"] = "custom_st.Transformer"
     write_json(folder / "modules.json", modules)
+
+
+def merge_v5(folder: Path) -> None:
+    """Merge the adapter for retrieval."""
+    from peft import PeftModel
+    from transformers import Qwen3Model
+
+    edit(folder / "config.json", model_type="qwen3", auto_map={}, architectures=["Qwen3Model"])
+    base = Qwen3Model.from_pretrained(folder)
+    PeftModel.from_pretrained(base, str(folder / "adapters" / "retrieval")).merge_and_unload().save_pretrained(folder)
+    shutil.rmtree(folder / "adapters")
+    st(folder, "last", query="Query: ", document="Document: ")
+
+
+def attend_both_ways(folder: Path) -> None:
+    edit(folder / "config.json", is_causal=False)
+
+
+def name_gte(folder: Path) -> None:
+    edit(folder / "config.json", model_type="gte", auto_map={})
 
 
 def v5_merged(folder: Path) -> None:
@@ -444,10 +467,10 @@ _BOTH_WAYS = "attends in both directions"
 LAYOUTS: dict[str, Layout] = {
     "Qwen3": Layout(qwen3_embedding, "Qwen3-Embedding 0.6B, 4B, 8B", WEB),
     "Jina v5 with adapters": Layout(
-        v5_base, "jina-embeddings-v5-text-small, -nano", *_V5, refused="v5-text-small-retrieval"
+        v5_base, "jina-embeddings-v5-text-small, -nano", *_V5, refused="v5-text-small-retrieval", convert=merge_v5
     ),
     "Jina v5 with adapters, saved as Qwen3": Layout(
-        _v5, "copies of jina-embeddings-v5-text-small", *_V5, refused="adapters that nothing applies"
+        _v5, "copies of jina-embeddings-v5-text-small", *_V5, refused="adapters that nothing applies", convert=merge_v5
     ),
     "Jina v5 merged, Qwen3": Layout(v5_merged, "jina-embeddings-v5-text-small-retrieval and the other tasks", *_V5),
     "Jina v5 merged, EuroBERT": Layout(v5_nano_merged, "jina-embeddings-v5-text-nano-retrieval and the others", *_V5),
@@ -468,10 +491,15 @@ LAYOUTS: dict[str, Layout] = {
     "Nomic with experts": Layout(nomic_moe, "nomic-embed-text-v2-moe", *_NOMIC, refused="nomic-embed-text-v1.5"),
     "GTE": Layout(arctic_m, "snowflake-arctic-embed-m-v2.0, gte-multilingual-base converted", "query: "),
     "GTE with its own code": Layout(
-        gte_multilingual, "gte-multilingual-base", refused="alibaba-nlp-community/gte-multilingual-base"
+        gte_multilingual,
+        "gte-multilingual-base",
+        refused="alibaba-nlp-community/gte-multilingual-base",
+        convert=name_gte,
     ),
     "Qwen2 with ten prompts": Layout(jina_code, "jina-code-embeddings-0.5b, 1.5b", unclear=True),
-    "Qwen2 with its own code": Layout(gte_qwen2, "gte-Qwen2-7B-instruct", f"{WEB} ", refused=_BOTH_WAYS),
+    "Qwen2 with its own code": Layout(
+        gte_qwen2, "gte-Qwen2-7B-instruct", f"{WEB} ", refused=_BOTH_WAYS, convert=attend_both_ways
+    ),
     "Qwen2 with `is_causal: false`": Layout(kalm, "KaLM-embedding v2, v2.5", WEB),
     "Llama with its own code": Layout(nemotron, "llama-embed-nemotron-8b", refused=_BOTH_WAYS),
     "Mistral with two query prompts": Layout(mistral, "e5-mistral-7b-instruct", unclear=True),
@@ -480,7 +508,9 @@ LAYOUTS: dict[str, Layout] = {
     "A table of words": Layout(static, "static-retrieval-mrl-en-v1"),
     "A table of words, model2vec": Layout(model2vec, "potion-base-8M, potion-retrieval-32M"),
     "Router": Layout(router, "mdbr-leaf-ir-asym, mdbr-leaf-mt-asym", "query: "),
-    "Qwen2 with its own code and a Dense module": Layout(stella, "stella_en_1.5B_v5", refused=_BOTH_WAYS),
+    "Qwen2 with its own code and a Dense module": Layout(
+        stella, "stella_en_1.5B_v5", unclear=True, refused=_BOTH_WAYS, convert=attend_both_ways
+    ),
     "MPNet with an empty prompt": Layout(empty_prompt, "a default prompt, and an empty one for documents", WEB),
     "BERT with an empty prompt": Layout(empty_prompt_bert, "a default prompt, and an empty one for documents", WEB),
     "GGUF files": Layout(gguf, "repositories for llama.cpp and Ollama", refused="has only GGUF files"),

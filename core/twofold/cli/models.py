@@ -14,7 +14,8 @@ COLUMNS = ("model", "width", "tokens", "query task", "document task", "cut to", 
 def models(as_json: JsonOption = False) -> None:
     """List the known models. Other models are read from their checkpoints."""
     if as_json:
-        show.as_json([asdict(card) for card in CARDS.values()])
+        cards = [asdict(card) for card in CARDS.values()]
+        show.as_json([{key: value for key, value in card.items() if key != "hub_id"} for card in cards])
         return
     rows = (
         (

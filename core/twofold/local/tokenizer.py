@@ -79,7 +79,7 @@ class Tokenizer:
             InputError: a text exceeds the limit, or a span is longer than a window. It has the document's index.
         """
         texts = [task.prefix + document.text for document in documents]
-        if not self._cuts_start:
+        if not self._cuts_start:  # such tokenizers are rare: their texts are tokenised whole
             texts = [
                 needed(self._rust, text, limits.tokens) if document.is_whole and is_far(text, limits.tokens) else text
                 for document, text in zip(documents, texts, strict=True)

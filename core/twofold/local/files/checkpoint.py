@@ -16,7 +16,7 @@ from twofold.local.files import recognise, weights
 from twofold.local.files.card import OwnFiles, derive, reads_lower, tokenizer_file
 from twofold.local.files.lora import ADAPTER_CONFIG, PeftAdapter, adapter_folders, stacked_loras, stacked_names
 from twofold.local.files.recognise import UnknownFamily
-from twofold.local.files.refusals import WRITTEN_FROM_CODE, own_code
+from twofold.local.files.refusals import WRITTEN_FROM_CODE, check_adapters, own_code
 from twofold.local.int8 import Int8Weight, largest, quantize_blocks
 from twofold.local.kernels import Packed, packing_works
 
@@ -87,8 +87,10 @@ class Checkpoint:
             if tensors[name].dtype not in weights.FLOATS:
                 raise ModelError(f"its tensor {name} has type {tensors[name].dtype}: the encoder needs floats")
         if plan.stacked:
+            check_adapters(folder, files, files.hub_id or str(folder))
             return cls(folder, files, tensors, plan, stacked_names(plan, files.config, tensors), {})
         folders = adapter_folders(folder) if plan.layout.positions == "rotary" else {}
+        check_adapters(folder, files, files.hub_id or str(folder), folders.values())
         adapters = {name: PeftAdapter(where) for name, where in folders.items()}
         return cls(folder, files, tensors, plan, tuple(adapters), adapters)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from twofold.local.files.lora import ADAPTER_CONFIG
 from twofold.local.files.weights import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from twofold.local.files.card import OwnFiles
@@ -20,6 +21,7 @@ USED = ("AutoModel", "AutoConfig", "AutoTokenizer", "AutoProcessor")
 """The classes of `auto_map` that an embedding model uses. The others are for heads."""
 WRITTEN_FROM_CODE = ("jina-", "nomic", "gte")
 """Families of the encoder that are written from the code in their checkpoints, which is therefore not needed."""
+ELSEWHERE = re.compile(r"checkpoint-\d+$|\.")
 V5 = "jinaai/jina-embeddings-v5-text-"
 
 
@@ -62,7 +64,7 @@ KNOWN: Mapping[str, Code] = {
         defaults=_NOMIC,
         instead="Use nomic-ai/nomic-embed-text-v1.5",
     ),
-    "GteModel": Code("is the model that transformers' class was written for", same={}),
+    "GteModel": Code("computes the same as transformers' class", same={}),
     "NewModel": Code(
         "has rotary positions and a gated MLP, which transformers calls 'gte'",
         instead="Use alibaba-nlp-community/gte-multilingual-base, the same model in transformers' layout",
@@ -86,8 +88,14 @@ def own_code(folder: Path) -> dict[str, str]:
     return dict(_own_code(folder))
 
 
+def _inside(folder: Path, pattern: str) -> list[Path]:
+    """The files of a checkpoint, without those of a trainer's checkpoints and of hidden folders in it."""
+    found = sorted(folder.rglob(pattern))
+    return [file for file in found if not any(ELSEWHERE.match(part) for part in file.relative_to(folder).parts[:-1])]
+
+
 def _own_code(folder: Path) -> Iterator[tuple[str, str]]:
-    for file in sorted(folder.rglob("*.json")):
+    for file in _inside(folder, "*.json"):
         if file.name in {"config.json", "tokenizer_config.json"}:
             yield from _mapped(read_json(file))
         if file.name == "modules.json":
@@ -141,13 +149,13 @@ def _is_same(code: Code, config: Mapping[str, Any]) -> bool:
     return all(config.get(key, code.defaults.get(key)) == value for key, value in code.same.items())
 
 
-def check_adapters(folder: Path, files: OwnFiles, label: str) -> None:
-    """Check that there are no adapters. Only the encoder's own families apply them.
+def check_adapters(folder: Path, files: OwnFiles, label: str, used: Collection[Path] = ()) -> None:
+    """Check that there are no adapters, except those in the folders `used`.
 
     Raises:
         ModelError: there are. The message names a repository with merged weights, if one is known.
     """
-    found = sorted(file.parent.name for file in folder.rglob(ADAPTER_CONFIG))
+    found = sorted(file.parent.name for file in _inside(folder, ADAPTER_CONFIG) if file.parent not in used)
     if not found:
         return
     instead = "Merge one into the weights with peft's merge_and_unload, and open the saved result"
