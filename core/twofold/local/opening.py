@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,11 +90,13 @@ def locate(model: str, revision: str | None = None) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - not needed for folders
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
 
+    load = partial(snapshot_download, model, revision=revision, allow_patterns=[*NEEDED], ignore_patterns=[*NOT_NEEDED])
     try:
-        return Path(
-            snapshot_download(model, revision=revision, allow_patterns=[*NEEDED], ignore_patterns=[*NOT_NEEDED])
-        )
+        return Path(load())
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        if not isinstance(error, HfHubHTTPError | HFValidationError):  # the hub did not answer
+            with suppress(LocalEntryNotFoundError, OSError):  # some versions ask it although the commit is cached
+                return Path(load(local_files_only=True))
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         which = model if revision is None else f"{model} (revision {revision})"
         raise ModelError(
