@@ -494,8 +494,8 @@ def test_threads_that_count_and_embed_do_not_disturb_each_other(embedder: Callab
     model, long = embedder(truncate="end"), ["fog over the harbour " * 400] * 20
     want, count = model.embed_documents(long), model.count_tokens(long)
     with ThreadPoolExecutor(4) as pool:
-        counts = [pool.submit(model.count_tokens, long) for _ in range(4)]
-        vectors = [pool.submit(model.embed_documents, long) for _ in range(4)]
+        counts = [pool.submit(model.count_tokens, long) for _ in range(6)]
+        vectors = [pool.submit(model.embed_documents, long) for _ in range(6)]
         assert all(done.result() == count for done in counts)
         for done in vectors:
             np.testing.assert_allclose(done.result(), want, atol=1e-6)
