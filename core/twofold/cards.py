@@ -117,6 +117,7 @@ MODERN = (
         768,
         512,
         matryoshka=(256, 768),
+        has_more_tasks=True,
         **_named("query", "passage", query="search_query: ", passage="search_document: "),
     ),
     *(
@@ -131,6 +132,7 @@ MODERN = (
         "title: none | text: ",
         "Gemma",
         matryoshka=(128, 256, 512, 768),
+        has_more_tasks=True,
     ),
     # one adapter of jina-embeddings-v5 merged into the base: the other three have the document's prompt on both sides
     *(
@@ -177,7 +179,8 @@ MODERN = (
         32_768,
         licence="MIT",
         pooling="last",
-        **(_named("web_search_query", "document", web_search_query=f"{_WEB} ", document="")),
+        has_more_tasks=True,
+        **_named("web_search_query", "document", web_search_query=f"{_WEB} ", document=""),
     ),
     _card("Snowflake/snowflake-arctic-embed-l-v2.0", 1024, 8192, "query: ", pooling="cls", matryoshka=(256, 1024)),
     _card("Snowflake/snowflake-arctic-embed-m-v2.0", 768, 8192, "query: ", pooling="cls", matryoshka=(256, 768)),
@@ -189,7 +192,11 @@ MODERN = (
     _card("ibm-granite/granite-embedding-107m-multilingual", 384, 512, pooling="cls"),
     _card("ibm-granite/granite-embedding-278m-multilingual", 768, 512, pooling="cls"),
     _card(
-        "KaLM-Embedding/KaLM-embedding-multilingual-mini-instruct-v2.5", 896, 512, matryoshka=(64, 128, 256, 512, 896)
+        "KaLM-Embedding/KaLM-embedding-multilingual-mini-instruct-v2.5",
+        896,
+        512,
+        matryoshka=(64, 128, 256, 512, 896),
+        has_more_tasks=True,
     ),
     _card("sentence-transformers/all-mpnet-base-v2", 768, 384),
     _card("sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", 384, 128),

@@ -176,7 +176,7 @@ class Embedder:
         self._backend: Backend | None = None
         self._known: _Facts | None = None
         if (card := known_card(self.settings.model)) is not None:
-            self._check_options(card)
+            self._check_options(card, tasks=not card.has_more_tasks)
         _answer_langchain()
 
     @classmethod
@@ -555,10 +555,11 @@ class Embedder:
             CALLER.reset(before)
         return self
 
-    def _check_options(self, card: ModelCard) -> None:
+    def _check_options(self, card: ModelCard, *, tasks: bool = True) -> None:
         dimensions = card.check_dimensions(self.settings.dimensions)
-        card.side("query", self.settings.query_task)
-        card.side("document", self.settings.document_task)
+        if tasks:
+            card.side("query", self.settings.query_task)
+            card.side("document", self.settings.document_task)
         card.late_policy(self.settings.late_window, self.settings.late_overlap)
         if dimensions != card.width and dimensions not in card.matryoshka:
             warn_untrained(card, dimensions)

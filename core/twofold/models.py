@@ -48,6 +48,7 @@ class ModelCard:
         licence: an SPDX identifier, or "unknown".
         terms: restrictions of the licence that users should know.
         hub_id: the id that an unknown model was opened by; messages name it.
+        has_more_tasks: whether its own files state further tasks, so that a task can be checked only with them.
     """
 
     name: str
@@ -61,6 +62,7 @@ class ModelCard:
     licence: str = "unknown"
     terms: str = ""
     hub_id: str = ""
+    has_more_tasks: bool = False
 
     @property
     def label(self) -> str:

@@ -258,6 +258,7 @@ def test_options_of_a_known_id_are_checked_before_any_file_is_read(monkeypatch: 
         Embedder("intfloat/multilingual-e5-small", query_task="clustering")
     with pytest.raises(InputError, match=r"late_window=8193, but .* takes at most 8192"):
         Embedder("jina-embeddings-v3", late_window=8193)
+    Embedder("google/embeddinggemma-300m", query_task="STS")  # a prompt that only its own files state
 
 
 def test_a_known_id_names_the_checkpoint_where_its_own_files_do_not(hub: pytest.MonkeyPatch, tmp_path: Path) -> None:

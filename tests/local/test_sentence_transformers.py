@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -486,6 +487,18 @@ def test_embedders_share_the_weights_until_the_files_change(folders: dict[str, P
     assert models[0] is models[1]
     assert len(set(map(id, models))) == 3
     assert (backends[0].card.max_tokens, backends[3].card.max_tokens) == (LENGTH, 9)
+
+
+def test_threads_that_count_and_embed_do_not_disturb_each_other(embedder: Callable[..., Embedder]) -> None:
+    """A call of the tokenizer switches its truncation."""
+    model, long = embedder(truncate="end"), ["fog over the harbour " * 400] * 20
+    want, count = model.embed_documents(long), model.count_tokens(long)
+    with ThreadPoolExecutor(4) as pool:
+        counts = [pool.submit(model.count_tokens, long) for _ in range(6)]
+        vectors = [pool.submit(model.embed_documents, long) for _ in range(6)]
+        assert all(done.result() == count for done in counts)
+        for done in vectors:
+            np.testing.assert_allclose(done.result(), want, atol=1e-6)
 
 
 def test_an_activation_that_the_encoder_lacks_runs_here(made: Callable[[str], Made], tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_the_start_of_a_long_text_has_the_same_tokens(
     monkeypatch.setattr(module, "LEAST", 64)
     draw = random.Random(0)
     shortened = 0
-    for number in range(150):
+    for number in range(80):
         chosen = draw.sample(PIECES, draw.randrange(1, len(PIECES)))
         if number % 4 == 0:
             chosen = [piece for piece in chosen if not any(map(str.isspace, piece))] or ["a"]
@@ -57,7 +57,7 @@ def test_the_start_of_a_long_text_has_the_same_tokens(
         assert whole[:limit] == part[:limit]
         assert (len(whole) > limit) == (len(part) > limit)
         shortened += len(start) < len(text)
-    assert shortened > 40
+    assert shortened > 20
 
 
 def test_a_text_of_megabytes_is_not_tokenised_whole(

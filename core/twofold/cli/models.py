@@ -15,7 +15,9 @@ def models(as_json: JsonOption = False) -> None:
     """List the known models. Other models are read from their checkpoints."""
     if as_json:
         cards = [asdict(card) for card in CARDS.values()]
-        show.as_json([{key: value for key, value in card.items() if key != "hub_id"} for card in cards])
+        show.as_json(
+            [{key: value for key, value in card.items() if key not in {"hub_id", "has_more_tasks"}} for card in cards]
+        )
         return
     rows = (
         (

@@ -186,9 +186,10 @@ class SentenceTransformersBackend:
     def count_tokens(self, texts: Sequence[str], task: Task) -> list[int]:
         """The number of tokens of each text, with its instruction and special tokens."""
         tokenizer = self._reader(task).tokenizer
-        if isinstance(tokenizer, Tokenizer):  # a static model, without special tokens
-            return [len(tokenizer.encode(task.prefix + text, add_special_tokens=False).ids) for text in texts]
-        return [len(tokenizer(task.prefix + text, verbose=False)["input_ids"]) for text in texts]
+        with self.loaded.lock:  # a call of the tokenizer switches its truncation, which `encode` needs
+            if isinstance(tokenizer, Tokenizer):  # a static model, without special tokens
+                return [len(tokenizer.encode(task.prefix + text, add_special_tokens=False).ids) for text in texts]
+            return [len(tokenizer(task.prefix + text, verbose=False)["input_ids"]) for text in texts]
 
     def embed(
         self,
@@ -278,7 +279,8 @@ class SentenceTransformersBackend:
         tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
         if not isinstance(tokenizer, Tokenizer):
             return text
-        apart = Tokenizer.from_str(tokenizer.to_str())  # the model's own has truncation switched on
+        with self.loaded.lock:
+            apart = Tokenizer.from_str(tokenizer.to_str())  # the model's own has truncation switched on
         apart.no_truncation()
         apart.no_padding()
         return needed(apart, task.prefix + text, limit)[len(task.prefix) :]

@@ -250,6 +250,7 @@ def complete(files: OwnFiles, card: ModelCard, known: ModelCard | None, pooling:
         max_tokens=files.max_tokens or card.max_tokens,
         pooling=pooling or card.pooling,
         hub_id=files.hub_id if known is None else "",
+        has_more_tasks=False,
         **_licence(files, card),
     )
 
