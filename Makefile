@@ -67,7 +67,7 @@ soak: .venv/.ready  ## the hosted client against a faulty server, for nine minut
 	SOAK_DONE=.venv/.soak SOAK_SECONDS=$(SOAK_SECONDS) .venv/bin/pytest -q -m soak tests/hosted
 	@echo "$$(sort -u .venv/.soak | wc -l) of 100 pieces are done; remove .venv/.soak to start again"
 
-fuzz: .venv/.ready  ## 100,000 request bodies that the server's published schema accepts, or nearly accepts
+fuzz: .venv/.ready  ## 25,000 bodies for each route of the server, which its schema accepts, or nearly accepts
 	FUZZ_EXAMPLES=25000 .venv/bin/pytest -q tests/server/test_server_openapi.py
 
 kills: .venv/.ready  ## many runs of `twofold index` and `migrate` that are killed at random moments

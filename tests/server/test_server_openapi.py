@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "30"))
-"""Bodies for each route; `make fuzz` sends 25,000 to each of the four."""
-PATHS = ("/v1/embeddings", "/v2/embed", "/embed", "/vectors")
+"""Bodies for each route; `make fuzz` sends 25,000 to each."""
+PATHS = ("/v1/embeddings", "/v2/embed", "/v1/embed", "/embed", "/api/embed", "/vectors")
 
 
 @pytest.fixture(scope="module")
