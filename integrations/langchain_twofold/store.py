@@ -41,12 +41,11 @@ from twofold.stores import (
 )
 
 with extra("langchain"):
+    from langchain_core.documents import Document
     from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from langchain_core.documents import Document
 
     from langchain_twofold.late import LateVectors
     from twofold import Space
@@ -255,8 +254,13 @@ class Documents:
         """Combine documents with the `embeddings` that `add_documents` was given, or with the store's `own`.
 
         Raises:
-            InputError: not one id, or one vector, for each; or a duplicate id.
+            InputError: not one id, or one vector, for each; a duplicate id; or something that is not a document.
         """
+        for place, item in enumerate(items):
+            if not isinstance(item, Document):
+                late = ": write add_documents(store, *late_chunk(…))" if isinstance(item, list | tuple) else ""
+                kind = type(item).__name__
+                raise InputError(f"document {place} is of type {kind}, not a LangChain Document{late}", index=place)
         if ids is not None and len(ids) != len(items):
             raise InputError(f"{len(ids)} ids for {len(items)} documents: expected one for each")
         told = [item.id for item in items] if ids is None else list(ids)

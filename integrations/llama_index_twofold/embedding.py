@@ -89,7 +89,7 @@ class TwofoldEmbedding(Fields):
         embedder = as_embedder(model, **given)
         settings = embedder.settings
         if name not in {None, settings.model}:
-            raise InputError("model_name follows model: give model alone")
+            raise InputError("model_name must equal model: pass only model")
         super().__init__(**asdict(settings), **host, model_name=settings.model)
         self._embedder = embedder
 

@@ -281,7 +281,7 @@ def test_what_was_embedded_before_a_failure_is_kept(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"ids": ["a"]}, "1 ids, 2 documents, 2 metadatas"),
+        ({"ids": ["a"]}, "1 ids, 2 documents"),
         ({"documents": "xy"}, "documents is of type str: expected a list with one for every document"),
         (
             {"metadatas": [{}, {"chroma:document": "x"}]},

@@ -300,6 +300,10 @@ def test_wrong_vectors_ids_and_stores_are_refused(embeddings: TwofoldEmbeddings)
         add_documents(store, documents(), np.ones((4, 64), np.float32), ids=["one"])
     with pytest.raises(InputError, match="occurs twice"):
         add_documents(store, documents(), ids=["a", "b", "a", "c"])
+    with pytest.raises(InputError, match=r"document 0 is of type list, not a LangChain Document: write .*\*late_chunk"):
+        add_documents(store, (documents(), None))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="document 0 is of type str, not a LangChain Document"):
+        add_documents(store, ["text"])  # type: ignore[list-item]
     with pytest.raises(InputError, match="store is of type dict"):
         add_documents({}, documents())  # type: ignore[arg-type]
     with pytest.raises(InputError, match="Chroma takes no tenant here"):

@@ -166,7 +166,7 @@ def test_what_is_wrong_is_said_before_any_work(store: Any) -> None:
     before = len(calls)
     for documents, options, message in (
         (["a"], {}, "document 0 has no id: pass ids"),
-        (["a", "b"], {"ids": ["a"]}, "1 ids, 2 documents, 2 metadatas"),
+        (["a", "b"], {"ids": ["a"]}, "1 ids, 2 documents"),
         (["a", "b"], {"ids": ["a", "a"]}, "id 'a' occurs twice"),
         (["a", 3], {"ids": ["a", "b"]}, "document 1, 'b': expected a string, a list of chunks or a Document, got int"),
         (["a", "word " * 10_000], {"ids": ["a", "b"]}, "document 'b' has 10000 tokens"),

@@ -52,9 +52,12 @@ def check_documents(
         InputError: lists of different lengths, an invalid id or metadata, or a text that cannot be embedded; it names
             the document.
     """
-    metadatas = metadatas if metadatas is not None else [None] * len(documents)
+    counts = f"{len(ids)} ids, {len(documents)} documents"
+    if metadatas is None:
+        metadatas = [None] * len(documents)
+    else:
+        counts += f", {len(metadatas)} metadatas"
     if not len(ids) == len(documents) == len(metadatas):
-        counts = f"{len(ids)} ids, {len(documents)} documents, {len(metadatas)} metadatas"
         raise InputError(f"{counts}: expected lists with one of each for every document")
     check_ids(ids)
     clean = partial(check_metadata, keeps_lists=keeps_lists, reserved=reserved)
@@ -131,7 +134,8 @@ def check_ids(ids: Sequence[str]) -> None:
     twice = [key for key, count in Counter(ids).items() if count > 1]
     if twice:
         index = ids.index(twice[0], ids.index(twice[0]) + 1)
-        raise InputError(f"id {twice[0]!r} occurs twice ({len(twice)} such ids): use each id once", index=index)
+        more = f" (and {len(twice) - 1} more)" if len(twice) > 1 else ""
+        raise InputError(f"id {twice[0]!r} occurs twice{more}: use each id once", index=index)
 
 
 def check_id(key: object, index: int) -> None:
