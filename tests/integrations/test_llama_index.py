@@ -72,7 +72,7 @@ def test_the_model_comes_first_as_an_embedder_or_what_makes_one() -> None:
 def test_the_model_is_the_hosts_model_name_too() -> None:
     embedding = TwofoldEmbedding(model="fake:", dimensions=16)
     assert (embedding.model_name, embedding.class_name()) == ("fake:", "TwofoldEmbedding")
-    with pytest.raises(InputError, match="model_name follows model"):
+    with pytest.raises(InputError, match="model_name must equal model"):
         TwofoldEmbedding(model="fake:", model_name="other")
 
 
