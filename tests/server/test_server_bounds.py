@@ -219,3 +219,24 @@ def test_a_model_that_gives_nonsense_is_a_fault_of_the_server() -> None:
 def test_limits_are_checked() -> None:
     with pytest.raises(InputError, match="queue_seconds=0"):
         Limits(queue_seconds=0)
+
+
+def test_a_text_far_beyond_the_limit_is_not_counted_whole() -> None:
+    embedder = FakeEmbedder()
+    seen: list[int] = []
+    count = embedder.backend.count_tokens
+
+    def counting(texts: Any, task: Any) -> list[int]:
+        seen.extend(map(len, texts))
+        return count(texts, task)
+
+    embedder.backend.count_tokens = counting  # type: ignore[method-assign]
+    with serving(embedder) as url:
+        seen.clear()
+        long = http.post(f"{url}/v1/embeddings", json={"input": ["a", "words " * 200_000]})
+        assert (long.status_code, "text 1 has more than" in long.json()["detail"]) == (422, True), long.text
+        cut = http.post(f"{url}/v1/embeddings", json={"input": "words " * 200_000, "truncate": True})
+        assert cut.json()["usage"]["total_tokens"] == 512
+        assert max(seen) <= 16 * 512
+        few = http.post(f"{url}/v1/embeddings", json={"input": "w" * 50_000})  # one long word
+        assert few.json()["usage"]["total_tokens"] == 1

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from twofold.vectors import FloatArray
     from twofold.wires.wire import Ask
 
+FAR = 16
+"""Characters for each token of a model's limit beyond which a text is not counted whole. A token has about 4."""
 INLINE_CHARACTERS = 16_384
 """Requests of up to so many characters are tokenised on the event loop, longer ones in a thread."""
 
@@ -171,21 +173,33 @@ class Served:
     async def _tokens(self, documents: Sequence[Document], task: Task, truncate: Truncate) -> list[int]:
         """Count the tokens of each document and check them against the model's limit.
 
+        Of a text far beyond the limit of a local model, only the start is counted: it is cut or refused anyway.
+
         Raises:
             InputError: a whole text is too long; its number is named.
         """
-        texts, most = [document.text for document in documents], self.embedder.card.max_tokens
-        count = self.embedder.backend.count_tokens
-        if self._local and sum(map(len, texts)) <= INLINE_CHARACTERS:
-            counts = count(texts, task)
-        else:
-            counts = await asyncio.to_thread(count, texts, task)
-        for place, (document, tokens) in enumerate(zip(documents, counts, strict=True)):
-            if tokens > most and document.is_whole and self._local:
+        most = self.embedder.card.max_tokens
+        far = FAR * most if self._local else None
+        texts = [document.text[:far] if document.is_whole else document.text for document in documents]
+        counts = await self._count(texts, task)
+        for place, (document, text) in enumerate(zip(documents, texts, strict=True)):
+            is_part = len(text) < len(document.text)
+            if is_part and counts[place] <= most:
+                (counts[place],) = await self._count([document.text], task)
+                is_part = False
+            if counts[place] > most and document.is_whole and self._local:
                 if truncate == "error":
-                    raise too_long(f"text {place}", tokens, most, index=place, way_out=TOO_LONG)
+                    raise too_long(
+                        f"text {place}", counts[place], most, index=place, is_least=is_part, way_out=TOO_LONG
+                    )
                 counts[place] = most
         return counts
+
+    async def _count(self, texts: Sequence[str], task: Task) -> list[int]:
+        count = self.embedder.backend.count_tokens
+        if self._local and sum(map(len, texts)) <= INLINE_CHARACTERS:
+            return count(texts, task)
+        return await asyncio.to_thread(count, texts, task)
 
     @cached_property
     def _local(self) -> bool:
