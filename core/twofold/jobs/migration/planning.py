@@ -45,7 +45,7 @@ FLOAT = 4
 
 
 class Planning:
-    """Makes one plan. `plan` is complete when `look` returns."""
+    """Makes one plan. `plan` is complete when `run` returns."""
 
     def __init__(
         self, source: Collection, target: Collection, embedder: Embedder, old: Sequence[Embedder], late: bool | None

@@ -37,7 +37,7 @@ BEGINNING = 200
 
 
 class Verifying:
-    """Runs one verification. `verdict` is complete when `look` returns."""
+    """Runs one verification. `verdict` is complete when `run` returns."""
 
     def __init__(
         self,
