@@ -138,7 +138,7 @@ def measure(kind: str, items: list[Item]) -> None:
             carried = migration.apply()
             applied = time.perf_counter() - started
             share, seconds = plan.tokens / carried.tokens, (plan.seconds or 0) / applied
-            print(f"  plan      {planned:7.1f} s; {plan.proofs[0].said()}")
+            print(f"  plan      {planned:7.1f} s; {plan.proofs[0].summary()}")
             print(
                 f"  tokens    {carried.tokens:,}; planned {plan.tokens:,} ({plan.low:,} to {plan.high:,}): {share:.3f}"
             )

@@ -74,7 +74,7 @@ def test_ctrl_c_leaves_the_batch_with_the_provider(twofold: Run, arguments: list
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
-        assert "30 are in progress; submitted texts stay with the provider: run the same command again" in err
+        assert "30 are being embedded; submitted texts stay with the provider: run the same command again" in err
         server.jobs["batch_0"].steps = 0
         code, out, err = twofold(*arguments, "--base-url", server.url, "--batch")
         assert code == 0, err

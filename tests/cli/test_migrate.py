@@ -114,7 +114,7 @@ def test_tune_prints_a_table_and_draws_a_picture(twofold: Run, tmp_path: Path) -
     command = ("tune", str(corpus), *NEW, "--sizes", "64,16", "--task", "topic")
     code, out, err = twofold(*command, "--output", "tuned.svg")
     assert code == 0, err
-    assert "30 documents, 30 questions made from titles" in out
+    assert "30 documents, 30 questions derived from titles" in out
     assert "smallest within 2% of the best" in out
     assert "nDCG@10" in Path("tuned.svg").read_text()
     tuned = json.loads(twofold(*command, "--json", "--forms", "float", "--against", "fake:other")[1])

@@ -86,7 +86,7 @@ def test_vectors_of_something_else_are_not_used(twofold: Run, failing: list[str]
     for other in (["--task", "topic"], ["--query"], ["--dimensions", "16"], ["--truncate", "end"]):
         code, _, err = twofold("embed", *TEXTS, *FLAGS, *other, "--output", "out.npy")
         assert code == 2
-        assert "out.npy.unfinished has unfinished vectors of another model or task" in err
+        assert "out.npy.unfinished has vectors of an unfinished run of another model or task" in err
     assert Path("out.npy.unfinished").read_bytes() == kept
 
 

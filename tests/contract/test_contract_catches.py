@@ -55,13 +55,17 @@ class Cold(Embedder):
 
 
 BROKEN: list[tuple[str, str, dict[str, Any]]] = [
-    ("one side", "a_query_goes_in_otherwise", {"query": lambda e, text: e.embed_documents([text])[0]}),
-    ("another query", "queries_are_the_cores", {"query": lambda e, text: e.embed([text], task="topic")[0]}),
-    ("float16", "documents_are_the_cores", {"documents": lambda e, texts: e.embed_documents(texts).astype("f2")}),
-    ("one less", "documents_are_the_cores", {"documents": lambda e, texts: e.embed_documents(texts)[1:]}),
+    ("one side", "queries_and_documents_have_different", {"query": lambda e, text: e.embed_documents([text])[0]}),
+    ("another query", "query_vectors_equal_the_cores", {"query": lambda e, text: e.embed([text], task="topic")[0]}),
+    (
+        "float16",
+        "document_vectors_equal_the_cores",
+        {"documents": lambda e, texts: e.embed_documents(texts).astype("f2")},
+    ),
+    ("one less", "document_vectors_equal_the_cores", {"documents": lambda e, texts: e.embed_documents(texts)[1:]}),
     ("reversed", "order_is_kept", {"documents": lambda e, texts: e.embed_documents(texts)[::-1]}),
-    ("numpy numbers in lists", "types_are_the_hosts", {"vector": list}),
-    ("float64", "types_are_the_hosts", {"query": lambda e, text: e.embed_query(text).astype(np.float64)}),
+    ("numpy numbers in lists", "vectors_have_the_hosts_types", {"vector": list}),
+    ("float64", "vectors_have_the_hosts_types", {"query": lambda e, text: e.embed_query(text).astype(np.float64)}),
     ("no dimensions", "dimensions_reach", {"make": without("dimensions")}),
     ("no query_task", "tasks_reach", {"make": without("query_task")}),
     ("no document_task", "tasks_reach", {"make": without("document_task")}),
@@ -72,7 +76,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("another error for an option", "wrong_options_are_refused", {"make": Cold}),
     (
         "async on one side",
-        "async_twins_are_the_cores",
+        "async_vectors_equal_the_cores",
         {"aquery": lambda e, text: asyncio.to_thread(one_side, e, text)},
     ),
     ("a default forgotten", "settings_survive", {"make": lambda **options: Embedder(**{"timeout": 5.0, **options})}),
@@ -112,8 +116,8 @@ def test_every_setting_is_changed_before_a_round_trip() -> None:
 
 
 def test_a_door_without_async_is_skipped() -> None:
-    with pytest.raises(pytest.skip.Exception, match="no async face"):
-        contract(replace(CORE, aquery=None)).test_async_twins_are_the_cores()
+    with pytest.raises(pytest.skip.Exception, match="no async methods"):
+        contract(replace(CORE, aquery=None)).test_async_vectors_equal_the_cores()
 
 
 def test_the_fakes_need_no_pytest() -> None:

@@ -42,9 +42,9 @@ def test_each_is_also_the_builtin_that_callers_catch(kind: type[Exception], buil
 
 @pytest.mark.parametrize("kind", CLASSES.values(), ids=CLASSES)
 def test_all_survive_a_pickle(kind: type[Exception]) -> None:
-    twin = pickle.loads(pickle.dumps(kind("what, and the way out")))
+    twin = pickle.loads(pickle.dumps(kind("what is wrong, and what to do")))
     assert type(twin) is kind
-    assert str(twin) == "what, and the way out"
+    assert str(twin) == "what is wrong, and what to do"
 
 
 def test_what_they_hold_survives_a_pickle() -> None:

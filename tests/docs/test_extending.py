@@ -113,8 +113,8 @@ def test_the_contract_of_the_page_notices_a_store_that_ignores_filters(
     store_class: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract: StoreContract = import_module("test_sqlite_store").TestSqliteStore()
-    contract.test_search_keeps_to_the_fields_that_are_asked_for()
+    contract.test_search_filters_by_fields()
     search = store_class.search
     monkeypatch.setattr(store_class, "search", lambda store, vector, limit, _where=None: search(store, vector, limit))
     with pytest.raises(AssertionError):
-        contract.test_search_keeps_to_the_fields_that_are_asked_for()
+        contract.test_search_filters_by_fields()

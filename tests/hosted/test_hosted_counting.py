@@ -1,4 +1,4 @@
-"""Tokens: exact with the provider's tokenizer, otherwise a range; and texts that a server cuts in silence."""
+"""Tokens: exact with the provider's tokenizer, otherwise a range; and texts that a server cuts silently."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_providers_tokenizer_on_the_hub_is_found_by_its_name(monkeypatch: pyte
     assert asked == ["voyageai/voyage-4", "Cohere/Cohere-embed-english-v3.0", "jinaai/jina-embeddings-v3"]
 
 
-# -- a server that cuts in silence ------------------------------------------------------------------------------------
+# -- a server that cuts silently -------------------------------------------------------------------------------------
 
 
 class Cutting:

@@ -72,13 +72,13 @@ def test_vectors_come_into_the_cache(tmp_path: Path, provider: str) -> None:
     with BatchServer() as server:
         embedder = embedder_of(server, tmp_path, provider)
         made = batch(embedder, [*TEXTS, *TEXTS[:10]])
-        assert (made.done, made.there, made.refused, made.under_way) == (250, 10, 0, 0)
+        assert (made.done, made.cached, made.refused, made.under_way) == (250, 10, 0, 0)
         assert_cached(server, embedder, TEXTS, provider)
         assert server.single == [CANARY]
         assert {text: count for text, count in server.paid.items() if text != CANARY} == dict.fromkeys(TEXTS, 1)
         assert made.submitted == len(server.jobs) == (1 if provider == "openai" else 2)  # one to prove Jina's task
         again = batch(embedder, TEXTS)
-        assert (again.done, again.there, again.submitted) == (0, 250, 0)
+        assert (again.done, again.cached, again.submitted) == (0, 250, 0)
 
 
 @pytest.mark.parametrize("provider", MODELS)
@@ -86,7 +86,7 @@ def test_other_vectors_than_single_requests_give_are_not_kept(tmp_path: Path, pr
     with BatchServer() as server:
         server.spoil = lambda vector: vector[::-1]
         embedder = embedder_of(server, tmp_path, provider)
-        with pytest.raises(SpaceMismatch, match="other vectors than single requests"):
+        with pytest.raises(SpaceMismatch, match="differ from those of single requests"):
             batch(embedder, TEXTS)
         assert len(server.jobs) == 1
         assert sum(server.paid.values()) <= (251 if provider == "openai" else 100)

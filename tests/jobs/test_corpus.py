@@ -56,7 +56,7 @@ def test_ids_can_be_relative_to_a_root_from_wherever_it_is_run(tmp_path: Path, m
     assert read("docs", id_root=tmp_path / "docs") == {"a/one.txt": "one"}
     monkeypatch.chdir(tmp_path / "docs" / "a")
     assert read("one.txt", id_root=tmp_path / "docs") == {"a/one.txt": "one"}
-    with pytest.raises(InputError, match=r"is not under .*docs/b, which ids are relative to"):
+    with pytest.raises(InputError, match=r"is not inside .*docs/b, the folder that ids are relative to"):
         read_corpus(["."], Reading(id_root=tmp_path / "docs" / "b"))
 
 

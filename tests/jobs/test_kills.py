@@ -60,7 +60,7 @@ def _check_versions(folder: Path, address: str, corpus: Corpus) -> None:
     seen = reader.result()
     assert seen is not None or reader.crashed(), "a reader failed otherwise than Chroma does"
     if isinstance(seen, StoreError):
-        assert "remove the folders that stand beside chroma.sqlite3" in str(seen)
+        assert "remove the folders beside chroma.sqlite3" in str(seen)
     if seen is None or isinstance(seen, StoreError):
         _mend(folder, address, corpus)
         return

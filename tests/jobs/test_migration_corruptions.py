@@ -145,7 +145,7 @@ def test_a_collection_of_another_size_is_no_go(tmp_path: Path) -> None:
         rows = list(pair.target.originals([f"d{n}" for n in range(20)]).values())
         record, note = pair.target.rows.record(), pair.note
         pair.target.drop()
-        target = pair.source.beside(pair.target.name)
+        target = pair.source.sibling(pair.target.name)
         assert record is not None
         target.make_like(pair.source, record, NEW, note)
         target.put(rows, list(OLD.embed_documents([one.row.text for one in rows])[:, None]))

@@ -12,7 +12,7 @@ from support.migrating import text
 from twofold import InputError
 from twofold.jobs import Item, Question, read_questions
 from twofold.jobs.metrics import measure
-from twofold.jobs.questions import made_of, question_of
+from twofold.jobs.questions import derive_question, derive_questions
 from twofold.jobs.tuning import Way, sizes_of, tune
 from twofold.jobs.tuning.forms import find
 from twofold.testing import FakeEmbedder
@@ -43,14 +43,14 @@ def vectors(count: int, size: int = 64) -> FloatArray:
     ],
 )
 def test_a_question_is_taken_out_of_its_document(item: Item, question: str, rest: str) -> None:
-    made = question_of(item)
+    made = derive_question(item)
     assert made is not None
     assert (made[0].text, made[0].answers, made[1].text) == (question, {"a": 1}, rest)
 
 
 def test_documents_that_give_no_question_stay_whole() -> None:
     items = [Item("short", "Hm. Ja."), Item("one", "One sentence that is all of it."), ITEMS[0]]
-    questions, kept = made_of(items)
+    questions, kept = derive_questions(items)
     assert [next(iter(one.answers or ())) for one in questions] == ["d0"]
     assert kept[:2] == items[:2]
 
@@ -90,7 +90,7 @@ def test_each_form_finds_what_is_near() -> None:
 
 def test_smaller_vectors_lose_and_the_smallest_within_a_loss_is_chosen() -> None:
     tuned = tune([Way("fake", FakeEmbedder())], ITEMS, sizes=[64, 16], seed=3)
-    assert (tuned.documents, tuned.questions, tuned.made) == (60, 60, True)
+    assert (tuned.documents, tuned.questions, tuned.derived) == (60, 60, True)
     by = {(one.dimensions, one.form): one for one in tuned.results}
     assert len(by) == 6
     assert by[64, "float"].ndcg > by[16, "float"].ndcg > by[16, "binary"].ndcg
@@ -123,7 +123,7 @@ def test_tasks_models_and_chunks_are_compared() -> None:
 def test_documents_that_answer_are_in_the_sample() -> None:
     questions = [Question(text(50), {"d50": 1}), Question(text(51), {"d51": 1})]
     tuned = tune([Way("fake", FakeEmbedder())], ITEMS, questions, sample=5, sizes=[64], forms=["float"])
-    assert (tuned.documents, tuned.questions, tuned.made) == (5, 2, False)
+    assert (tuned.documents, tuned.questions, tuned.derived) == (5, 2, False)
     assert tuned.results[0].recall == 1
     with pytest.raises(InputError, match="'nobody' should answer a question but is not in the corpus"):
         tune([Way("fake", FakeEmbedder())], ITEMS, [Question("x", {"nobody": 1})])

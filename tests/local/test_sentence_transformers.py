@@ -280,7 +280,7 @@ def test_code_in_a_berts_folder_is_not_ignored(made: Callable[[str], Made], tmp_
     """Its tensors are BERT's, but its code may compute something else."""
     folder = shutil.copytree(made("bert").folder, tmp_path / "bert")
     write_json(folder / "config.json", read(folder / "config.json") | {"auto_map": {"AutoModel": "own.Own"}})
-    with pytest.raises(ModelError, match=r"bert needs its own code \(own\.Own\).*its vectors may be others"):
+    with pytest.raises(ModelError, match=r"bert needs its own code \(own\.Own\).*its vectors may differ"):
         Embedder(folder, device="cpu").embed_query("fog")
     heads = {"auto_map": {"AutoModelForMaskedLM": "own.Own"}}  # which no embedding uses
     write_json(folder / "config.json", read(folder / "config.json") | heads)

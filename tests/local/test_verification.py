@@ -73,7 +73,7 @@ def test_a_text_that_depends_on_its_neighbours_is_refused(
 
     backend.unload()
     monkeypatch.setattr(LocalBackend, "_run", mixed)
-    with pytest.raises(ModelError, match=r"for a text in a batch than for the same text alone.*expected at least 0.99"):
+    with pytest.raises(ModelError, match=r"a text different vectors alone and in a batch.*expected at least 0.99"):
         embedder("bert").embed_query("fog")
 
 

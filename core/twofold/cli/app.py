@@ -66,7 +66,7 @@ class Command(TyperCommand):
 
 class CommandGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
-        """List the names without loading the commands."""
+        """List the names. Loads no command."""
         return list(COMMANDS)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -35,14 +35,14 @@ ROWS = 1000
 
 
 class Archive(ABC):
-    """A format: writes rows to a stream and reads them from a file."""
+    """A file format: writes rows to a stream and reads them from a file."""
 
     @abstractmethod
-    def writing(self, stream: BinaryIO, record: str) -> AbstractContextManager[Write]:
+    def open_writer(self, stream: BinaryIO, record: str) -> AbstractContextManager[Write]:
         """Write the record, then yield a function that writes rows."""
 
     @abstractmethod
-    def reading(self, file: Path) -> AbstractContextManager[tuple[SpaceRecord, Parts]]:
+    def open_reader(self, file: Path) -> AbstractContextManager[tuple[SpaceRecord, Parts]]:
         """Yield the record and an iterator over parts of the rows, with their vectors.
 
         Raises:
@@ -55,7 +55,7 @@ class Jsonl(Archive):
     """One line of JSON per row, with vectors as lists of numbers."""
 
     @contextmanager
-    def writing(self, stream: BinaryIO, record: str) -> Iterator[Write]:
+    def open_writer(self, stream: BinaryIO, record: str) -> Iterator[Write]:
         stream.write(_line({"twofold": VERSION, "record": record}))
 
         def write(rows: Sequence[Stored]) -> None:
@@ -64,7 +64,7 @@ class Jsonl(Archive):
         yield write
 
     @contextmanager
-    def reading(self, file: Path) -> Iterator[tuple[SpaceRecord, Parts]]:
+    def open_reader(self, file: Path) -> Iterator[tuple[SpaceRecord, Parts]]:
         with file.open("rb") as stream:
             first = _parsed(stream.readline(), file, 1)
             if first.get("twofold") != VERSION or not isinstance(first.get("record"), str):
@@ -78,7 +78,7 @@ class Parquet(Archive):
     """One column per field, with vectors as lists of float32."""
 
     @contextmanager
-    def writing(self, stream: BinaryIO, record: str) -> Iterator[Write]:
+    def open_writer(self, stream: BinaryIO, record: str) -> Iterator[Write]:
         pa, pq = _pyarrow()
         size = SpaceRecord.from_json(record).space.dimensions
         columns = [(name, pa.string()) for name in ("id", "document", "text")]
@@ -94,7 +94,7 @@ class Parquet(Archive):
             yield write
 
     @contextmanager
-    def reading(self, file: Path) -> Iterator[tuple[SpaceRecord, Parts]]:
+    def open_reader(self, file: Path) -> Iterator[tuple[SpaceRecord, Parts]]:
         pa, pq = _pyarrow()
         try:
             table = pq.ParquetFile(file)

@@ -45,8 +45,8 @@ def leave_with_provider(embedder: Embedder, texts: Iterable[str], stop: Callable
         say(GO_ON)
         raise
     if made.stopped:
-        say(f"{made.done:,} texts are in the cache, {made.under_way:,} are in progress; {GO_ON}")
+        say(f"{made.done:,} texts are in the cache, {made.under_way:,} are being embedded; {GO_ON}")
         raise typer.Exit(INTERRUPTED)
     batches = "1 batch" if made.submitted == 1 else f"{made.submitted:,} batches"
     aside = f"; {made.refused:,} were refused and are sent as single requests" if made.refused else ""
-    say(f"{made.done:,} texts embedded in {batches}, {made.there:,} were already in the cache{aside}")
+    say(f"{made.done:,} texts embedded in {batches}, {made.cached:,} were already in the cache{aside}")

@@ -23,7 +23,7 @@ FAKE = "twofold/fake"
 
 
 @contextmanager
-def found_collection(address: str, name: str) -> Iterator[Store]:
+def open_existing(address: str, name: str) -> Iterator[Store]:
     """Open an existing collection without an embedder.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Reading a corpus in commands that do not index it."""
+"""Reads a corpus for commands that do not index it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from twofold.jobs import Corpus, Item
 
 
-def readable(corpus: Corpus) -> Iterator[Item]:
+def read_documents(corpus: Corpus) -> Iterator[Item]:
     """The documents of a corpus. Blank ones are skipped and counted.
 
     Raises:
@@ -29,6 +29,6 @@ def readable(corpus: Corpus) -> Iterator[Item]:
             yield item
 
 
-def left_out(corpus: Corpus) -> str:
+def describe_skipped(corpus: Corpus) -> str:
     """What was skipped, such as "3 .png files, 1 blank documents"; empty if nothing was."""
     return ", ".join(f"{count:,} {what}" for what, count in corpus.skipped.most_common())

@@ -81,7 +81,7 @@ def _index(embedder: Embedder, collection: jobs.Store, corpus: Sequence[Topic], 
 def _ask_doors(
     embedder: Embedder, answered: Sequence[Answered], corpus: Sequence[Topic], doors: Sequence[str]
 ) -> tuple[dict[str, tuple[Agreement, float]], bool]:
-    """Compare each integration's answers with the core's, with the seconds taken; also whether all answered."""
+    """Compare each integration's answers with the core's. Returns them with the seconds, and whether all answered."""
     agreements, all_answered = {}, True
     for door in doors:
         say(f"asking through {door}")

@@ -14,7 +14,7 @@ import typer
 
 from twofold import jobs
 from twofold.cli import INTERRUPTED
-from twofold.cli.corpus import left_out, readable
+from twofold.cli.corpus import describe_skipped, read_documents
 from twofold.cli.files import input_lines, is_terminal, whole_file
 from twofold.cli.interrupts import stop_on_interrupt
 from twofold.cli.options import (
@@ -152,7 +152,7 @@ def _inputs(texts: list[str], files: list[Path], reading: Reading) -> tuple[Iter
         if is_terminal():
             raise typer.BadParameter("no texts: give texts, --file, or lines on standard input")
         typed = input_lines(reading.encoding)
-    return chain((Item(str(number), text) for number, text in typed), readable(corpus)), corpus
+    return chain((Item(str(number), text) for number, text in typed), read_documents(corpus)), corpus
 
 
 def _read(todo: Texts, side: Side, inputs: tuple[Iterator[Item], Corpus], stop: Callable[[], bool]) -> str:
@@ -163,7 +163,7 @@ def _read(todo: Texts, side: Side, inputs: tuple[Iterator[Item], Corpus], stop: 
             raise typer.Exit(INTERRUPTED)
     if not todo:
         raise typer.BadParameter("no texts: all of them are blank")
-    return left_out(corpus)
+    return describe_skipped(corpus)
 
 
 def _to_stream(work: EmbeddingRun, form: str) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from twofold import jobs
 from twofold.cli import FAILED, INTERRUPTED, SET_ASIDE, batching, show
-from twofold.cli.corpus import left_out
+from twofold.cli.corpus import describe_skipped
 from twofold.cli.interrupts import stop_on_interrupt
 from twofold.cli.manage import tell_faults
 from twofold.cli.options import (
@@ -101,7 +101,7 @@ def index(
             spending.check(found.tokens)
             if dry_run:
                 return
-        chosen_engine = made_engine(engine, address, at_once)
+        chosen_engine = make_engine(engine, address, at_once)
         with jobs.open_store(store, collection, embedder) as opened:
             if batch:
                 texts = jobs.texts_to_embed(embedder, opened, corpus, chunk_tokens=chunk_tokens, force=force)
@@ -132,7 +132,7 @@ def index(
         raise typer.Exit(SET_ASIDE)
 
 
-def made_engine(name: str | None, address: str | None, at_once: int | None) -> Engine | None:
+def make_engine(name: str | None, address: str | None, at_once: int | None) -> Engine | None:
     """The engine that the flags name.
 
     Raises:
@@ -169,7 +169,7 @@ def _tell(counts: jobs.Counts, corpus: Corpus, verified: Verified | None, *, as_
         checked = {} if verified is None else {"verified": {**asdict(verified), "faults": verified.faults}}
         show.as_json({**asdict(counts), "left_out": dict(corpus.skipped), **checked})
         return
-    if passed := left_out(corpus):
+    if passed := describe_skipped(corpus):
         say(f"skipped: {passed}")
     line(said(counts))
     if verified is not None:
@@ -191,7 +191,7 @@ def _tell_dry_run(found: DryRun, corpus: Corpus, *, as_json: bool) -> None:
     show.expected(found.seconds, found.cost, found.price)
     if found.price is not None and found.batch_cost is not None:
         line(f"about ${found.batch_cost:,.2f} with the provider's batch API (--batch), within a day")
-    if passed := left_out(corpus):
+    if passed := describe_skipped(corpus):
         line(f"skipped: {passed}")
     if found.set_aside:
         line(f"{found.set_aside:,} cannot be indexed; the first: {found.first_refused}")

@@ -9,7 +9,7 @@ import typer
 
 from twofold import jobs
 from twofold.cli import FAILED, show
-from twofold.cli.collection import found_collection, record_of, space_of
+from twofold.cli.collection import open_existing, record_of, space_of
 from twofold.cli.files import is_terminal
 from twofold.cli.options import CollectionArgument, JsonOption, StoreOption
 from twofold.cli.say import line, say
@@ -34,10 +34,10 @@ def collections(store: StoreOption, as_json: JsonOption = False) -> None:
 def info(name: CollectionArgument, *, store: StoreOption, as_json: JsonOption = False) -> None:
     """Show what a collection contains, and check it for faults.
 
-    Checks that no document misses rows, and that a search with a row's own vector finds the row. Needs no model. The
+    Checks that no document lacks rows, and that a search with a row's own vector finds the row. Needs no model. The
     exit code is 1 if there is a fault.
     """
-    with found_collection(store, name) as opened:
+    with open_existing(store, name) as opened:
         found = jobs.verify(None, opened)
         facts = {"collection": name, **space_of(opened), "documents": found.documents, "rows": found.rows}
     if as_json:
@@ -62,7 +62,7 @@ def drop(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Remove a collection. Asks for confirmation."""
-    with found_collection(store, name) as opened:
+    with open_existing(store, name) as opened:
         rows = opened.count()
         if not yes and not _agreed(name, rows):
             say("nothing was removed")
@@ -84,7 +84,7 @@ def _agreed(name: str, rows: int) -> bool:
 def _described(address: str, name: str) -> dict[str, Any]:
     """One line of the list. A collection that cannot be opened is listed with its error."""
     try:
-        with found_collection(address, name) as opened:
+        with open_existing(address, name) as opened:
             return {"collection": name, "rows": opened.count(), "space": _tag(opened), "note": ""}
     except TwofoldError as error:
         return {"collection": name, "rows": 0, "space": None, "note": str(error)}

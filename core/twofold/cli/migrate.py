@@ -61,7 +61,9 @@ def migrate(
     old: Annotated[
         list[str] | None,
         typer.Option(
-            "--from", help="A model that may have made the current vectors. Repeatable. Default: their record's."
+            "--from",
+            help="A model that may have written the current vectors. Repeatable. "
+            "Default: the model in the collection's record.",
         ),
     ] = None,
     late_chunking: Annotated[
@@ -85,10 +87,10 @@ def migrate(
         Path | None, typer.Option(help='File of questions, one JSON per line: {"text": "…", "answers": ["id", …]}.')
     ] = None,
     behind: Annotated[
-        int | None, typer.Option(help="Number of rows that may differ because the collection is being written.")
+        int | None, typer.Option(help="Number of rows that may differ because others write to the collection.")
     ] = None,
     carry: Annotated[
-        bool, typer.Option("--carry", help="Copy rows written since the cutover back to the old vectors.")
+        bool, typer.Option("--carry", help="First copy rows written since the cutover back to the old collection.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
@@ -96,9 +98,9 @@ def migrate(
     """Move a collection to another model while it stays in use.
 
     plan shows what the collection contains and what the move costs. apply embeds the rows into a second collection; it
-    can be repeated. verify prints GO or NO-GO. cutover makes the name serve the new vectors. rollback goes back to the
-    old vectors. prune removes the old vectors. --model and its options define the new space; rollback and prune do not
-    need them.
+    can be repeated. verify prints GO or NO-GO. cutover lets the new vectors serve under the name. rollback goes back
+    to the old vectors. prune removes the old vectors. --model and its options define the new space; rollback and prune
+    do not need them.
     """
     options: dict[str, Any] = {
         "from": old,
@@ -158,7 +160,7 @@ def _new(given: Given) -> Embedder:
 
 
 def _old(migration: Migration, models: list[str]) -> tuple[Embedder, ...]:
-    """The embedders that may have made the vectors: the named ones, or else the record's, if it is available."""
+    """The embedders that may have written the vectors: the named ones, or else the record's if it is available."""
     from twofold.cli.collection import options_of  # noqa: PLC0415
     from twofold.demo.asking import MODEL, with_bundled_weights  # noqa: PLC0415
     from twofold.embedder import Embedder  # noqa: PLC0415
@@ -177,7 +179,10 @@ def _old(migration: Migration, models: list[str]) -> tuple[Embedder, ...]:
         embedder.check(record)
         embedder.embed_query("word")
     except TwofoldError as error:
-        say(f"the old model, {record.space.model}, is not available, so nothing is compared with it: {error}")
+        say(
+            f"the old model, {record.space.model}, is not available, so the stored vectors are not compared with "
+            f"it: {error}"
+        )
         return ()
     return (embedder,)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twofold.cli.collection import embedder_of, found_collection
+from twofold.cli.collection import embedder_of, open_existing
 from twofold.cli.files import whole_file
 from twofold.cli.options import Given, given_options, with_bare_tasks
 from twofold.cli.pictures import Points, draw_map, draw_similarities, form_of
@@ -56,7 +56,7 @@ def plot(
     if text:
         picture = draw_similarities(_embedder(store, name, given).embed_documents(text), _names(text), form)
     else:
-        with found_collection(str(store), str(name)) as opened:
+        with open_existing(str(store), str(name)) as opened:
             picture = draw_map(_points(opened, rows, color), form)
     with whole_file(output) as stream:
         stream.write(picture)
@@ -65,7 +65,7 @@ def plot(
 
 def _embedder(store: str | None, name: str | None, given: Given) -> Embedder:
     if store is not None and name is not None:
-        with found_collection(store, name) as opened:
+        with open_existing(store, name) as opened:
             return embedder_of(opened, given)
     if "model" not in given:
         raise InputError("no model: give --model, or a collection and --store")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from twofold.cli import show
-from twofold.cli.collection import embedder_of, found_collection
+from twofold.cli.collection import embedder_of, open_existing
 from twofold.cli.files import input_lines, is_terminal
 from twofold.cli.filters import check_limit, parse_filters
 from twofold.cli.options import CollectionOption, Given, JsonOption, StoreOption, given_options
@@ -48,7 +48,7 @@ def search(
     """
     check_limit(limit)
     where = parse_filters(filter_ or [])
-    with found_collection(store, collection) as opened:
+    with open_existing(store, collection) as opened:
         embedder = embedder_of(opened, given)
 
         def answer(text: str) -> None:

@@ -39,8 +39,8 @@ def serve(
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
-            help="Name by which the server may be addressed, besides localhost and IP addresses. On this machine "
-            "without keys, others are refused. Repeatable."
+            help="Host name that clients may use, besides localhost and IP addresses. Without keys, a server on this "
+            "machine refuses all other names. Repeatable."
         ),
     ] = None,
     insecure: Annotated[bool, typer.Option(help="Allow other machines to connect without a key.")] = False,
@@ -98,7 +98,7 @@ def read_keys(variables: Sequence[str]) -> list[str]:
     keys = []
     for variable in variables:
         if not variable.isidentifier():
-            raise InputError("--api-key-env takes the name of a variable, not a key")
+            raise InputError("--api-key-env expects the name of a variable, not a key")
         if not (key := os.environ.get(variable, "").strip()):
             raise InputError(f"the variable {variable} is not set or empty: set it to the key")
         keys.append(key)

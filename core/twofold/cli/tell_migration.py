@@ -21,7 +21,7 @@ def tell_plan(plan: Plan, *, as_json: bool) -> None:
     line(f"{plan.rows:,} rows of {plan.documents:,} documents; {plan.chunks:,} are chunks{_late(plan)}")
     line(f"their record: {plan.space or 'none'}")
     for proof in plan.proofs:
-        line(f"{'proved' if proof.proved else 'not proved'}: {proof.said()}")
+        line(f"{'proved' if proof.proved else 'not proved'}: {proof.summary()}")
     line(f"to embed: {plan.tokens:,} tokens ({plan.low:,} to {plan.high:,}), into {plan.target}")
     show.expected(plan.seconds, plan.cost, plan.price)
     line(f"vectors: {plan.bytes_before / 1e6:,.1f} MB now, {plan.bytes_after / 1e6:,.1f} MB more until prune")
@@ -74,7 +74,7 @@ def tell_verdict(verdict: Verdict) -> None:
     line(f"{verdict.rows:,} rows, {verdict.sampled:,} embedded again")
     line(f"search finds {verdict.recall:.1%} of the ten nearest rows, on {verdict.searched:,} questions")
     if verdict.judged is not None:
-        line(verdict.judged.said())
+        line(verdict.judged.summary())
         show.table(
             ("question", "before", "now"),
             ((one["question"], "\n".join(one["old"]), "\n".join(one["new"])) for one in verdict.judged.examples),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from twofold.jobs.comparing import looks
+from twofold.jobs.comparing import read_parts
 from twofold.jobs.seen import scratch
 from twofold.stores.checks import check_counts
 
@@ -37,7 +37,7 @@ class Texts:
         Raises:
             InputError: a text cannot be embedded, or is too long for the model.
         """
-        for look in looks(items):
+        for look in read_parts(items):
             ids, texts = [item.id for _, item in look], [item.text for _, item in look]  # type: ignore[union-attr] # all are items
             counts = embedder.count_tokens(texts, task=task)
             check_counts(embedder, ids, dict(enumerate(counts)))

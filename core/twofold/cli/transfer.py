@@ -10,7 +10,7 @@ import typer
 
 from twofold.cli import show
 from twofold.cli.archives import ARCHIVES, Archive
-from twofold.cli.collection import found_collection, options_of, record_of
+from twofold.cli.collection import open_existing, options_of, record_of
 from twofold.cli.files import whole_file
 from twofold.cli.interrupts import stop_on_interrupt
 from twofold.cli.options import CollectionArgument, JsonOption, StoreOption
@@ -48,10 +48,10 @@ def export(
     archive = _archive(output, form)
     with (
         stop_on_interrupt() as stop,
-        found_collection(store, name) as opened,
+        open_existing(store, name) as opened,
         whole_file(output) as stream,
         reporting(opened.count(), "exporting") as report,
-        archive.writing(stream, record_of(opened).to_json()) as write,
+        archive.open_writer(stream, record_of(opened).to_json()) as write,
     ):
         count = 0
         for rows in _pages(opened, stop):
@@ -78,7 +78,7 @@ def import_(
         raise InputError(f"{file} does not exist" if not file.exists() else f"{file} is not a file")
     with (
         stop_on_interrupt() as stop,
-        archive.reading(file) as (record, parts),
+        archive.open_reader(file) as (record, parts),
         _collection_for(store, name, record) as opened,
     ):
         count = 0
@@ -110,7 +110,9 @@ def _collection_for(address: str, name: str, record: SpaceRecord) -> Iterator[St
 def _archive(file: Path, form: Form | None) -> Archive:
     chosen = form or file.suffix.lower().lstrip(".")
     if chosen not in ARCHIVES:
-        raise InputError(f"{file}: its name does not tell its format; choose one with --format {' or '.join(ARCHIVES)}")
+        raise InputError(
+            f"{file}: the format is not clear from its name: choose one with --format {' or '.join(ARCHIVES)}"
+        )
     return ARCHIVES[chosen]
 
 

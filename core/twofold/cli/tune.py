@@ -58,8 +58,8 @@ def tune(
 ) -> None:
     """Compare dimensions, quantisation, tasks, chunking and models on your documents.
 
-    Without --questions, questions are made from titles and first sentences, which are removed from the documents. That
-    is good enough to compare choices, but not to tell how good each choice is. Needs the extra tune.
+    Without --questions, questions are derived from titles and first sentences, which are removed from the documents.
+    That is good enough to compare choices, but does not show how good each choice is. Needs the extra tune.
     """
     form = None if output is None else form_of(output)
     corpus = read_corpus(paths, reading)
@@ -107,7 +107,7 @@ def _numbers(given: str | None) -> list[int]:
 
 
 def _tell(tuned: Tuned) -> None:
-    made = " made from titles and first sentences" if tuned.made else ""
+    made = " derived from titles and first sentences" if tuned.derived else ""
     line(f"{tuned.documents:,} documents, {tuned.questions:,} questions{made}")
     columns = ("way", "dimensions", "form", "nDCG@10", "difference", "recall@10", "bytes", "ms per question")
     show.table(columns, (_row(one, chosen=one == tuned.chosen) for one in tuned.results))

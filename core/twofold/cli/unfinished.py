@@ -43,7 +43,8 @@ class Unfinished:
         self.path = None if output is None else output.with_name(f"{output.name}.unfinished")
         wanted = json.dumps(said, sort_keys=True)
         other = InputError(
-            f"{self.path} has unfinished vectors of another model or task: finish that run, or remove the file"
+            f"{self.path} has vectors of an unfinished run of another model or task: finish that run, or remove the "
+            "file"
         )
         try:
             self._db = sqlite3.connect(self.path or "", isolation_level=None)  # an empty name is a temporary file

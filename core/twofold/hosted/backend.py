@@ -206,7 +206,7 @@ class HostedBackend:
         report: Report | None = None,
         caller: asyncio.AbstractEventLoop | None = None,
     ) -> FloatArray:
-        """Run one call on the hosted loop, and keep for the next what it learnt."""
+        """Run one call on the hosted loop, and keep what it learnt for the next one."""
         flow = Flow(plan, self._endpoint.limiter(), report=report)
         try:
             return await carry_out(flow, self._endpoint.transport, self._settings.timeout, caller)
@@ -216,5 +216,4 @@ class HostedBackend:
             self.usage.add(flow.usage)
 
     def __repr__(self) -> str:
-        """Who is asked for what."""
         return f"{type(self).__name__}({self.provider}:{self._model})"

@@ -29,7 +29,7 @@ class Call:
     """One call: what is wanted, and how it is requested.
 
     Attributes:
-        name, host: the provider and the model, and whom requests go to, for messages.
+        name, host: for messages, the provider with its model, and the host that receives the requests.
         documents: the user's documents.
         pieces: the requests that they need.
         ask: what all requests have in common.
@@ -42,7 +42,7 @@ class Call:
         timeout: the user's timeout in seconds, for messages.
         max_outage: seconds to wait for an unavailable provider.
         late_limit: tokens beyond which the provider silently cuts a late-chunked document.
-        busy: statuses that are retried, beside the usual ones.
+        busy: statuses that are retried in addition to the usual ones.
         proved: whether this model and key have been accepted before. If not, the first request is sent alone.
         sizes: how large a request the provider accepts; updated by each answer.
     """
@@ -87,7 +87,7 @@ class Call:
         vectors = reply.vectors
         if reply.model is not None and not self.echoes(reply.model):
             named = redact(reply.model)[:80]
-            raise OtherModel(f"the model {named!r} answered, which was not asked for (a gateway's name: served_as)")
+            raise OtherModel(f"the answer is from {named!r}, not the requested model (a gateway's name: served_as)")
         if width is not None and vectors.shape[1] != width:
             raise Violation(f"it has vectors of {vectors.shape[1]} dimensions instead of {width}")
         with np.errstate(over="ignore"):

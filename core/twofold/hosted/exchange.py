@@ -49,8 +49,8 @@ class Request:
 class Answer:
     """The outcome of a request: an HTTP answer, or why there is none.
 
-    `received` removes the key where an answer enters. What is quoted of it is redacted once more before it is cut off,
-    since JSON may write a key in another way, and a text may hold another one.
+    `received` removes the key from a new answer. Every quote from it is redacted again before it is shortened, since
+    JSON may write the key in another way, and a text may contain another key.
 
     Attributes:
         number: the request's number.

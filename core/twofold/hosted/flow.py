@@ -62,16 +62,17 @@ GRACE = 5.0
 FIRST_CONTACT = 5.0
 """Seconds to wait for a host that cannot be reached and has never answered, unless `max_outage` is set."""
 VISIBLE, BETWEEN_NOTICES = 2.0, 60.0
-"""A wait that takes so many seconds is shown, and again after so many."""
+"""Seconds. A wait of the first length is reported, and reported again each time that the second has passed."""
 LAST_LOOK = 5.0
 """If the provider is unavailable, a call sends one last request this many seconds before its deadline (at most a tenth
 of the timeout)."""
 SHORT = 0.1
 """Seconds. A wait this short is never reported as longer than the time left."""
 BLAMED = 3
-"""After so many further 5xx for one text, each while other requests were answered, the text is refused."""
+"""After this many further 5xx for one text, each while other requests were answered, the text is refused."""
 SUSPECTED = 3
-"""After so many 5xx for all that is left of a call, one word is sent to learn whether the texts are the cause."""
+"""After this many 5xx for everything that is left of a call, one word is sent to find out whether the texts are the
+cause."""
 REFUSED_IN_A_ROW = 16
 """After this many refusals without a success, one word is sent as a probe. If it is refused too, the texts are not the
 cause."""
@@ -173,7 +174,7 @@ class Flow:
         return Step(tuple(send), wait, others)
 
     def _give_notice(self, wait: float, now: float) -> float:
-        """Say who is waited for and until when, once a minute. Returns when to look again."""
+        """Report, once a minute, which host the call waits for and until when. Returns the time of the next check."""
         since = self._failing_since
         if since is None or now - since + wait < VISIBLE:
             return wait
@@ -250,7 +251,7 @@ class Flow:
             self._end_call(RequestRefused, answer.reason, answer)
 
     def _retry(self, attempt: Attempt, grant: Grant, answer: Answer) -> None:
-        """The provider is busy or unavailable, or does not bear a text: wait, and send the piece again."""
+        """The provider is busy or unavailable, or a text makes it fail: wait, and send the piece again."""
         now = self._clock()
         hold = retry_after(answer.headers, answer.body)
         self._record_failure(ProviderUnavailable, answer.reason, answer)
@@ -376,7 +377,7 @@ class Flow:
             self._keep(reply, piece)
 
     def _doubt(self, attempt: Attempt, reply: Reply, answer: Answer) -> None:
-        """A text of these may have been cut: send fewer at once, or refuse it."""
+        """One of these texts may have been cut: send fewer at once, or refuse a single one."""
         if reply.tokens is None:
             self.call.sizes.says_tokens = False
             said = "the provider does not say how many tokens it counted, and may have cut the end"
@@ -515,7 +516,7 @@ class Flow:
         )
 
     def _own_failures(self) -> dict[int, str]:
-        """What the provider last said about the texts that were sent more than once."""
+        """The provider's last message about each text that was sent more than once."""
         under_way = (attempt for attempt, _ in self._under_way.values())
         return {
             document: attempt.failure.reason

@@ -149,7 +149,7 @@ def _check_progress(running: _Home, end: float) -> None:
     if not running.is_alive:
         raise ProviderUnavailable(AT_THE_END if sys.is_finalizing() else STOPPED)
     if time.monotonic() > end:
-        raise DeadlineExceeded("the timeout ran out, and a function that was called during the call does not return")
+        raise DeadlineExceeded("the timeout ran out, and a function that the call runs has not returned")
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:

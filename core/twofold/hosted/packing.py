@@ -86,8 +86,8 @@ def _fitting(index: int, text: str, count: int, counter: Counter, limits: Limits
         return counter.cut(text, limits.length)
     if limits.long == "cut":
         raise InputError(
-            f"text {index} has up to {count} tokens, the limit is {limits.length}, and this provider does not cut: "
-            f"split it, or set truncate='error' to let the provider count. {TOKENIZER}",
+            f"text {index} has up to {count} tokens, the limit is {limits.length}, and this provider does not cut "
+            f"texts: split it, or set truncate='error' to let the provider count. {TOKENIZER}",
             index=index,
         )
     if counter.exact:
@@ -155,7 +155,7 @@ def _windows(
         if count > budget:
             raise InputError(
                 f"chunk {number} of document {index} has {count} tokens{'' if counter.exact else ' by estimate'}; "
-                f"{budget} fit beside the instruction: use smaller chunks",
+                f"{budget} fit in a request with the instruction: use smaller chunks",
                 index=index,
             )
     spans = list(_cover(counts, budget, limits.overlap, min(limits.items, limits.late_items)))

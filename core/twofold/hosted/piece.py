@@ -36,7 +36,7 @@ class Piece:
     """The inputs of one request: separate texts, or with `late` consecutive chunks of one document.
 
     If `below` is set, a text may be longer than the model allows. The vectors are right only if the provider counts
-    fewer tokens than that for the whole request: otherwise it may have cut the end of a text in silence.
+    fewer tokens than that for the whole request: otherwise it may have cut the end of a text silently.
     """
 
     items: tuple[Item, ...]
@@ -79,7 +79,7 @@ class Limits:
         length: the model's maximum length in tokens.
         window, overlap: tokens of a late-chunking window, and of the overlap of two windows.
         long: what happens to a text over `length`: "error"; "end", the provider cuts it; "cut", we cut it.
-        counted: whether the provider refuses a text over `length`. If not, it may cut the text in silence.
+        counted: whether the provider refuses a text over `length`. If not, it may cut the text silently.
         says_tokens: whether the provider says how many tokens it counted, as far as known.
     """
 

@@ -84,10 +84,10 @@ class Provider:
         encodings: the encodings of vectors that it supports; the first is the default.
         max_items, max_tokens, max_bytes: texts, tokens and bytes in one request.
         late_items, late_tokens: chunks and tokens in a late-chunked request.
-        instructs: whether the provider puts the task's instruction before each text.
+        instructs: whether the provider itself puts the task's instruction before each text.
         unit: whether its public API always returns vectors of unit length.
         aliases: model names in answers -> the names in requests.
-        busy: statuses that are retried, beside the usual ones.
+        busy: statuses that are retried in addition to the usual ones.
         counts: whether it refuses a text over the model's length. If it cuts silently instead, a text that is too long
             by estimate is refused here.
         batch: its batch API, if it is supported.

@@ -12,16 +12,16 @@ from math import inf
 
 FIRST, SMALLEST = 4.0, 0.01
 ROUND, SHORTEST_ROUND = 20, 4.0
-"""The window changes after so many answers, and not before so many seconds have passed."""
+"""The window changes after this many answers, but not before this many seconds have passed."""
 SOON = 3
-"""It changes sooner after so many refusals, if they are at least half of the answers."""
+"""It changes sooner after this many refusals, if they are at least half of the answers."""
 FIRST_STEP, LARGEST_STEP = 0.03, 0.5
 """The part by which a good round widens the window. It doubles with each round without any refusal."""
 HARMLESS, CLEAR = 0.04, 0.2
 """Parts of the answers that are refusals. Below the first, they cost less than a narrow window. Above the second, they
 depend on the pace, or the provider is in trouble."""
 CUT = 2.0
-"""The window is narrowed by so many times the part that was refused: below what was accepted, and at most by half."""
+"""The window is narrowed by the refused part times this factor: below what was accepted, but at most by half."""
 RANGE = 3.0
 """Refusals that may be unrelated to the pace narrow the window at most by this factor."""
 

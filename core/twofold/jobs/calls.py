@@ -1,4 +1,4 @@
-"""`Calls`: an embedder as a job calls it. An engine has its own subclass, which begins before it is asked."""
+"""`Calls`: how a job calls an embedder. An engine has a subclass that starts computing before results are needed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 
 class Calls:
-    """The embedder itself: it computes when it is asked."""
+    """Calls the embedder directly, and computes only when vectors are requested."""
 
     def __init__(self, embedder: Embedder) -> None:
         self.embedder = embedder
 
     @property
-    def hungry(self) -> bool:
+    def wants_more(self) -> bool:
         """Whether more documents should be announced."""
         return False
 
     @property
     def most_characters(self) -> float:
-        """The most characters of documents to ask for together."""
+        """The most characters of documents in one call of `embed_late`."""
         return inf
 
     def expect(self, documents: Iterable[Document]) -> None:
-        """Announce documents that `embed_late` will be asked for."""
+        """Announce documents that `embed_late` will receive."""
 
     def embed_late(self, documents: Iterable[Document]) -> list[FloatArray]:
         """See `Embedder.embed_late`."""

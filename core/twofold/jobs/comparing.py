@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DOCUMENTS, CHARACTERS = 1000, 4_000_000
-"""The most of a corpus that is read and compared with the store at once; at least one document."""
+"""The most documents and characters that are read and compared with the store at once; at least one document."""
 
 
 class Work(Enum):
@@ -55,7 +55,7 @@ class Compared:
     tokens: int = 0
 
 
-def looks(items: Iterable[Item | Unreadable]) -> Iterator[list[tuple[int, Item | Unreadable]]]:
+def read_parts(items: Iterable[Item | Unreadable]) -> Iterator[list[tuple[int, Item | Unreadable]]]:
     """The corpus in parts that fit in memory, each document with its number."""
     some: list[tuple[int, Item | Unreadable]] = []
     characters = 0
@@ -70,7 +70,7 @@ def looks(items: Iterable[Item | Unreadable]) -> Iterator[list[tuple[int, Item |
         yield some
 
 
-def ahead(parts: Iterator[T], wants_more: Callable[[], bool]) -> Iterator[T]:
+def read_ahead(parts: Iterator[T], wants_more: Callable[[], bool]) -> Iterator[T]:
     """Yield `parts` in order, but keep reading ahead while `wants_more()` returns True."""
     waiting: deque[T] = deque()
     for part in parts:

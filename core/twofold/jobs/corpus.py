@@ -171,7 +171,7 @@ class Corpus:
             return _encodable(Path(os.path.normpath(path)))
         name = Path(os.path.relpath(path.absolute(), self.reading.id_root.absolute()))
         if ".." in name.parts:
-            raise InputError(f"{path} is not under {self.reading.id_root}, which ids are relative to")
+            raise InputError(f"{path} is not inside {self.reading.id_root}, the folder that ids are relative to")
         return _encodable(name)
 
     def _said(self) -> str:

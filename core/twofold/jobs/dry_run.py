@@ -11,7 +11,7 @@ from twofold.documents import is_blank
 from twofold.errors import InputError
 from twofold.jobs.budget import PROBE
 from twofold.jobs.chunking import Cutting, sections
-from twofold.jobs.comparing import Work, by_document, check_item, check_source, compare, looks
+from twofold.jobs.comparing import Work, by_document, check_item, check_source, compare, read_parts
 from twofold.jobs.corpus import Unreadable
 from twofold.jobs.entries import entry_of, tokens_of
 from twofold.jobs.seen import Seen
@@ -110,7 +110,7 @@ def dry_run(
         check_record(store, embedder)
     with Seen() as seen:
         job = _Counting(embedder, store, cutting, seen, force=force, take_over=take_over)
-        for look in looks(items):
+        for look in read_parts(items):
             job.take(look)
     job.found.tokens_a_second = job.rate.measured()
     job.found.price = embedder.estimate([PROBE]).price if job.found.embedded else None

@@ -15,7 +15,7 @@ from twofold.errors import InputError
 from twofold.jobs.budget import Spending
 from twofold.jobs.calls import Calls
 from twofold.jobs.chunking import Cutting
-from twofold.jobs.comparing import Work, ahead, by_document, check_item, check_source, compare, looks
+from twofold.jobs.comparing import Work, by_document, check_item, check_source, compare, read_ahead, read_parts
 from twofold.jobs.corpus import Unreadable
 from twofold.jobs.counts import Counts
 from twofold.jobs.dry_run import dry_run
@@ -118,13 +118,13 @@ def index(
     ):
         writer = Writer(calls, store, cutting, spending=spending, aside=aside, report=report)
         job = Indexing(writer, aside, seen, report, force=force, take_over=take_over, stop=stop)
-        for pending in ahead(job.prepared(items), lambda: calls.hungry):
+        for pending in read_ahead(job.prepare(items), lambda: calls.wants_more):
             job.write(pending)
         return job.end(prune)
 
 
 class Indexing:
-    """The state of one index run: `prepared` and `write` handle each part of the corpus, `end` finishes the run."""
+    """The state of one index run: `prepare` and `write` handle each part of the corpus, `end` finishes the run."""
 
     def __init__(
         self,
@@ -144,19 +144,19 @@ class Indexing:
         """Rows in the store that belong to documents of the corpus."""
         self._report, self._writer = report, writer
 
-    def prepared(self, items: Iterable[Item | Unreadable]) -> Iterator[list[Compared]]:
+    def prepare(self, items: Iterable[Item | Unreadable]) -> Iterator[list[Compared]]:
         """Yield what must be embedded of each part of the corpus, after doing everything that needs no vectors."""
-        for look in looks(items):
+        for look in read_parts(items):
             if self._stops():
                 return
             tasks = self._tasks(look)
-            pending = self._writer.counted([task for task in tasks if task.work is Work.EMBEDDING])
+            pending = self._writer.count([task for task in tasks if task.work is Work.EMBEDDING])
             self._without_embedding([task for task in tasks if task.work is not Work.EMBEDDING])
             self._writer.expect(pending)
             yield pending
 
     def write(self, pending: Sequence[Compared]) -> None:
-        """Embed and write the documents from `prepared`, in slices."""
+        """Embed and write the documents from `prepare`, in slices."""
         for some in self._writer.slices(pending):
             if self._stops():
                 return

@@ -61,7 +61,7 @@ def _question(where: str, line: str) -> Question:
         ) from None
 
 
-def question_of(item: Item) -> tuple[Question, Item] | None:
+def derive_question(item: Item) -> tuple[Question, Item] | None:
     """A question derived from a document, and the document without it. None if there is no question or no other text.
 
     The question is the document's field `title`, or its heading or first line, or its first sentence. It is removed
@@ -84,11 +84,11 @@ def _made(words: str, rest: str, item: Item) -> tuple[Question, Item] | None:
     return Question(" ".join(words.split()), {item.id: 1}), replace(item, text=rest.strip())
 
 
-def made_of(items: Iterable[Item]) -> tuple[list[Question], list[Item]]:
+def derive_questions(items: Iterable[Item]) -> tuple[list[Question], list[Item]]:
     """Questions derived from documents, and the documents without them. Documents without a question stay whole."""
     questions, kept = [], []
     for item in items:
-        made = question_of(item)
+        made = derive_question(item)
         if made is not None:
             questions.append(made[0])
         kept.append(item if made is None else made[1])

@@ -31,7 +31,7 @@ class Seen:
         self._db.execute("CREATE TABLE gone (row TEXT PRIMARY KEY, document TEXT)")
 
     def add(self, key: str, source: str) -> str | None:
-        """Record an id. Returns None if it is new, else the source it was first recorded with."""
+        """Record an id. Returns None if it is new, otherwise the source that was recorded with it first."""
         if self._db.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", (key, source)).rowcount:
             return None
         (earlier,) = self._db.execute("SELECT source FROM ids WHERE id = ?", (key,)).fetchone()

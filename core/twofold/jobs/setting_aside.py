@@ -1,4 +1,4 @@
-"""Handles documents that cannot be embedded: stop at the first, or set each aside and record it in a file."""
+"""Handles documents that cannot be embedded: stops at the first, or sets each aside and records it in a file."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Verified:
         broken_ids: the first of them.
         sampled: documents drawn at random.
         unchecked: sampled documents that were not embedded again: there was no embedder or no text, or they exceed the
-            model's maximum. Of a long document that was late-chunked in sections, only one section is embedded again.
+            model's maximum. If a long document was late-chunked in sections, only one section is embedded again.
         changed_ids: sampled documents whose stored vectors differ from what the embedder computes now.
         searched: sampled rows that were searched for with their own vectors.
         found: how many of them were found.

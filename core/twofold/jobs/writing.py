@@ -58,7 +58,7 @@ class Writer:
 
     # -- before anything is embedded ----------------------------------------------------------------------------------
 
-    def counted(self, tasks: Sequence[Compared]) -> list[Compared]:
+    def count(self, tasks: Sequence[Compared]) -> list[Compared]:
         """The documents with their token counts. Documents that are too long are set aside."""
         short = [task for task in tasks if not self.cutting.is_long(task.item.text)]
         counts = self.embedder.count_tokens([task.item.text for task in short]) if short else []
@@ -74,7 +74,7 @@ class Writer:
 
     def expect(self, tasks: Sequence[Compared]) -> None:
         """Announce the documents to an engine that wants to start on them early."""
-        if not self._calls.hungry:
+        if not self._calls.wants_more:
             return
         units: list[Document] = []
         for task in tasks:

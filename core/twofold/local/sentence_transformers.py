@@ -144,7 +144,7 @@ class SentenceTransformersBackend:
 
     @cached_property
     def router(self) -> Any:
-        """The module that has other modules for queries than for documents, or None."""
+        """The module with separate modules for queries and documents, or None."""
         return next((part for part in self.model if hasattr(part, "sub_modules")), None)
 
     @cached_property

@@ -30,7 +30,7 @@ SLICE = 4096
 FAR = 8
 """Characters per token of the limit. Longer texts are tokenised only as far as needed."""
 SHORT = 2**16
-"""A text of so many characters is always tokenised whole, so that an error can state its number of tokens."""
+"""A text of up to this many characters is always tokenised whole, so that an error can state its number of tokens."""
 
 LEAST = 1024
 """Characters of the first start that is tried."""
@@ -104,7 +104,7 @@ def _lower(rust: Rust) -> normalizers.Normalizer:
 
 
 def is_far(text: str, limit: int) -> bool:
-    """Whether a text is so much longer than `limit` tokens that only a part of it is tokenised."""
+    """Whether a text is so far over `limit` tokens that only a part of it is tokenised."""
     return len(text) > max(SHORT, FAR * limit)
 
 

@@ -70,7 +70,7 @@ def verify(
         lowest = min(lowest, lowest_cosine(together[chosen], alone))
         if lowest < least:
             raise ModelError(
-                f"{card.label} computes other vectors for a text in a batch than for the same text alone, {side}: the "
+                f"{card.label} gives a text different vectors alone and in a batch, {side}: the "
                 f"cosine is {lowest:.4f}, expected at least {least} in {precision}. Its vectors cannot be used"
             )
     return Verified(tuple(task.name for task in tasks), lowest, least)

@@ -48,7 +48,8 @@ def create_app(
     Args:
         embedders: one embedder, a sequence (each is served under its model's name), or a mapping from names to
             embedders. A request that names no model, such as Weaviate's, gets the first one.
-        api_keys: the accepted keys. A client sends one as `Authorization: Bearer <key>`. Without keys, anyone may ask.
+        api_keys: the accepted keys. A client sends one as `Authorization: Bearer <key>`. Without keys, anyone can use
+            the server.
         limits: the server's limits; the defaults of `Limits` if None.
         allow_origins: the sites whose pages may use this server, such as "https://example.org"; "*" allows all.
         allow_hosts: the names under which the server may be addressed. localhost and IP addresses are always accepted.

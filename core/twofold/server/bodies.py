@@ -28,7 +28,7 @@ class Bodies:
         self._limits, self._held = limits, 0
 
     @contextmanager
-    def holding(self, size: int) -> Iterator[None]:
+    def reserve(self, size: int) -> Iterator[None]:
         """Reserve `size` bytes while a body is in memory.
 
         Raises:

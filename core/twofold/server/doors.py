@@ -87,7 +87,7 @@ class Door:
             self._service.guard.check_host(scope)
             client = self._service.guard.client_of(scope)
             bodies = self._service.bodies
-            with bodies.holding(bodies.check_size(scope)):
+            with bodies.reserve(bodies.check_size(scope)):
                 ask = self._wire.read_request(await bodies.read(scope, receive))
                 reply = await self._embed(ask, side, await self._find(model, ask.model), receive, client)
                 ignored = [(b"x-twofold-ignored", ", ".join(ask.ignored).encode())] if ask.ignored else []

@@ -52,7 +52,7 @@ class Gatherer:
         self._turns: dict[Kind, Turns] = {}
         self._more = asyncio.Event()
         self._waiting = {True: 0, False: 0}
-        self._owed: Counter[Hashable] = Counter()  # the tokens of each client that wait
+        self._owed: Counter[Hashable] = Counter()  # each client's waiting tokens
         self._pace = FIRST_PACE
         self._urgent_batches = 0
         self._runners: list[asyncio.Task[None]] = []
@@ -88,8 +88,8 @@ class Gatherer:
     def _admit(self, tokens: int, work: QueuedRequest) -> None:
         """Refuse work that would wait too long. One batch may always wait.
 
-        Queries go first, so only queries count against them. Clients take turns, so that of the other clients only as
-        many tokens count as the client itself would have waiting.
+        Queries go first, so only queries count against them. Clients take turns, so each other client
+        counts with at most as many tokens as this client would have waiting.
 
         Raises:
             Refusal: the queue is full; `retry_after` says when there is room.

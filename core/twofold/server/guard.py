@@ -1,4 +1,4 @@
-"""Who may use the server: API keys, compared in constant time, the origins of pages, and host names."""
+"""Decides who may use the server, by API keys (compared in constant time), origins of pages, and host names."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Guard:
         """
         headers = dict(scope["headers"])
         if headers.get(b"sec-fetch-site") == b"cross-site" and not self._allows(headers.get(b"origin", b"")):
-            raise Refusal(403, "pages of other sites may not use this server: allow theirs with --allow-origin", "site")
+            raise Refusal(403, "pages of other sites cannot use this server: allow a site with --allow-origin", "site")
         if not self._digests:
             client = scope.get("client")
             return client[0] if client else None
@@ -74,7 +74,9 @@ class Guard:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
         name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
         if name != "localhost" and name not in self._hosts and not _is_address(name.strip("[]")):
-            raise Refusal(403, f"this server has no name {name[:80]!r}: allow it with --allow-host", "host")
+            raise Refusal(
+                403, f"this server does not accept the host name {name[:80]!r}: allow it with --allow-host", "host"
+            )
 
     def _allows(self, origin: bytes) -> bool:
         return "*" in self._origins or origin.decode("latin-1") in self._origins

@@ -23,7 +23,7 @@ BODIES: dict[str, tuple[str, Any, Any, Any]] = {
     "ollama": ("Ollama", ollama.Received, ollama.Sending, weaviate.Refused),
     "weaviate": ("Weaviate", weaviate.Request, weaviate.Answer, weaviate.Refused),
 }
-"""Of each dialect, its name and the types of its request, its answer and its error."""
+"""For each dialect, its name and the types of its request, answer and error."""
 
 STATUSES = {
     "400": "The body is not JSON.",
@@ -32,7 +32,7 @@ STATUSES = {
     "408": "The body was sent too slowly.",
     "413": "The body is too large, or has too many texts.",
     "415": "The Content-Encoding is not supported.",
-    "422": "The request is invalid. The message names the text, the limit and the way out.",
+    "422": "The request is invalid. The message names the text, the limit and what to do.",
     "429": "The server is busy. Try again after the number of seconds in Retry-After.",
 }
 

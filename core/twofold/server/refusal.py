@@ -26,7 +26,7 @@ class ClientGone(Exception):
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """The answer to an error. Of an unexpected error it shows only the class: its message may quote a text."""
+    """The answer to an error. For an unexpected error it shows only the class, because the message may quote a text."""
     match error:
         case Refusal():
             found = error

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FAR = 16
 """Characters for each token of a model's limit beyond which a text is not counted whole. A token has about 4."""
 INLINE_CHARACTERS = 16_384
-"""Requests of up to so many characters are tokenised on the event loop, longer ones in a thread."""
+"""Requests of up to this many characters are tokenised on the event loop, longer ones in a thread."""
 
 
 class Served:
@@ -39,7 +39,7 @@ class Served:
     Attributes:
         embedder: the embedder.
         name: the name in its answers.
-        names: all names by which requests may ask for it.
+        names: all names that requests can use for it.
         failure: the error that loading raised, or None.
     """
 
@@ -94,7 +94,7 @@ class Served:
         """Check a request and return the work for the engine. `side` is the one that the request's path sets.
 
         Raises:
-            Refusal, InputError: the request is invalid; the message names the text, the limit and the way out.
+            Refusal, InputError: the request is invalid; the message names the text, the limit and what to do.
         """
         if not ask.texts:
             raise Refusal(422, "there is no text to embed", "invalid")
@@ -142,7 +142,7 @@ class Served:
         """The requested number of dimensions, or the embedder's own if the request names none.
 
         Raises:
-            InputError: the model does not have so many.
+            InputError: the model has fewer.
         """
         if ask.dimensions is None:
             return self.embedder.dimensions

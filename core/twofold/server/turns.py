@@ -31,7 +31,7 @@ class QueuedRequest:
         documents: in the order of the answer.
         tokens: the number of tokens of each document.
         task, truncate: how the documents are embedded.
-        dimensions: the rows need at least so many columns.
+        dimensions: the fewest columns that the rows need.
         kept: the side whose finished vectors the embedder's cache may hold; None if the cache does not apply.
         client: identifies the client, for fair turns.
         urgent: whether it is a query; queries go before documents.
@@ -78,7 +78,7 @@ class QueuedRequest:
 
 
 Part: TypeAlias = tuple[QueuedRequest, int]
-"""A work and the number of one of its documents."""
+"""A request's work, and the number of one of its documents."""
 
 Kind: TypeAlias = tuple[Any, ...]
 """What all documents of a batch share: urgency, task, truncation and cache side."""
@@ -88,7 +88,7 @@ class Turns:
     """Work of one kind. Each client gets the same number of tokens, and its requests take turns.
 
     This is start-time fair queuing: the client with the fewest tokens so far is next. A client that returns starts
-    level with the others; it does not get the tokens that it did not use before.
+    level with the others. It does not get the tokens that it did not use earlier.
     """
 
     def __init__(self) -> None:

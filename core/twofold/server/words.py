@@ -1,4 +1,4 @@
-"""Maps the words of each dialect to the model's tasks."""
+"""Maps the task names of each dialect to the model's tasks."""
 
 from __future__ import annotations
 

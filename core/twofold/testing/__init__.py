@@ -1,6 +1,6 @@
-"""For tests, yours and ours: an embedder and a store with nothing behind them, and contracts as tests to inherit.
+"""For tests: a fake embedder, a store in memory, and contracts as test classes to inherit.
 
-The contracts need pytest, and are loaded when they are first asked for.
+The contracts need pytest. They are loaded on first use.
 """
 
 from importlib import import_module

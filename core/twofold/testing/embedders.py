@@ -1,14 +1,14 @@
-"""The contracts of embedding doors, as tests to inherit.
+"""The contracts of hosts that embed, as test classes to inherit.
 
-A host joins with a `Door`:
+A `Door` describes the host:
 
-    class TestMyHost(AdapterContract):
-        door = Door(
-            name="my host",
-            make=lambda **options: MyEmbedder(**options),
-            query=lambda mine, text: mine.embed_query(text),
-            documents=lambda mine, texts: mine.embed_documents(texts),
-        )
+class TestMyHost(AdapterContract):
+    door = Door(
+        name="my host",
+        make=lambda **options: MyEmbedder(**options),
+        query=lambda mine, text: mine.embed_query(text),
+        documents=lambda mine, texts: mine.embed_documents(texts),
+    )
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TEXTS = (
     "def keep(light): return light  # \U0001f5fc",
     "The lighthouse keeper counted nine ships before the fog came in.",
 )
-"""Several languages and lengths, and a line break; the first text comes twice."""
+"""Several languages and lengths, and a line break; the first text occurs twice."""
 
 BLANK_TEXTS = ("", " \n\t")
 BAD_TEXT = "half a pair: \ud83d"
@@ -65,7 +65,7 @@ _VALUES: dict[str, Any] = {
 
 
 class VectorContract:
-    """The same texts give the same vectors and errors through this door as from the core, to the bit.
+    """The host gives exactly the same vectors and errors as the core.
 
     `options` name the model that both use: `fake:`, unless a subclass names another.
     """
@@ -75,17 +75,17 @@ class VectorContract:
 
     # -- vectors ------------------------------------------------------------------------------------------------------
 
-    def test_a_query_goes_in_otherwise_than_a_document(self) -> None:
+    def test_queries_and_documents_have_different_vectors(self) -> None:
         thing, core = self._make(), self._core()
         query, (document,) = self._query(thing, TEXTS[0]), self._documents(thing, TEXTS[:1])
         assert np.array_equal(query, document) == (core.query_task == core.document_task)
 
-    def test_queries_are_the_cores(self) -> None:
+    def test_query_vectors_equal_the_cores(self) -> None:
         thing, core = self._make(), self._core()
         for text in TEXTS:
             assert_same(self._query(thing, text), core.embed_query(text), f"the query {text!r}")
 
-    def test_documents_are_the_cores(self) -> None:
+    def test_document_vectors_equal_the_cores(self) -> None:
         thing, core = self._make(), self._core()
         for count in range(1, len(TEXTS) + 1):
             texts = TEXTS[:count]
@@ -99,7 +99,7 @@ class VectorContract:
                 apart = {other: float(np.abs(vector - own).max()) for other, own in alone.items()}
                 assert min(apart, key=lambda other: apart[other]) == text
 
-    def test_types_are_the_hosts(self) -> None:
+    def test_vectors_have_the_hosts_types(self) -> None:
         thing, door = self._make(), self.door
         for vector in (door.query(thing, TEXTS[0]), *door.documents(thing, list(TEXTS[:2]))):
             assert type(vector[0]) is door.number
@@ -144,7 +144,7 @@ class VectorContract:
                 self.door.documents(thing, [TEXTS[0], bad, TEXTS[1]])
             assert error.value.index == 1
 
-    def test_blank_texts_do_not_stop_a_door_that_takes_them(self) -> None:
+    def test_blank_texts_do_not_stop_a_host_that_accepts_them(self) -> None:
         """They get the vector of the empty text on their side, and a warning."""
         if not self.door.takes_blank:
             pytest.skip(f"{self.door.name} rejects blank texts")
@@ -162,7 +162,7 @@ class VectorContract:
             assert_same(documents, wanted, f"documents with {blank!r}")
 
     def test_wrong_options_are_refused(self) -> None:
-        """When the object is made, or at its first use."""
+        """When the object is created, or on first use."""
         for name, value in (
             ("query_task", "no such task"),
             ("document_task", "no such task"),
@@ -176,11 +176,11 @@ class VectorContract:
 
     # -- async --------------------------------------------------------------------------------------------------------
 
-    def test_async_twins_are_the_cores(self) -> None:
+    def test_async_vectors_equal_the_cores(self) -> None:
         door = self.door
         aquery, adocuments = door.aquery, door.adocuments
         if aquery is None or adocuments is None:
-            pytest.skip(f"{door.name} has no async face")
+            pytest.skip(f"{door.name} has no async methods")
         thing, core, texts = self._make(), self._core(), list(TEXTS)
 
         async def ask() -> tuple[Any, list[Any], Any]:
@@ -225,7 +225,7 @@ class VectorContract:
 
 
 class AdapterContract(VectorContract):
-    """`VectorContract`, for an object that can also be saved and shown, and used without its host installed."""
+    """`VectorContract`, and more: the object can be saved and shown, and a missing host gives a clear error."""
 
     def test_settings_survive_every_round_trip(self) -> None:
         """All settings; the loaded object gives the same vectors."""
@@ -292,10 +292,10 @@ def _changed(option: Option) -> Any:
 
 
 def assert_same(got: Any, wanted: Any, what: str) -> None:
-    """Equal to the bit: a float64 holds every float32 exactly."""
+    """Check that all values are equal. A float64 represents every float32 exactly."""
     got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
     assert got.shape == wanted.shape, what
-    assert np.abs(got - wanted).max(initial=0) == 0, f"{what}: not the core's vectors"
+    assert np.abs(got - wanted).max(initial=0) == 0, f"{what}: the vectors differ from the core's"
 
 
 def _crash_report(documents: Callable[[Any, list[str]], Any], thing: Any) -> str:

@@ -1,4 +1,4 @@
-"""An embedder and a store with nothing behind them: to test with, and to read before you write your own."""
+"""A fake embedder and a store in memory, for tests, and as short examples for your own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FakeEmbedder(Embedder):
 
 
 class FailingEmbedder(FakeEmbedder):
-    """A fake hosted model that fails after the first `keeps` documents of a call; the error's `partial` has these."""
+    """A fake hosted model that fails after `keeps` documents of a call. The error's `partial` has their vectors."""
 
     keeps = 2
 
@@ -48,7 +48,7 @@ class FailingEmbedder(FakeEmbedder):
 
 
 class MemoryStore:
-    """The shortest store that keeps the contract: collections in this process, in `places` by address and name."""
+    """The shortest store that fulfils the contract. Its collections are in memory, in `places`, by address and name."""
 
     keeps_lists = True
     places: dict[tuple[str, str], dict[str, Any]] = {}  # noqa: RUF012 - what a server is to other stores

@@ -108,7 +108,7 @@ class StoreContract:
         self._add(self._found(name), embedder)
         assert store.count() == 6
 
-    def test_an_empty_collection_is_simply_taken(self) -> None:
+    def test_an_empty_collection_is_adopted_without_proof(self) -> None:
         name, _, embedder = self._new()
         self.door.forget(name)
         open_collection(self.door.store(name), embedder)
@@ -157,7 +157,7 @@ class StoreContract:
         assert dict(rows["a"].row.metadata) == METADATAS[0]
         assert [rows[f"c#{n}"].row.metadata.get("n") for n in range(3)] == [1, None, 3]
 
-    def test_a_document_that_comes_again_replaces_itself(self) -> None:
+    def test_a_document_that_is_added_again_is_replaced(self) -> None:
         """Shorter, cut differently, or with fewer fields: nothing of the earlier version stays."""
         _, store, embedder = self._new(fill=True)
         add_documents(store, embedder, ids=["a"], documents=["Fog."], metadatas=[{"m": 2}])
@@ -206,7 +206,7 @@ class StoreContract:
             assert abs(hit.score - cosines[hit.row.id]) < 1e-3 + self.door.tolerance
             assert hit.row == rows[hit.row.id].row
 
-    def test_search_keeps_to_the_fields_that_are_asked_for(self) -> None:
+    def test_search_filters_by_fields(self) -> None:
         """Values are compared exactly and by type, among all rows; a list matches by one of its values."""
         _, store, embedder = self._new()
         fields, filters = dict(FIELDS), list(FILTERS)
@@ -307,4 +307,4 @@ class StoreContract:
 
     def _assert_alike(self, stored: FloatArray, wanted: FloatArray, what: str) -> None:
         cosine = float(stored @ wanted / np.linalg.norm(stored) / np.linalg.norm(wanted))
-        assert 1 - cosine <= self.door.tolerance, f"the vector of {what} is another one's"
+        assert 1 - cosine <= self.door.tolerance, f"the vector of {what} belongs to another row"

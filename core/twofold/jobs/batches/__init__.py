@@ -1,1 +1,1 @@
-"""Embedding texts with a provider's batch API: what to submit, what was submitted, and the results."""
+"""Embeds texts with a provider's batch API: selects texts, submits them, and collects the results."""

@@ -1,4 +1,4 @@
-"""Batches and the cache: which texts are missing there, and which results of a batch are stored there."""
+"""Connects batches with the cache: finds missing texts, and stores the results of batches."""
 
 from __future__ import annotations
 
@@ -101,8 +101,9 @@ class Arrivals:
         cosine = lowest_cosine(self._finished(found), self._embedder.embed_documents([CANARY]))
         if cosine < CANARY_COSINE:
             raise SpaceMismatch(
-                f"{self._api.name}: its batch API returns other vectors than single requests (cosine {cosine:.4f}, "
-                f"below {CANARY_COSINE}). Nothing of batch {now.id} is kept: embed without batches"
+                f"{self._api.name}: the vectors of its batch API differ from those of single requests "
+                f"(cosine {cosine:.4f}, below {CANARY_COSINE}). No vector of batch {now.id} was stored: embed without "
+                "batches"
             )
         self._kept.prove()
         return True

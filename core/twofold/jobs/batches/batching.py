@@ -30,15 +30,15 @@ class Batched:
     """The result of `batch`, in numbers of texts.
 
     Attributes:
-        there: in the cache before, or repeated.
-        done: new in the cache.
-        refused: by the provider. A single request for such a text succeeds, or reports the reason.
-        submitted: the number of batches that this run submitted.
+        cached: were already in the cache, or are repeated.
+        done: embedded, and now in the cache.
+        refused: refused by the provider. A single request for such a text succeeds, or reports the reason.
+        submitted: batches (not texts) that this run submitted.
         under_way: still at the provider. Another run continues with them.
         stopped: whether `stop` ended the run.
     """
 
-    there: int = 0
+    cached: int = 0
     done: int = 0
     refused: int = 0
     submitted: int = 0
@@ -58,7 +58,7 @@ def batch(
     Texts in the cache are not submitted. Each batch is recorded beside the cache before it is submitted. A run that is
     killed or stopped leaves its batches at the provider, and the next run continues with them; nothing is submitted
     twice. Texts of a batch that expired or was cancelled are submitted again; refused texts are not. Each batch also
-    holds a text whose vector a single request has computed. If the two vectors differ, nothing of the batch is kept.
+    holds a text whose vector a single request has computed. If the two vectors differ, nothing of the batch is stored.
 
     Args:
         embedder: for a hosted model whose provider has a batch API, with `cache`.
@@ -70,7 +70,7 @@ def batch(
         InputError: there is no cache or no batch API for the model, `texts` is an iterator or has an item that is not a
             string, or another process uses the batches of this cache.
         ProviderError: the provider refuses a batch, or is unavailable for longer than `max_outage`.
-        SpaceMismatch: the batch API returns other vectors than single requests.
+        SpaceMismatch: the vectors of the batch API differ from those of single requests.
     """
     api = check_batch(embedder)
     if isinstance(texts, str) or iter(texts) is texts:
@@ -87,7 +87,7 @@ def batch(
             run.carry_out(texts)
         except Stopped:
             made.stopped = True
-        made.there, made.done, made.refused, made.submitted = run.there, run.done, run.refused, run.submitted
+        made.cached, made.done, made.refused, made.submitted = run.cached, run.done, run.refused, run.submitted
         made.under_way = sum(one.lines for one in kept.open())
         return made
 

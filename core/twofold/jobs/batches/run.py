@@ -22,11 +22,11 @@ FIRST_LOOK, LONGEST_LOOK = 5.0, 60.0
 BEAT = 0.2
 """Seconds between two calls of `stop`."""
 SETTLED = 60.0
-"""Seconds after which a submission without an answer is in the provider's list, or was never made."""
+"""Seconds until a submission appears in the provider's list. If it is not in the list then, it was never made."""
 GONE = frozenset({404, 410})
 """Statuses of results that the provider has deleted."""
 FRUITLESS = 3
-"""So many batches in a row without a vector end the run."""
+"""The run ends after this many batches in a row without a vector."""
 
 
 class Stopped(Exception):
@@ -37,7 +37,7 @@ class BatchRun:
     """One run over the texts.
 
     Attributes:
-        there, done, refused, submitted: see `twofold.jobs.batches.batching.Batched`.
+        cached, done, refused, submitted: see `twofold.jobs.batches.batching.Batched`.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class BatchRun:
         stop: Callable[[], bool],
         report: Report,
     ) -> None:
-        self.there = self.done = self.refused = self.submitted = 0
+        self.cached = self.done = self.refused = self.submitted = 0
         self._api, self._kept, self._arrivals, self._stop, self._report = api, kept, arrivals, stop, report
         self._most, self._room = api.most_lines, 0  # lines in a batch; batches at once, 0 if unknown
-        self._lost = False  # texts got no vector, and must be submitted again
+        self._lost = False  # some texts got no vector and must be submitted again
         self._checked = False  # the provider has accepted the format of a batch of this run
         self._fruitless, self._waited = 0, FIRST_LOOK
         self._unsure_since: float | None = None
@@ -87,7 +87,7 @@ class BatchRun:
     # -- submitting ---------------------------------------------------------------------------------------------------
 
     def _slices(self, texts: Iterable[str], *, first: bool) -> Iterator[tuple[list[str], list[bytes]]]:
-        """Yield the digests and lines of one batch after the other. Each has room for the canary."""
+        """Yield the digests and lines of each batch. Each batch has room for the canary."""
         keys: list[str] = []
         lines: list[bytes] = []
         size = 0
@@ -106,7 +106,7 @@ class BatchRun:
         for there, lines in self._arrivals.missing(texts):
             self._pause()
             if first:
-                self.there += there
+                self.cached += there
                 self._report(there, 0)
             yield from lines
 
@@ -128,7 +128,7 @@ class BatchRun:
         """Find out whether a submission without an answer was made.
 
         Raises:
-            ProviderUnavailable: submissions have been unanswered for as long as an outage may last.
+            ProviderUnavailable: submissions were unanswered for longer than `max_outage`.
         """
         since = self._unsure_since = self._unsure_since or time.monotonic()
         (one,) = (one for one in self._kept.open() if one.marker == marker)

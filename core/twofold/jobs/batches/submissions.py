@@ -31,7 +31,7 @@ class Submission(NamedTuple):
 
 
 class Submissions:
-    """The submissions from one cache to one `door`: a space, a side and an address. One process at a time may use it.
+    """The submissions for one cache and one `door`: a space, a side and an address. One process at a time can use it.
 
     Raises:
         InputError: another process uses the file, or it cannot be opened.
@@ -61,7 +61,7 @@ class Submissions:
         except (OSError, sqlite3.Error) as error:
             if "locked" in str(error):
                 raise InputError(
-                    f"another process is waiting for the batches of cache={folder!r}: wait for its end, or stop it"
+                    f"another process is waiting for the batches of cache={folder!r}: wait until it ends, or stop it"
                 ) from None
             raise InputError(f"{file} cannot be used: {error}") from None
 
@@ -110,7 +110,7 @@ class Submissions:
         return {digest for (digest,) in self._db.execute("SELECT digest FROM lines WHERE marker = ?", (marker,))}
 
     def known(self, digests: Sequence[str]) -> dict[str, str | None]:
-        """Those of these texts that are submitted, with None, or refused, with the reason."""
+        """The texts that were submitted (mapped to None) or refused (mapped to the reason)."""
         found: dict[str, str | None] = {}
         for start in range(0, len(digests), AT_ONCE):
             some = digests[start : start + AT_ONCE]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from twofold.documents import is_blank
 from twofold.errors import InputError
 from twofold.jobs.chunking import Cutting, sections
-from twofold.jobs.comparing import Work, by_document, check_item, compare, looks
+from twofold.jobs.comparing import Work, by_document, check_item, compare, read_parts
 from twofold.jobs.corpus import Unreadable
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class _Texts:
         self._cutting, self._force = cutting, force
 
     def __iter__(self) -> Iterator[str]:
-        for look in looks(self._items):
+        for look in read_parts(self._items):
             for item in self._wanted(look):
                 yield from self._units(item.text)
 

@@ -88,7 +88,7 @@ _News: TypeAlias = "tuple[_Part, list[Answer] | Exception | None]"
 
 
 class Ahead(Calls):
-    """`Calls` whose `embed_late` mostly returns answers that were computed ahead or are already under way.
+    """`Calls` whose `embed_late` usually returns answers that were computed in advance or are being computed.
 
     Announced documents are mapped in parts that take about two seconds each. The next part starts shortly before the
     running one ends, so only a few embedded documents are unwritten if the driver is killed. If a whole query fails
@@ -113,7 +113,7 @@ class Ahead(Calls):
         self._submit()
 
     @property
-    def hungry(self) -> bool:
+    def wants_more(self) -> bool:
         """Whether the engine needs more announced documents to stay busy."""
         return self._queued < self._size
 

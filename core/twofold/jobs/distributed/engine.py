@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from twofold.jobs.distributed.places import Sent
 
 BATCHES = 8
-"""Batches for each place in a query. Small batches keep the wait for the last one short and lose little in a crash."""
+"""Batches in a query for each place. Small batches make the wait for the last one short, and a crash loses little."""
 
 MOST_DOCUMENTS = 512
 """The most documents in a batch."""

@@ -102,7 +102,7 @@ class TwofoldProvider(Provider):
 
 
 def _descriptor(name: str, embedder: Embedder, way: SideOrTask, on_error: OnError, udf: UDFOptions) -> _Descriptor:
-    """The place where the function runs decides whether the embedder is sent and how a quota is shared."""
+    """Where the function runs decides whether the embedder is sent and how a quota is shared."""
     cluster = get_or_infer_runner_type() == "ray"
     if cluster or udf.concurrency is not None:
         embedder.check_travels()

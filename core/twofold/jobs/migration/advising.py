@@ -14,7 +14,7 @@ V2_BASE = 768
 """Dimensions of v2's base models."""
 
 
-def advice(old: str | None, old_size: int | None, embedder: Embedder) -> Iterator[str]:
+def advise(old: str | None, old_size: int | None, embedder: Embedder) -> Iterator[str]:
     """Settings to consider. `old` is the model of the stored vectors, or None if unknown.
 
     Sources: the model cards of jinaai/jina-embeddings-v2-base-* and jinaai/jina-embeddings-v3.

@@ -17,7 +17,7 @@ from twofold.jobs.corpus import Unreadable
 from twofold.jobs.long import Pace, is_of_the_document
 from twofold.jobs.migration.carried import Carried
 from twofold.jobs.migration.collection import PAGE
-from twofold.jobs.migration.units import alone, embedded, is_chunk, same_texts, together
+from twofold.jobs.migration.units import is_chunk, late_units, read_embedded, same_texts, single_unit
 from twofold.jobs.seen import Seen
 from twofold.stores.checks import refuses_long
 from twofold.stores.moving import moved_to
@@ -43,7 +43,7 @@ class Carrier:
     """Carries rows from one collection to another.
 
     Args:
-        source, target: both existing and found.
+        source, target: two existing collections; `find` was called on both.
         embedder: computes the new vectors.
         late: whether chunks are embedded in the context of their documents.
         aside: handles rows that cannot be embedded.
@@ -100,7 +100,7 @@ class Carrier:
         self._check_still_serving()
         originals, there = self.source.originals(ids), self.target.originals(ids)
         changed = [one for key, one in originals.items() if key not in there or there[key].kept != one.kept]
-        chunks = {embedded(one)[0].document for one in changed if self.late and is_chunk(one)}
+        chunks = {read_embedded(one)[0].document for one in changed if self.late and is_chunk(one)}
         singles = [one for one in changed if not (self.late and is_chunk(one))]
         units = [*self._singles(singles, there)]
         for document in sorted(chunks):
@@ -126,7 +126,7 @@ class Carrier:
         done = {one.row.id for one in refiled}
         for one in changed:
             if one.row.id not in done:
-                if (unit := alone(one)) is None:
+                if (unit := single_unit(one)) is None:
                     self._set_aside([one], f"row {one.row.id!r} has no text, so it cannot be embedded")
                 else:
                     yield unit
@@ -134,14 +134,14 @@ class Carrier:
     def _chunks(self, document: str, *, again: bool = False) -> list[Unit]:
         """The sections of a document to embed. Unless `again`, none if only fields have changed."""
         originals = [*self.source.originals([row.id for row in self.source.held([document])]).values()]
-        own = {one.row.id: one for one in originals if is_chunk(one) and embedded(one)[0].document == document}
+        own = {one.row.id: one for one in originals if is_chunk(one) and read_embedded(one)[0].document == document}
         before = {row.id for row in self.target.held([document])}
         there = self.target.originals(sorted(before & own.keys()))
         if not again and before == own.keys() and all(same_texts(one, there[key]) for key, one in own.items()):
             self._refile([one for key, one in own.items() if there[key].kept != one.kept])
             return []
         self.target.delete(sorted(before))  # the context of unchanged rows has changed, too
-        units = list(together(document, own.values()))
+        units = list(late_units(document, own.values()))
         written = {one.row.id for unit in units for one in unit.rows}
         if blank := [one for key, one in own.items() if key not in written]:
             self._set_aside(blank, f"row {blank[0].row.id!r} of document {document!r} has no text")
@@ -165,7 +165,7 @@ class Carrier:
             gone = [one.id for one in page if one.id not in rows]
             still = self.source.originals(gone)
             there = self.target.originals([key for key in gone if key not in still])
-            chunked = {embedded(one)[0].document for one in there.values() if self.late and is_chunk(one)}
+            chunked = {read_embedded(one)[0].document for one in there.values() if self.late and is_chunk(one)}
             for document in sorted(chunked):
                 if documents.add(document, "") is None:
                     self._embed(self._chunks(document, again=True))

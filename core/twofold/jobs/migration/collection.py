@@ -1,4 +1,4 @@
-"""A collection of a store that can move it, with plain methods; and the note that a migration keeps with its target."""
+"""A collection in a store that implements `Movable`, and the state that a migration stores with its target."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Collection:
         """Whether it exists."""
         return self.store.find()
 
-    def beside(self, name: str) -> Collection:
+    def sibling(self, name: str) -> Collection:
         """Another collection in the same store."""
         return Collection(self.store.beside(name))
 

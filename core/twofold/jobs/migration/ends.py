@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from twofold.jobs.migration.collection import Collection
 
 
-def ends(place: Collection, name: str, embedder: Embedder) -> tuple[Collection, Collection]:
+def find_ends(place: Collection, name: str, embedder: Embedder) -> tuple[Collection, Collection]:
     """The source and the target. The target may not exist yet.
 
     Args:
@@ -33,10 +33,10 @@ def ends(place: Collection, name: str, embedder: Embedder) -> tuple[Collection, 
         SpaceMismatch: the source is already in the new space.
         StoreError: the source does not exist, or an earlier migration of it was not pruned.
     """
-    source = place.beside(name)
+    source = place.sibling(name)
     if not source.find():
         raise StoreError(f"there is no collection {name!r} to migrate")
-    target = source.beside(f"{name}_{embedder.space.fingerprint}")
+    target = source.sibling(f"{name}_{embedder.space.fingerprint}")
     record = source.rows.record()
     if target.name == source.name or (record and not SpaceRecord.from_json(record).space.differences(embedder.space)):
         raise SpaceMismatch(f"collection {name!r} is already in this space: {embedder.space.tag}")
@@ -49,20 +49,20 @@ def ends(place: Collection, name: str, embedder: Embedder) -> tuple[Collection, 
     return source, target
 
 
-def pair(place: Collection, name: str, embedder: Embedder) -> Pair:
+def find_pair(place: Collection, name: str, embedder: Embedder) -> Pair:
     """The source, the target and the state of the migration.
 
     Raises:
         SpaceMismatch: see `ends`.
         StoreError: see `ends`; or nothing was applied yet.
     """
-    source, target = ends(place, name, embedder)
+    source, target = find_ends(place, name, embedder)
     if not target.find() or (note := target.note()) is None:
-        raise StoreError(f"no rows of collection {name!r} were carried over to {target.name!r} yet: apply first")
+        raise StoreError(f"collection {name!r} has no migration to {target.name!r} yet: apply first")
     return Pair(source, target, note)
 
 
-def prepared(
+def prepare(
     both: tuple[Collection, Collection],
     name: str,
     embedder: Embedder,
@@ -89,9 +89,11 @@ def prepared(
     """
     source, target = both
     if goal_of(source.marks()) is not None:
-        raise StoreError(f"collection {name!r} is being or was cut over: cut over again, or roll it back")
+        raise StoreError(
+            f"the cutover of collection {name!r} has started or is complete: cut over again, or roll it back"
+        )
     if not target.find():
-        note = Note(name, source.name, late=_late(source, target, embedder, old, late), skip=skip)
+        note = Note(name, source.name, late=_decide_late(source, target, embedder, old, late), skip=skip)
         target.make_like(source, embedder.record().to_json(), embedder, note)
         target.find()
         return Pair(source, target, note)
@@ -106,7 +108,7 @@ def prepared(
     return Pair(source, target, note)
 
 
-def _late(
+def _decide_late(
     source: Collection, target: Collection, embedder: Embedder, old: Sequence[Embedder], late: bool | None
 ) -> bool:
     if late is None:
@@ -119,7 +121,7 @@ def _late(
     return late
 
 
-def maker(source: Collection, target: Collection, old: Sequence[Embedder]) -> Embedder:
+def find_writer(source: Collection, target: Collection, old: Sequence[Embedder]) -> Embedder:
     """The one of the old embedders that wrote the source, according to its record or, without one, its vectors.
 
     Raises:
@@ -142,7 +144,7 @@ def maker(source: Collection, target: Collection, old: Sequence[Embedder]) -> Em
     )
 
 
-def stored(place: Collection) -> tuple[SpaceRecord | None, int | None]:
+def read_stored(place: Collection) -> tuple[SpaceRecord | None, int | None]:
     """The source's record and its vector size. Either is None if unknown.
 
     Args:
@@ -153,8 +155,8 @@ def stored(place: Collection) -> tuple[SpaceRecord | None, int | None]:
     """
     if not place.find():
         raise StoreError(f"there is no collection {place.name!r} to migrate")
-    if (note := place.note()) is not None:  # an alias that was moved already
-        place = place.beside(note.source)
+    if (note := place.note()) is not None:  # an alias that was already moved
+        place = place.sibling(note.source)
         place.find()
     record = place.rows.record()
     held = next(place.pages(), ())[:1]

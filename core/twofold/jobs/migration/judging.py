@@ -40,7 +40,7 @@ class Judged:
         """Whether the new answers are significantly worse."""
         return self.high is not None and self.high < 0
 
-    def said(self) -> str:
+    def summary(self) -> str:
         """A sentence for reports."""
         if self.new is None:
             return f"{self.questions} questions, {self.overlap or 0:.0%} of the first ten answers as before"

@@ -9,8 +9,8 @@ from twofold.errors import InputError
 from twofold.jobs.budget import Spending
 from twofold.jobs.migration.carrying import Carrier
 from twofold.jobs.migration.collection import Collection
-from twofold.jobs.migration.ends import ends, maker, pair, prepared, stored
-from twofold.jobs.migration.moving import cut_over, pair_of, remove_source, roll_back
+from twofold.jobs.migration.ends import find_ends, find_pair, find_writer, prepare, read_stored
+from twofold.jobs.migration.moving import cut_over, find_moved_pair, remove_source, roll_back
 from twofold.jobs.migration.planning import SAMPLE as DOCUMENTS
 from twofold.jobs.migration.planning import Planning
 from twofold.jobs.migration.verifying import SAMPLE, Verifying
@@ -90,7 +90,7 @@ class Migration:
         Raises:
             StoreError: the collection does not exist.
         """
-        return stored(self._place.beside(self.name))
+        return read_stored(self._place.sibling(self.name))
 
     def plan(self, *, sample: int = DOCUMENTS, seed: int | None = None, trial: bool = True) -> Plan:
         """Describe the collection, and estimate what a migration would cost and how long it would take.
@@ -111,7 +111,7 @@ class Migration:
         if sample < 1:
             raise InputError(f"sample={sample}: it must be at least 1")
         planning = Planning(*self._ends(), self.embedder, self.old, self.late_chunking)
-        planning.look(sample=sample, seed=seed, trial=trial)
+        planning.run(sample=sample, seed=seed, trial=trial)
         return planning.plan
 
     def apply(
@@ -124,9 +124,9 @@ class Migration:
         progress: bool = False,
         stop: Callable[[], bool] | None = None,
     ) -> Carried:
-        """Carry over the rows that are missing from the target or differ from the source. Can be repeated at any time.
+        """Embed and write the rows that are missing from the target or differ from the source. Can be repeated.
 
-        Ids, texts, metadata and references stay the same. The source is only read and keeps serving.
+        Ids, texts, metadata and references stay the same. The source is only read. It keeps serving.
 
         Args:
             budget: the most that this run may spend on a hosted model. The run ends before it would spend more.
@@ -147,7 +147,7 @@ class Migration:
         """
         spending = Spending(self.embedder, budget)
         with SettingAside(on_error, dead_letters) as aside:
-            both = prepared(
+            both = prepare(
                 self._ends(),
                 self.name,
                 self.embedder,
@@ -178,9 +178,9 @@ class Migration:
         if sample < 1:
             raise InputError(f"sample={sample}: it must be at least 1")
         source, target, note = self._pair()
-        looking = Verifying(source, target, self.embedder, late=note.late, sample=sample, seed=seed)
-        looking.look(questions, self.old[0] if self.old else None)
-        verdict = looking.verdict
+        verifying = Verifying(source, target, self.embedder, late=note.late, sample=sample, seed=seed)
+        verifying.run(questions, self.old[0] if self.old else None)
+        verdict = verifying.verdict
         verdict.decide(behind=behind, skip=note.skip)
         kept = {"go": verdict.go, "saw": verdict.saw, "at": verdict.at, "reasons": verdict.reasons}
         target.keep(replace(note, verdict=kept, cutting=False))
@@ -222,11 +222,11 @@ class Migration:
             BudgetExceeded: the rows do not fit into the budget. The target keeps serving.
             StoreError: nothing was cut over, or it was pruned.
         """
-        both = pair_of(self._place.beside(self.name), self.name)
+        both = find_moved_pair(self._place.sibling(self.name), self.name)
         with SettingAside("skip" if both.note.skip else "stop") as aside:
             back = None
             if carry and both.serves():
-                made = maker(both.source, both.target, self.old)
+                made = find_writer(both.source, both.target, self.old)
                 back = Carrier(
                     both.target,
                     both.source,
@@ -245,7 +245,7 @@ class Migration:
         Raises:
             StoreError: the target does not serve yet.
         """
-        return remove_source(self._place.beside(self.name), Collection(movable(self._store)), self.name)
+        return remove_source(self._place.sibling(self.name), Collection(movable(self._store)), self.name)
 
     def close(self) -> None:
         """Close files and connections."""
@@ -260,10 +260,10 @@ class Migration:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _ends(self) -> tuple[Collection, Collection]:
-        return ends(self._place, self.name, self.embedder)
+        return find_ends(self._place, self.name, self.embedder)
 
     def _pair(self) -> Pair:
-        return pair(self._place, self.name, self.embedder)
+        return find_pair(self._place, self.name, self.embedder)
 
     def _carrier(self, both: Pair, aside: SettingAside, **options: Any) -> Carrier:
         return Carrier(both.source, both.target, self.embedder, late=both.note.late, aside=aside, **options)

@@ -1,6 +1,6 @@
 """Cuts over, rolls back and prunes. Each step changes one mark, so a kill leaves either the old or the new state.
 
-    serving alone ─► source closed ─► source moved to the target ─► (alias moved) ─► source removed, name taken over
+    serving alone ─► source closed ─► source moved to the target ─► (alias moved) ─► source removed, target renamed
 
 A rollback is the same with the two collections exchanged, and without closing if no rows are carried back.
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from twofold.errors import StoreError
 from twofold.jobs.migration.carried import Carried
-from twofold.jobs.migration.verifying import saw
+from twofold.jobs.migration.verifying import compute_digest
 from twofold.stores.moving import goal_of, moved_mark, moved_to
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Pair(NamedTuple):
         return self.source.find() and moved_to(self.source.marks()) is not None
 
 
-def pair_of(place: Collection, name: str) -> Pair:
+def find_moved_pair(place: Collection, name: str) -> Pair:
     """The collections of the migration of `name`, the name that users know. `place` is the collection of that name.
 
     Raises:
@@ -56,10 +56,10 @@ def pair_of(place: Collection, name: str) -> Pair:
     """
     if place.find():
         marks = place.marks()
-        if (note := place.note()) is not None and note.source != place.name:  # an alias that was moved already
-            return Pair(place.beside(note.source), place, note)
+        if (note := place.note()) is not None and note.source != place.name:  # an alias that was already moved
+            return Pair(place.sibling(note.source), place, note)
         if (to := goal_of(marks)) is not None:
-            target = place.beside(to)
+            target = place.sibling(to)
             if target.find() and (note := target.note()) is not None:
                 return Pair(place, target, note)
     raise StoreError(f"collection {name!r} is not being migrated: nothing was cut over, or it was pruned already")
@@ -126,7 +126,7 @@ def _check_verdict(target: Collection, note: Note) -> None:
         raise StoreError(f"collection {target.name!r} was not verified: verify it, then cut over")
     if not verdict["go"]:
         raise StoreError(f"the verification of {verdict['at']} said NO-GO: {'; '.join(verdict['reasons'])}")
-    if not note.cutting and saw(target) != verdict["saw"]:
+    if not note.cutting and compute_digest(target) != verdict["saw"]:
         raise StoreError(f"collection {target.name!r} has changed since it was verified at {verdict['at']}: verify it")
 
 
@@ -186,10 +186,10 @@ def remove_source(place: Collection, named: Collection, name: str) -> str:
             raise StoreError(f"there is no collection {name!r}")
         named.take_over(note.name)
         return note.source
-    if (note := place.note()) is not None and note.pruning and not place.beside(note.source).find():
+    if (note := place.note()) is not None and note.pruning and not place.sibling(note.source).find():
         place.take_over(note.name)
         return note.source
-    source, target, note = pair_of(place, name)
+    source, target, note = find_moved_pair(place, name)
     if source.find() and not note.pruning and moved_to(source.marks()) != target.name:
         raise StoreError(f"collection {source.name!r} still serves: cut over before you prune it")
     removed = source.name

@@ -1,4 +1,4 @@
-"""Estimates the cost and duration of a migration. Leaves nothing behind in the store."""
+"""Estimates the cost and duration of a migration. Removes everything that it writes to the store."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from twofold.documents import is_blank
 from twofold.jobs.budget import PROBE
 from twofold.jobs.long import Pace
-from twofold.jobs.migration.advising import advice
+from twofold.jobs.migration.advising import advise
 from twofold.jobs.migration.plan import Plan
 from twofold.jobs.migration.proving import prove
 from twofold.jobs.migration.sampling import Frame
 from twofold.jobs.migration.trial import seconds_a_row
-from twofold.jobs.migration.units import alone, embedded, is_chunk, together
+from twofold.jobs.migration.units import is_chunk, late_units, read_embedded, single_unit
 from twofold.space import SpaceRecord
 from twofold.stores.checks import refuses_long
 
@@ -33,7 +33,7 @@ SAMPLE = 1000
 """Documents whose tokens are counted."""
 
 PROVED = 64
-"""Whole documents that the old embedders embed again, plus half as many chunked documents."""
+"""Whole documents that each old embedder embeds again. It also embeds half as many chunked documents."""
 
 TRIED = 10.0
 """Seconds to measure the rate of a local model."""
@@ -45,7 +45,7 @@ FLOAT = 4
 
 
 class Planning:
-    """Makes one plan. `plan` is complete when `look` returns."""
+    """Makes one plan. `plan` is complete when `run` returns."""
 
     def __init__(
         self, source: Collection, target: Collection, embedder: Embedder, old: Sequence[Embedder], late: bool | None
@@ -54,7 +54,7 @@ class Planning:
         self._late = late
         self.plan = Plan(source.name, target.name)
 
-    def look(self, *, sample: int = SAMPLE, seed: int | None = None, trial: bool = True) -> None:
+    def run(self, *, sample: int = SAMPLE, seed: int | None = None, trial: bool = True) -> None:
         """Fill in the whole plan."""
         started = time.monotonic()
         with Frame(seed) as frame:
@@ -86,7 +86,7 @@ class Planning:
         self.plan.space = None if record is None else SpaceRecord.from_json(record).space.tag
         for page in self.source.pages():
             for one in self.source.originals([row.id for row in page]).values():
-                row, texts = embedded(one)
+                row, texts = read_embedded(one)
                 blank = any(is_blank(text) for text in texts)
                 self.plan.rows += 1
                 self.plan.without_text += blank
@@ -102,7 +102,7 @@ class Planning:
             if chunked:
                 held = [row.id for row in self.source.held([key])]
                 own = self.source.originals(held, vectors=True).values()
-                found.append([one for one in own if embedded(one)[0].document == key])
+                found.append([one for one in own if read_embedded(one)[0].document == key])
         return [own for own in found if own]
 
     def _proved(self, frame: Frame) -> bool | None:
@@ -121,8 +121,8 @@ class Planning:
 
     def _units(self, own: Sequence[Original]) -> list[Unit]:
         if self.plan.late and is_chunk(own[0]):
-            return list(together(embedded(own[0])[0].document, own))
-        return [unit for one in own if (unit := alone(one)) is not None]
+            return list(late_units(read_embedded(own[0])[0].document, own))
+        return [unit for one in own if (unit := single_unit(one)) is not None]
 
     def _count(self, units: Sequence[Unit], count: int, characters: int) -> list[Unit]:
         """Estimate all tokens from the sample by linear regression on characters. Returns the units that fit."""
@@ -177,7 +177,7 @@ class Planning:
         plan.bytes_before = plan.rows * size * FLOAT
         plan.bytes_after = (plan.rows - plan.without_text) * self.embedder.dimensions * FLOAT
         proved = next((old for old, proof in zip(self.old, plan.proofs, strict=True) if proof.proved), None)
-        plan.advice = list(advice(None if proved is None else proved.card.name, size or None, self.embedder))
+        plan.advice = list(advise(None if proved is None else proved.card.name, size or None, self.embedder))
         if plan.without_text:
             plan.risks.append(
                 f"{plan.without_text:,} rows have no text, so they cannot be embedded: add a text, or leave them out "
@@ -191,7 +191,7 @@ class Planning:
             plan.risks.append(f"vectors of several sizes are stored: {', '.join(map(str, sorted(plan.sizes)))}")
         for proof in plan.proofs:
             if 0 < proof.agreeing < proof.rows:
-                plan.risks.append(f"vectors of more than one model are stored: {proof.said()}")
+                plan.risks.append(f"vectors of more than one model are stored: {proof.summary()}")
         if self.old and proved is None:
             plan.risks.append("none of the given old embedders wrote these vectors")
         if plan.late is None:

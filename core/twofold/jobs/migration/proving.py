@@ -9,7 +9,7 @@ import numpy as np
 
 from twofold.documents import Document, is_blank
 from twofold.jobs.chunking import SECTION
-from twofold.jobs.migration.units import embedded, is_chunk
+from twofold.jobs.migration.units import is_chunk, read_embedded
 from twofold.space import CANARY_COSINE
 from twofold.stores.checks import refuses_long
 from twofold.stores.opening import rebuild
@@ -50,7 +50,7 @@ class Proof:
         """Whether the embedder wrote all of the rows."""
         return self.rows > 0 and self.agreeing == self.rows
 
-    def said(self) -> str:
+    def summary(self) -> str:
         """A sentence for reports."""
         return f"{self.tag}: {self.agreeing} of {self.rows} rows agree (cosine {self.cosine:.4f})"
 
@@ -58,17 +58,17 @@ class Proof:
 def prove(embedder: Embedder, documents: Sequence[Sequence[Original]]) -> Proof:
     """Embed documents again, given as their rows with vectors: each row alone, and chunks also in their document."""
     fitting = [own for own in documents if all(_has_text(one) for one in own)]
-    fitting = [own for own in fitting if max(embedded(one)[0].span[1] for one in own) <= SECTION]
+    fitting = [own for own in fitting if max(read_embedded(one)[0].span[1] for one in own) <= SECTION]
     fitting = [own for own in fitting if _is_short(embedder, own)]
     rows = [one for own in fitting for one in own]
     if not rows:
         return Proof(embedder.space.tag, 0, 0, 0.0)
-    texts = [embedded(one)[1][0] for one in rows]
+    texts = [read_embedded(one)[1][0] for one in rows]
     separate = _cosines(rows, embedder.embed_late([Document.whole(text) for text in texts]))
     chunked = [own for own in fitting if is_chunk(own[0])]
-    ordered = [sorted(own, key=lambda one: embedded(one)[0].span) for own in chunked]
+    ordered = [sorted(own, key=lambda one: read_embedded(one)[0].span) for own in chunked]
     late = dict.fromkeys((one.row.id for one in rows), -1.0)
-    made = embedder.embed_late([rebuild([embedded(one)[0] for one in own]) for own in ordered]) if ordered else []
+    made = embedder.embed_late([rebuild([read_embedded(one)[0] for one in own]) for own in ordered]) if ordered else []
     for own, vectors in zip(ordered, made, strict=True):
         cosines = _cosines(own, [vector[None] for vector in vectors])
         late.update(zip((one.row.id for one in own), cosines, strict=True))
@@ -86,14 +86,14 @@ def prove(embedder: Embedder, documents: Sequence[Sequence[Original]]) -> Proof:
 
 
 def _has_text(one: Original) -> bool:
-    return bool(one.vectors) and not is_blank(embedded(one)[1][0])
+    return bool(one.vectors) and not is_blank(read_embedded(one)[1][0])
 
 
 def _is_short(embedder: Embedder, own: Sequence[Original]) -> bool:
     """Whether each row fits into the model."""
     if not refuses_long(embedder):
         return True
-    return max(embedder.count_tokens([embedded(one)[1][0] for one in own])) <= embedder.card.max_tokens
+    return max(embedder.count_tokens([read_embedded(one)[1][0] for one in own])) <= embedder.card.max_tokens
 
 
 def _cosines(rows: Sequence[Original], made: Sequence[FloatArray]) -> list[float]:

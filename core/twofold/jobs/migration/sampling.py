@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Frame:
-    """Documents with their numbers of rows and characters. Memory does not grow with them."""
+    """The documents of a collection with their numbers of rows and characters, stored on disk instead of in memory."""
 
     def __init__(self, seed: int | None) -> None:
         self._random = random.Random(seed)  # noqa: S311 - a sample, not a secret

@@ -30,7 +30,7 @@ RIDGE = 0.01
 
 
 class Suspicion:
-    """Takes pairs of vectors, page by page, and keeps the keys of the `most` rows that fit worst."""
+    """Receives pairs of vectors, page by page, and keeps the keys of the `most` rows farthest from their prediction."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -54,7 +54,7 @@ class Suspicion:
             self._fit()
 
     def worst(self) -> list[str]:
-        """The keys of the rows that fit worst, worst first."""
+        """The keys of the rows farthest from their prediction, farthest first."""
         if self._map is None and self._fitted > 1:
             self._fit()
         return [key for _, key in sorted(self._worst, reverse=True)]

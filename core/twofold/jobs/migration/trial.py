@@ -26,10 +26,10 @@ def seconds_a_row(
     """Write up to `rows` of the rows with their new vectors, and return the seconds for each."""
     if not made:
         return 0.0
-    trial = source.beside(f"{target.name}_trial")
+    trial = source.sibling(f"{target.name}_trial")
     if trial.find():  # left by an interrupted plan
         trial.drop()
-        trial = source.beside(trial.name)
+        trial = source.sibling(trial.name)
     trial.make_like(source, embedder.record().to_json(), embedder, Note(trial.name, source.name))
     try:
         written, spent = 0, 0.0

@@ -52,7 +52,7 @@ class Unit:
         return [made[number : number + 1] for number in range(len(self.rows))] if self.late else [made]
 
 
-def embedded(one: Original) -> tuple[Row, tuple[str, ...]]:
+def read_embedded(one: Original) -> tuple[Row, tuple[str, ...]]:
     """The row with the document that its vector belongs to, and the texts that its vectors are computed from.
 
     Raises:
@@ -73,22 +73,22 @@ def _readers() -> dict[str, Callable[[], Any]]:
 
 def is_chunk(one: Original) -> bool:
     """Whether a row is a chunk of a document."""
-    row, _ = embedded(one)
+    row, _ = read_embedded(one)
     return row.document != row.id
 
 
-def alone(one: Original) -> Unit | None:
+def single_unit(one: Original) -> Unit | None:
     """The unit for a row that is embedded alone; None if it has no text."""
-    row, texts = embedded(one)
+    row, texts = read_embedded(one)
     if any(is_blank(text) for text in texts):
         return None
     document = Document.from_spans("".join(texts), pairwise([0, *accumulate(map(len, texts))]))
     return Unit(row.id, (one,), document)
 
 
-def together(document: str, originals: Iterable[Original]) -> Iterator[Unit]:
+def late_units(document: str, originals: Iterable[Original]) -> Iterator[Unit]:
     """Late-chunk a document's rows in sections, as `index` does. Rows without text are left out."""
-    rows = [(embedded(one)[0], one) for one in originals]
+    rows = [(read_embedded(one)[0], one) for one in originals]
     rows = sorted((pair for pair in rows if not is_blank(pair[0].text)), key=lambda pair: (pair[0].span, pair[0].id))
     start = 0
     for end in range(1, len(rows) + 1):
@@ -100,5 +100,5 @@ def together(document: str, originals: Iterable[Original]) -> Iterator[Unit]:
 
 def same_texts(one: Original, other: Original) -> bool:
     """Whether two versions of a row have the same text and position, so that its vectors can stay the same."""
-    (row, texts), (theirs, others) = embedded(one), embedded(other)
+    (row, texts), (theirs, others) = read_embedded(one), read_embedded(other)
     return texts == others and (row.document, row.span) == (theirs.document, theirs.span)

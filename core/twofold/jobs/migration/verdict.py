@@ -40,7 +40,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Verdict:
-    """The result of a verification. `go` is the decision; `reasons` lists what speaks against it.
+    """The result of a verification. `go` is the decision. `reasons` lists what is wrong.
 
     Attributes:
         rows: rows of the target.
@@ -104,7 +104,7 @@ class Verdict:
         if self.recall < LEAST_RECALL:
             self.reasons.append(f"search finds {self.recall:.1%} of the ten nearest rows; at least 95 % are required")
         if self.judged is not None and self.judged.is_worse:
-            self.reasons.append(f"answers are worse than before: {self.judged.said()}")
+            self.reasons.append(f"answers are worse than before: {self.judged.summary()}")
 
     def to_dict(self) -> dict[str, Any]:
         """A dict that `json` can write."""

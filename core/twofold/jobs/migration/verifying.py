@@ -12,7 +12,7 @@ from twofold.errors import ProviderError
 from twofold.jobs.metrics import DEPTH
 from twofold.jobs.migration.judging import judge
 from twofold.jobs.migration.suspicion import Suspicion
-from twofold.jobs.migration.units import alone, embedded, is_chunk, together
+from twofold.jobs.migration.units import is_chunk, late_units, read_embedded, single_unit
 from twofold.jobs.migration.vectors import NEAR, Exact, agrees, fits
 from twofold.jobs.migration.verdict import Digest, Verdict
 from twofold.jobs.seen import Seen
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from twofold.stores.moving import Original
 
 SAMPLE = 256
-"""Rows embedded again: half at random, half those that fit worst."""
+"""Rows embedded again: half at random, half those whose vectors are most suspicious."""
 
 ASKED = 100
 """The most questions for the comparison with exact search. By default, these are the beginnings of rows."""
@@ -37,7 +37,7 @@ BEGINNING = 200
 
 
 class Verifying:
-    """Runs one verification. `verdict` is complete when `look` returns."""
+    """Runs one verification. `verdict` is complete when `run` returns."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Verifying:
         self._drawn: list[str] = []
         self._seen = 0
 
-    def look(self, questions: Sequence[Question] = (), old: Embedder | None = None) -> None:
+    def run(self, questions: Sequence[Question] = (), old: Embedder | None = None) -> None:
         """Run all checks."""
         with Seen() as rows:
             self._compare(rows)
@@ -91,7 +91,7 @@ class Verifying:
         """Sort missing rows into those that cannot be embedded and those that were not carried."""
         limit = self.embedder.card.max_tokens
         for one in missing:
-            unit = alone(one)
+            unit = single_unit(one)
             limited = unit is not None and refuses_long(self.embedder) and not self._late(one)
             long = limited and unit is not None and max(self.embedder.count_tokens(unit.texts())) > limit
             (self.verdict.left_out if unit is None or long else self.verdict.missing).note(one.row.id)
@@ -139,16 +139,16 @@ class Verifying:
         half = self._sample // 2
         ids = list(dict.fromkeys([*self._suspicion.worst()[:half], *self._drawn]))[: self._sample]
         there = self.target.originals(ids, vectors=True)
-        singles = [unit for one in there.values() if not self._late(one) and (unit := alone(one)) is not None]
-        documents = sorted({embedded(one)[0].document for one in there.values() if self._late(one)})
+        singles = [unit for one in there.values() if not self._late(one) and (unit := single_unit(one)) is not None]
+        documents = sorted({read_embedded(one)[0].document for one in there.values() if self._late(one)})
         units = singles
         for document in documents:
             own = self.target.originals([row.id for row in self.target.held([document])], vectors=True)
-            units += together(document, (one for one in own.values() if self._late(one)))
+            units += late_units(document, (one for one in own.values() if self._late(one)))
         try:
             made = self.embedder.embed_late([part for unit in units for part in unit.entry().units()])
         except ProviderError as error:
-            raise type(error)(f"the sample cannot be embedded again: {error}") from error
+            raise type(error)(f"the sample of rows cannot be embedded again: {error}") from error
         place = 0
         for unit in units:
             parts = len(unit.entry().units())
@@ -168,7 +168,7 @@ class Verifying:
         if given:
             return [question.text for question in given][:ASKED]
         ids = self._random.sample(self._drawn, min(ASKED, len(self._drawn)))
-        texts = (embedded(one)[1][0] for one in self.source.originals(ids).values())
+        texts = (read_embedded(one)[1][0] for one in self.source.originals(ids).values())
         return [text[:BEGINNING] for text in texts if not is_blank(text[:BEGINNING])]
 
     def _search(self, exact: Exact) -> None:
@@ -198,7 +198,7 @@ class Verifying:
         return answers
 
 
-def saw(target: Collection) -> str:
+def compute_digest(target: Collection) -> str:
     """Compute the digest of a collection's current rows and vectors."""
     digest = Digest()
     for page in target.pages():

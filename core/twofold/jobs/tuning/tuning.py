@@ -14,7 +14,7 @@ from twofold.errors import InputError
 from twofold.jobs.chunking import Cutting
 from twofold.jobs.corpus import Unreadable
 from twofold.jobs.metrics import DEPTH, interval, measure
-from twofold.jobs.questions import made_of
+from twofold.jobs.questions import derive_questions
 from twofold.jobs.tuning.forms import FORMS, check_forms, find
 from twofold.stores.checks import check_counts, refuses_long
 from twofold.vectors import cut, normalize
@@ -89,7 +89,7 @@ class Tuned:
 
     Attributes:
         documents, questions: how many were used.
-        made: whether the questions were derived from the documents.
+        derived: whether the questions were derived from the documents.
         results: one for each way, size and form.
         chosen: the result with the fewest total bytes whose nDCG@10 is at most `loss` (a share) below the best.
         loss: see `tune`.
@@ -97,7 +97,7 @@ class Tuned:
 
     documents: int
     questions: int
-    made: bool
+    derived: bool
     results: list[Result]
     chosen: Result
     loss: float
@@ -143,9 +143,9 @@ def tune(
     _check(ways, sizes, forms, sample, loss)
     documents = _sampled(items, questions, sample, seed)
     asked = [one for one in questions if one.answers]
-    made = not questions
-    if made:
-        asked, documents = made_of(documents)
+    derived = not questions
+    if derived:
+        asked, documents = derive_questions(documents)
     if not asked:
         raise InputError("no questions: none was given with answers, and none could be derived from the documents")
     results = [result for way in ways for result in _measured(way, documents, asked, sizes, forms, progress=progress)]
@@ -154,7 +154,7 @@ def tune(
     best = max(one.ndcg for one in told)
     good = [one for one in told if one.ndcg >= best * (1 - loss)]
     chosen = min(good, key=lambda one: (one.bytes * one.rows, -one.ndcg))
-    return Tuned(len(documents), len(asked), made, told, chosen, loss)
+    return Tuned(len(documents), len(asked), derived, told, chosen, loss)
 
 
 def _check(ways: Sequence[Way], sizes: Sequence[int], forms: Sequence[Form], sample: int, loss: float) -> None:

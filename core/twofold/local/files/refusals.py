@@ -136,7 +136,7 @@ def check_code(folder: Path, files: OwnFiles, label: str) -> None:
     code = KNOWN.get(what.rpartition(".")[2])
     if code is not None and set(found) <= {f"auto_map's {name}" for name in USED} and _is_same(code, files.config):
         return
-    changes = f"That code {code.changes}" if code is not None else "Without that code, its vectors may be others"
+    changes = f"That code {code.changes}" if code is not None else "Without that code, its vectors may differ"
     raise ModelError(
         f"{label} needs its own code ({what}), and Twofold never runs code from a checkpoint. {changes}. "
         f"{(code.instead if code is not None else '') or _OTHERWISE}"
