@@ -470,7 +470,7 @@ def test_a_model_that_fails_its_check_is_refused(
 
     unload()
     monkeypatch.setattr(SentenceTransformer, "encode", encode)
-    said = "not finite or are zero" if fault == "nan" else "other vectors for a text in a batch"
+    said = "not finite or are zero" if fault == "nan" else "different vectors alone and in a batch"
     with pytest.raises(ModelError, match=said):
         Embedder(folders["distilbert"], device="cpu").embed_query("fog")
 
